@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What an implementation provides. A new one is one file that defines a `const Implementation` and one line
+// in the list of registry.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ssn/kernels/kernels.h"
+
+namespace ssn::kernels {
+
+/// A tag to compute over `data`, with what Tagging holds, taken apart.
+struct TagTask {
+  const std::uint8_t* table;
+  const std::uint8_t* header;
+  std::size_t header_length;
+  const std::uint8_t* mask;
+  const std::uint8_t* data;
+  std::uint8_t* tag;
+};
+
+/// The fused kernel: everything that split, recover and dot do to a run of byte columns. It holds plain
+/// pointers only, so that implementations need no inline function of another header: see "Instruction sets"
+/// in README.md.
+struct Combination {
+  const std::uint8_t* const* input;  ///< column_count buffers; those of generated columns are not looked at
+  const std::uint8_t* const* input_pad;  ///< as many, to take off the inputs first, or null
+  unsigned column_count;
+
+  /// The first `copies` columns are repeated by an output each.
+  unsigned copies;
+  std::uint8_t* const* copy;
+  const std::uint8_t* const* copy_pad;  ///< to put on them, or null
+
+  /// Outputs that need arithmetic.
+  unsigned row_count;
+  std::uint8_t* const* output;
+  const std::uint8_t* const* output_pad;  ///< to put on them; null exactly where copy_pad is
+  const std::uint8_t* coefficients;       ///< row_count * column_count, row-major
+  bool first_row_is_ones;
+  const std::uint8_t* isal_tables;  ///< or null
+
+  /// The first `generated` columns are keystream; column j begins at block counter + j * ceil(length / 16).
+  unsigned generated;
+  const std::uint8_t* round_keys;
+  std::uint64_t counter;
+
+  /// Tags over inputs as they came in. Computed before outputs of the same bytes are stored, which may
+  /// replace them.
+  const TagTask* tag_before;
+  unsigned tag_before_count;
+  /// Tags over outputs as they go out.
+  const TagTask* tag_after;
+  unsigned tag_after_count;
+
+  std::size_t length;
+};
+
+/// Arguments are checked by operations.cpp before they come here.
+class Implementation {
+ public:
+  const char* name;
+  const char* description;
+  bool (*supported)() noexcept;
+  void (*combine)(const Combination& combination) noexcept;
+  void (*pad)(const std::uint8_t* in, const std::uint8_t* pad, std::uint8_t* out,
+              std::size_t length) noexcept;
+  /// Keystream from block `counter` on.
+  void (*random)(const std::uint8_t* round_keys, std::uint64_t counter, std::uint8_t* out,
+                 std::size_t length) noexcept;
+  /// Fills TagKey::table_bytes bytes from the 16 bytes r.
+  void (*expand_tag_key)(const std::uint8_t* r, std::uint8_t* table) noexcept;
+  void (*tag)(const TagTask& task, std::size_t length) noexcept;
+};
+
+}  // namespace ssn::kernels
