@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# bash completion for ssn. tests/functional/cli compares the options with those of `ssn COMMAND --help`.
+
+_ssn() {
+  local word previous command
+  word=${COMP_WORDS[COMP_CWORD]}
+  previous=${COMP_WORDS[COMP_CWORD - 1]}
+  command=${COMP_WORDS[1]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W 'split combine inspect version --help --version' -- "$word")
+    return
+  fi
+  case $previous in
+    --scheme) mapfile -t COMPREPLY < <(compgen -W 'systematic classic ramp rs' -- "$word") && return ;;
+    --format) mapfile -t COMPREPLY < <(compgen -W 'ssn gfshare' -- "$word") && return ;;
+    --random) mapfile -t COMPREPLY < <(compgen -W 'drbg' -- "$word") && return ;;
+    --out) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
+    -k | --k | -n | --n | --data-blocks | --block-size | --name) return ;;
+  esac
+  local options='--help --json --quiet'
+  case $command in
+    split)
+      options+=' --k --n --out --name --scheme --data-blocks --format --random --random-device --block-size --force'
+      ;;
+    combine) options+=' --output --format --k --force' ;;
+    inspect) options+=' --check' ;;
+  esac
+  if [[ $word == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+  else
+    mapfile -t COMPREPLY < <(compgen -f -- "$word")
+  fi
+}
+complete -o filenames -F _ssn ssn
