@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What an implementation provides. A new one is one file that defines a `const Implementation` and one line
-// in the list of registry.cpp.
+// What an implementation provides. A new one is one file that defines a `const Implementation`, and one line
+// in meson.build, from which the list in registry.cpp is made.
 #pragma once
 
 #include <cstddef>
