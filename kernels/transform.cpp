@@ -46,8 +46,8 @@ void Transform::begin(unsigned columns) noexcept {
   copy_row_.fill(no_row);
 }
 
-// A row with a single 1 is a copy, unless another row copies that column already. A row of ones moves to the
-// front.
+// A row with a single 1 is a copy, unless another row copies that column already. Other rows keep their
+// order: a split with generated blocks relies on it.
 void Transform::add_row(const std::uint8_t* row) noexcept {
   assert(rows_ < max_rows);
   const auto* end = row + columns_;
@@ -63,18 +63,9 @@ void Transform::add_row(const std::uint8_t* row) noexcept {
       return;
     }
   }
-  std::uint8_t* const first = coefficients_.data();
-  std::uint8_t* place = first + std::size_t{dense} * columns_;
-  if (ones == columns_ && !first_is_ones_) {
-    std::copy_backward(first, place, place + columns_);
-    std::copy_backward(row_order_.data(), row_order_.data() + dense, row_order_.data() + dense + 1);
-    place = first;
-    row_order_[0] = row_number;
-    first_is_ones_ = true;
-  } else {
-    row_order_[dense] = row_number;
-  }
-  std::copy(row, end, place);
+  first_is_ones_ = dense == 0 ? ones == columns_ : first_is_ones_;
+  row_order_[dense] = row_number;
+  std::copy(row, end, coefficients_.data() + std::size_t{dense} * columns_);
 }
 
 // Brings copied columns to the front.

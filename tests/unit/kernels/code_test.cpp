@@ -443,4 +443,20 @@ TEST(ShareLists, KeepNeedsAnOutput) {
   EXPECT_EQ(transform->rows(), 1U);
 }
 
+// Generated random blocks are the first columns: a split must leave columns and rows as they are.
+TEST(Codes, SplitsKeepTheOrderOfColumnsAndRows) {
+  const auto transform = std::make_unique<Transform>();
+  for (unsigned k = 2; k <= 9; ++k) {
+    for (unsigned data_blocks = 1; data_blocks < k; ++data_blocks) {
+      const unsigned n = std::min(255U, 256 - data_blocks);
+      ASSERT_EQ(transform->make_split(make({Scheme::ramp, k, n, data_blocks})), Status::ok);
+      EXPECT_TRUE(transform->in_order()) << "ramp k " << k << " L " << data_blocks << " n " << n;
+    }
+    for (const Scheme scheme : {Scheme::systematic, Scheme::classic}) {
+      ASSERT_EQ(transform->make_split(make({scheme, k, 255, 1})), Status::ok);
+      EXPECT_TRUE(transform->in_order()) << name(scheme) << " k " << k;
+    }
+  }
+}
+
 }  // namespace

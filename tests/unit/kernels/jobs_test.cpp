@@ -184,6 +184,36 @@ TEST_P(Jobs, SplitNeedsASeededGeneratorThatLasts) {
   EXPECT_EQ(generator_.blocks_left(), 1U);
 }
 
+// A share far behind the first can be the sum of all columns, here share 255 of ramp (3,1,255).
+TEST_P(Jobs, GeneratedBlocksServeEveryOrderOfRows) {
+  constexpr unsigned n = 255;
+  kernels::Code code;
+  ASSERT_EQ(kernels::Code::make(kernels::Scheme::ramp, 3, n, 1, code), Status::ok);
+  ASSERT_EQ(split_transform_->make_split(code), Status::ok);
+  std::vector<Bytes> generated(n, Bytes(length)), given(n, Bytes(length));
+  std::vector<std::uint8_t*> generated_at, given_at;
+  for (unsigned i = 0; i < n; ++i) {
+    generated_at.push_back(generated[i].data());
+    given_at.push_back(given[i].data());
+  }
+  kernels::SplitJob job;
+  job.transform = split_transform_.get();
+  job.code = &code;
+  job.data = &data_at_;
+  job.generator = &generator_;
+  job.shares = generated_at.data();
+  job.length = length;
+  ASSERT_EQ(kernels::split(implementation(), job), Status::ok);
+  const std::array<const std::uint8_t*, 2> blocks{generated[0].data(), generated[1].data()};
+  job.random = blocks.data();
+  job.shares = given_at.data();
+  ASSERT_EQ(kernels::split(implementation(), job), Status::ok);
+  EXPECT_EQ(generated, given);
+  for (std::size_t i = 0; i < length; ++i) {
+    ASSERT_EQ(generated[254][i], generated[0][i] ^ generated[1][i] ^ data_[i]) << "column " << i;
+  }
+}
+
 TEST_P(Jobs, GivenRandomBlocksWinOverTheGenerator) {
   kernels::SplitJob job = split_job();
   job.pads = nullptr;

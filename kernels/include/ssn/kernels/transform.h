@@ -2,7 +2,7 @@
 // A matrix over GF(2^8), prepared to be applied to byte columns: output r = sum over c of M[r][c] * input c.
 //
 // Split, recover, repair, refresh and check are all one Transform each. Rows that merely repeat an input are
-// recognised and copied, a row of ones is summed without multiplication.
+// recognised and copied; a first other row of ones is summed without multiplication.
 #pragma once
 
 #include <array>
@@ -47,8 +47,7 @@ class Transform {
 
   // For operations. -----------------------------------------------------------------------------------
   // Kernels see columns and rows in an order of their own: first the columns that an output repeats, and
-  // these outputs; then the other columns; then the outputs that need arithmetic, one that is a sum of all
-  // columns first.
+  // these outputs; then the other columns; then the outputs that need arithmetic.
   /// How many outputs repeat an input.
   unsigned copies() const noexcept { return copies_; }
   unsigned dense_rows() const noexcept { return rows_ - copies_; }
