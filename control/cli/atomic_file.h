@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "io.h"
-#include "result.h"
+#include "ssn/hw/result.h"
 
 namespace ssn::cli {
 

@@ -15,7 +15,7 @@
 
 #include "atomic_file.h"
 #include "io.h"
-#include "secure_buffer.h"
+#include "ssn/hw/secret_buffer.h"
 
 namespace ssn::cli {
 namespace {
@@ -93,10 +93,10 @@ class Combiner {
   ShareHeader header_;
   kernels::Code code_;
   OutputSet output_;
-  std::vector<Copies> copies_;  // ascending share index
-  SecureBuffer share_buffer_;   // one block per entry of copies_, and one more to compare with
+  std::vector<Copies> copies_;     // ascending share index
+  hw::SecretBuffer share_buffer_;  // one block per entry of copies_, and one more to compare with
   std::size_t stride_ = 0;
-  SecureBuffer data_buffer_;
+  hw::SecretBuffer data_buffer_;
   CachedTransform syndromes_;
   CachedTransform recovery_;
   // Of the current block: what takes part, in the order of copies_.
@@ -148,8 +148,9 @@ Outcome Combiner::prepare() {
             [](const Copies& a, const Copies& b) { return a.share < b.share; });
   assert(copies_.size() >= header_.k && copies_.size() <= kernels::max_shares);
   stride_ = (header_.block_bytes + block_checksum_bytes + 63) / 64 * 64 + 512;
-  Result<SecureBuffer> shares = SecureBuffer::make(stride_ * (copies_.size() + 1));
-  Result<SecureBuffer> data = SecureBuffer::make(std::size_t{header_.block_bytes} * header_.data_blocks);
+  Result<hw::SecretBuffer> shares = hw::SecretBuffer::make(stride_ * (copies_.size() + 1));
+  Result<hw::SecretBuffer> data =
+      hw::SecretBuffer::make(std::size_t{header_.block_bytes} * header_.data_blocks);
   if (!shares.ok() || !data.ok()) {
     return shares.ok() ? data.error() : shares.error();
   }

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "progress.h"
-#include "result.h"
 #include "share_set.h"
 #include "splitter.h"
+#include "ssn/hw/result.h"
 #include "ssn/kernels/kernels.h"
 
 namespace ssn::cli {

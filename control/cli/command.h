@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "output.h"
-#include "result.h"
+#include "ssn/hw/result.h"
 
 namespace ssn::cli {
 

@@ -7,7 +7,7 @@
 #include <span>
 #include <string>
 
-#include "result.h"
+#include "ssn/hw/result.h"
 
 namespace ssn::cli {
 

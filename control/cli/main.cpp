@@ -12,7 +12,7 @@
 
 #include "command.h"
 #include "interrupt.h"
-#include "secure_buffer.h"
+#include "ssn/hw/secret_buffer.h"
 
 namespace ssn::cli {
 namespace {
@@ -259,7 +259,7 @@ Exit flush_standard_output(Exit code) {
 
 int main(int argc, char** argv) {
   using namespace ssn::cli;
-  disable_core_dumps();
+  ssn::hw::disable_core_dumps();
   install_signal_handlers();
   Exit code = Exit::failed;
   try {

@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "json.h"
-#include "result.h"
 #include "share_file.h"
+#include "ssn/hw/result.h"
 #include "ssn/kernels/kernels.h"
 
 namespace ssn::cli {

@@ -64,7 +64,7 @@ Result<std::unique_ptr<RandomSource>> DeviceSource::make(const std::string& path
                  path, "name the device of a random number generator (or a pipe from one)"};
   }
   auto source = std::make_unique<DeviceSource>();
-  Result<SecureBuffer> buffer = SecureBuffer::make(largest);
+  Result<hw::SecretBuffer> buffer = hw::SecretBuffer::make(largest);
   if (!buffer.ok()) {
     return buffer.error();
   }

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "io.h"
-#include "result.h"
-#include "secure_buffer.h"
 #include "share_file.h"
+#include "ssn/hw/result.h"
+#include "ssn/hw/secret_buffer.h"
 #include "ssn/kernels/kernels.h"
 
 namespace ssn::cli {
@@ -58,7 +58,7 @@ class DeviceSource final : public RandomSource {
 
   std::string path_;
   FileDescriptor device_;
-  SecureBuffer buffer_;
+  hw::SecretBuffer buffer_;
   std::vector<const std::uint8_t*> blocks_;
   int last_byte_ = -1;
   unsigned repetitions_ = 0;

@@ -9,7 +9,7 @@
 #include <span>
 #include <string>
 
-#include "result.h"
+#include "ssn/hw/result.h"
 #include "ssn/kernels/code.h"
 
 namespace ssn::cli {

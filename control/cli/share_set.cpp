@@ -9,7 +9,7 @@
 #include <bitset>
 #include <cerrno>
 
-#include "secure_buffer.h"
+#include "ssn/hw/secret_buffer.h"
 
 namespace ssn::cli {
 namespace {
@@ -312,7 +312,7 @@ void check_end(ShareInput& input) {
 Outcome check_share(ShareInput& input, Progress& progress) {
   assert(input.usable() && input.has_checksums());
   const ShareHeader& header = *input.header;
-  Result<SecureBuffer> buffer = SecureBuffer::make(header.block_bytes + block_checksum_bytes);
+  Result<hw::SecretBuffer> buffer = hw::SecretBuffer::make(header.block_bytes + block_checksum_bytes);
   if (!buffer.ok()) {
     return buffer.error();
   }

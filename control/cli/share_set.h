@@ -10,9 +10,9 @@
 
 #include "io.h"
 #include "progress.h"
-#include "result.h"
 #include "share_file.h"
 #include "splitter.h"
+#include "ssn/hw/result.h"
 
 namespace ssn::cli {
 

@@ -12,7 +12,7 @@
 #include "atomic_file.h"
 #include "io.h"
 #include "random_source.h"
-#include "secure_buffer.h"
+#include "ssn/hw/secret_buffer.h"
 
 namespace ssn::cli {
 namespace {
@@ -48,8 +48,8 @@ class Splitter {
   struct stat input_before_{};
   OutputSet outputs_;
   std::unique_ptr<RandomSource> random_;
-  SecureBuffer data_buffer_;   // L blocks, one behind the other
-  SecureBuffer share_buffer_;  // n blocks, each with room for its checksum
+  hw::SecretBuffer data_buffer_;   // L blocks, one behind the other
+  hw::SecretBuffer share_buffer_;  // n blocks, each with room for its checksum
   std::size_t share_stride_ = 0;
   std::vector<BlockChecksum> checksums_;
   ShareHeader header_;
@@ -143,11 +143,12 @@ Outcome Splitter::reserve_space() {
 Outcome Splitter::make_buffers() {
   // Not a multiple of 4096: writes to many blocks must not fall on the same cache sets.
   share_stride_ = (header_.block_bytes + block_checksum_bytes + 63) / 64 * 64 + 512;
-  Result<SecureBuffer> data = SecureBuffer::make(std::size_t{header_.block_bytes} * options_.data_blocks);
+  Result<hw::SecretBuffer> data =
+      hw::SecretBuffer::make(std::size_t{header_.block_bytes} * options_.data_blocks);
   if (!data.ok()) {
     return data.error();
   }
-  Result<SecureBuffer> shares = SecureBuffer::make(share_stride_ * options_.n);
+  Result<hw::SecretBuffer> shares = hw::SecretBuffer::make(share_stride_ * options_.n);
   if (!shares.ok()) {
     return shares.error();
   }

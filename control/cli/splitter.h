@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "progress.h"
-#include "result.h"
 #include "share_file.h"
+#include "ssn/hw/result.h"
 #include "ssn/kernels/kernels.h"
 
 namespace ssn::cli {

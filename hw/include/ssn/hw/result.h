@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// How everything in the command reports failure: as a value that says what failed, why, where and what to do
-// about it. Nothing here throws.
+// How everything outside the kernels reports failure: as a value that says what failed, why, where and what
+// to do about it. Nothing here throws.
 #pragma once
 
 #include <cassert>
@@ -9,9 +9,10 @@
 #include <utility>
 #include <variant>
 
-namespace ssn::cli {
+namespace ssn {
 
-/// Exit codes of `ssn`. Stable: scripts depend on them. docs/exit-codes.md says what each one means.
+/// What kind of failure it is; also the exit code of our programs. Stable: scripts depend on them.
+/// docs/exit-codes.md says what each one means.
 enum class Exit : int {
   ok = 0,
   failed = 1,
@@ -75,4 +76,4 @@ inline constexpr Nothing done{};
 /// An Error from errno: chooses the exit code and says what usually helps.
 Error system_error(int error_number, std::string what, std::string where);
 
-}  // namespace ssn::cli
+}  // namespace ssn

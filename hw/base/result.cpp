@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "result.h"
+#include "ssn/hw/result.h"
 
 #include <cerrno>
 #include <cstring>
 
-namespace ssn::cli {
+namespace ssn {
 namespace {
 
 struct Advice {
@@ -82,4 +82,4 @@ Error system_error(int error_number, std::string what, std::string where) {
   return error;
 }
 
-}  // namespace ssn::cli
+}  // namespace ssn
