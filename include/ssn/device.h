@@ -31,6 +31,7 @@ enum ssn_status {
   SSN_UNAVAILABLE = 8, /* the device or its key manager cannot be reached at present */
   SSN_FAILED = 9,      /* the device or the stream is broken for good and must be opened anew */
   SSN_INTEGRITY = 10,  /* a check value or a tag does not match */
+  SSN_CANCELLED = 11,  /* given up because the caller asked for it */
 };
 
 /* Why a call of the control path failed, for a person. Strings are complete English clauses in UTF-8, ended
