@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A command of `ssn`: one file each. To add one, write NAME_command.cpp with a make function, declare the
-// function below and add a line to the list in main.cpp. Commands do not see the command-line library.
+// function below and add a line to the list in main.cpp. A command may stand in a group, which is a line in
+// main.cpp's list of groups. Commands do not see the command-line library.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,8 @@ class Command {
  public:
   virtual ~Command() = default;
   virtual const char* name() const noexcept = 0;
+  /// The group that it belongs to (`ssn GROUP NAME`), one of main.cpp's list; empty: `ssn NAME`.
+  virtual const char* group() const noexcept { return ""; }
   virtual const char* summary() const noexcept = 0;
   /// Shown first in the help: lines of "  command   what it does".
   virtual const char* examples() const noexcept = 0;
@@ -47,6 +50,14 @@ class Command {
   virtual void declare(OptionTable& table) = 0;
   /// Does it and says what happened. The options are set.
   virtual Exit run(const OutputOptions& output) = 0;
+};
+
+/// Commands that belong together: `ssn NAME SUBCOMMAND`. Has a line in the help of `ssn` and a help of its
+/// own.
+struct CommandGroup {
+  const char* name;
+  const char* summary;
+  const char* examples;
 };
 
 std::unique_ptr<Command> make_split_command();

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <new>
+#include <optional>
 
 #include "command.h"
 #include "interrupt.h"
@@ -21,6 +22,9 @@ constexpr const char* overview =
     "  ssn split --k 3 --n 5 photo.raw           five share files, any three of which restore it\n"
     "  ssn combine -o photo.raw photo.raw.*.ssn  restore it; bad shares are found and named\n"
     "  ssn inspect --check photo.raw.*.ssn       what the files are, and whether they are whole\n";
+
+// Groups of commands, in the order of the help; behind the commands without a group.
+std::vector<CommandGroup> make_groups() { return {}; }
 
 // All commands, in the order of the help.
 std::vector<std::unique_ptr<Command>> make_commands() {
@@ -159,12 +163,24 @@ class Program {
   Exit run(int argc, char** argv);
 
  private:
+  // What can be called: a command with its parser, or a group, whose command is null.
+  struct Entry {
+    CLI::App* parser;
+    Command* command;
+    std::string path;  // "split", "kme", "kme status"
+  };
+
+  void add_command(CLI::App& parent, const std::string& prefix, Command& command);
+  bool has_entry(const std::string& path) const;
   Exit parse_failure(const CLI::ParseError& failure, bool json) const;
-  Exit unknown_command(const std::string& given, bool json) const;
+  Exit unknown_command(const std::string& prefix, const std::string& given, bool json) const;
+  Exit show_help(const std::string& path) const;
+  std::optional<Exit> check_path(int argc, char** argv, bool json) const;
 
   CLI::App app_{"Secret sharing of files"};
+  std::vector<CommandGroup> groups_ = make_groups();
   std::vector<std::unique_ptr<Command>> commands_ = make_commands();
-  std::vector<CLI::App*> parsers_;
+  std::vector<Entry> entries_;  // a group stands before its commands
   OutputOptions output_;
 };
 
@@ -176,58 +192,111 @@ Program::Program() {
   app_.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app_.footer("`ssn COMMAND --help` shows the options of a command. Manual: man ssn");
   for (const std::unique_ptr<Command>& command : commands_) {
-    CLI::App* const parser = app_.add_subcommand(command->name(), command->summary());
+    if (*command->group() == '\0') {
+      add_command(app_, "", *command);
+    }
+  }
+  for (const CommandGroup& group : groups_) {
+    CLI::App* const parser = app_.add_subcommand(group.name, group.summary);
     parser->group("Commands");
-    parser->footer(fmt::format("Manual: man ssn-{}", command->name()));
-    parser->formatter(std::make_shared<ExampleFirstFormatter>(command->examples()));
-    ParserTable table(*parser);
-    command->declare(table);
-    parser->add_flag("--json", output_.json, "One JSON document on standard output");
-    parser->add_flag("-q,--quiet", output_.quiet, "Only errors and warnings");
-    parsers_.push_back(parser);
+    parser->footer(
+        fmt::format("`ssn {0} SUBCOMMAND --help` shows its options. Manual: man ssn-{0}", group.name));
+    parser->formatter(std::make_shared<ExampleFirstFormatter>(group.examples));
+    parser->require_subcommand(1);
+    entries_.push_back({parser, nullptr, group.name});
+    for (const std::unique_ptr<Command>& command : commands_) {
+      if (std::string_view(command->group()) == group.name) {
+        add_command(*parser, std::string(group.name) + " ", *command);
+      }
+    }
   }
 }
 
-Exit Program::unknown_command(const std::string& given, bool json) const {
+void Program::add_command(CLI::App& parent, const std::string& prefix, Command& command) {
+  CLI::App* const parser = parent.add_subcommand(command.name(), command.summary());
+  parser->group(prefix.empty() ? "Commands" : "Subcommands");
+  parser->footer(fmt::format("Manual: man ssn-{}", prefix.empty() ? command.name() : command.group()));
+  parser->formatter(std::make_shared<ExampleFirstFormatter>(command.examples()));
+  ParserTable table(*parser);
+  command.declare(table);
+  parser->add_flag("--json", output_.json, "One JSON document on standard output");
+  parser->add_flag("-q,--quiet", output_.quiet, "Only errors and warnings");
+  entries_.push_back({parser, &command, prefix + command.name()});
+}
+
+bool Program::has_entry(const std::string& path) const {
+  return std::any_of(entries_.begin(), entries_.end(),
+                     [&](const Entry& entry) { return entry.path == path; });
+}
+
+Exit Program::unknown_command(const std::string& prefix, const std::string& given, bool json) const {
   std::string nearest;
   std::size_t least = 3;  // more changes than that are no typing error
-  for (const std::unique_ptr<Command>& command : commands_) {
-    if (const std::size_t changes = distance(given, command->name()); changes < least) {
+  for (const Entry& entry : entries_) {
+    const std::size_t space = entry.path.rfind(' ');
+    const std::size_t start = space == std::string::npos ? 0 : space + 1;
+    if (entry.path.substr(0, start) != prefix) {
+      continue;
+    }
+    if (const std::size_t changes = distance(given, entry.path.substr(start)); changes < least) {
       least = changes;
-      nearest = command->name();
+      nearest = entry.path;
     }
   }
-  const std::string fix =
-      nearest.empty() ? "see `ssn --help`" : fmt::format("did you mean `ssn {}`?", nearest);
-  return usage_failure({Exit::usage, "cannot do that", fmt::format("ssn has no command {}", given), "", fix},
-                       json);
+  const std::string fix = nearest.empty() ? fmt::format("see `ssn {}--help`", prefix)
+                                          : fmt::format("did you mean `ssn {}`?", nearest);
+  return usage_failure(
+      {Exit::usage, "cannot do that", fmt::format("ssn has no command {}{}", prefix, given), "", fix}, json);
 }
 
 Exit Program::parse_failure(const CLI::ParseError& failure, bool json) const {
-  for (const CLI::App* const parser : parsers_) {
-    if (parser->parsed()) {
-      return usage_failure(
-          {Exit::usage, "cannot understand the command line", failure.what(), "ssn " + parser->get_name(),
-           fmt::format("see `ssn {} --help`", parser->get_name())},
-          json);
+  for (auto entry = entries_.rbegin(); entry != entries_.rend(); ++entry) {  // commands before their groups
+    if (entry->parser->parsed()) {
+      return usage_failure({Exit::usage, "cannot understand the command line", failure.what(),
+                            "ssn " + entry->path, fmt::format("see `ssn {} --help`", entry->path)},
+                           json);
     }
   }
   return usage_failure(
       {Exit::usage, "cannot understand the command line", failure.what(), "ssn", "see `ssn --help`"}, json);
 }
 
-Exit Program::run(int argc, char** argv) {
-  if (argc < 2) {
-    fmt::print(stderr, "{}", app_.help());
-    return Exit::usage;
+// The first words that are no command get a better answer than the library's.
+std::optional<Exit> Program::check_path(int argc, char** argv, bool json) const {
+  std::string prefix;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.empty() || word[0] == '-') {
+      return std::nullopt;
+    }
+    if (!has_entry(prefix + word)) {
+      return unknown_command(prefix, word, json);
+    }
+    const bool group = std::any_of(groups_.begin(), groups_.end(),
+                                   [&](const CommandGroup& g) { return prefix.empty() && word == g.name; });
+    if (!group) {
+      return std::nullopt;
+    }
+    prefix = word + " ";
   }
+  if (!prefix.empty()) {  // a group alone
+    prefix.pop_back();
+  }
+  return show_help(prefix);
+}
+
+Exit Program::show_help(const std::string& path) const {
+  const auto entry =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.path == path; });
+  fmt::print(stderr, "{}", entry == entries_.end() ? app_.help() : entry->parser->help("ssn"));
+  return Exit::usage;
+}
+
+Exit Program::run(int argc, char** argv) {
   const bool json =
       std::any_of(argv + 1, argv + argc, [](const char* a) { return std::string_view(a) == "--json"; });
-  const std::string first = argv[1];
-  const bool known =
-      std::any_of(commands_.begin(), commands_.end(), [&](const auto& c) { return first == c->name(); });
-  if (!known && !first.empty() && first[0] != '-') {
-    return unknown_command(first, json);
+  if (const std::optional<Exit> answered = check_path(argc, argv, json)) {
+    return *answered;
   }
   try {
     app_.parse(argc, argv);
@@ -237,9 +306,9 @@ Exit Program::run(int argc, char** argv) {
   } catch (const CLI::ParseError& failure) {
     return parse_failure(failure, json);
   }
-  for (std::size_t i = 0; i < parsers_.size(); ++i) {
-    if (parsers_[i]->parsed()) {
-      return commands_[i]->run(output_);
+  for (const Entry& entry : entries_) {
+    if (entry.command != nullptr && entry.parser->parsed()) {
+      return entry.command->run(output_);
     }
   }
   return Exit::usage;  // not reached: the parser wants one command
@@ -258,6 +327,7 @@ Exit flush_standard_output(Exit code) {
 }  // namespace ssn::cli
 
 int main(int argc, char** argv) {
+  using namespace ssn;
   using namespace ssn::cli;
   ssn::hw::disable_core_dumps();
   install_signal_handlers();

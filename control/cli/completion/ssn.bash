@@ -6,6 +6,18 @@ _ssn() {
   word=${COMP_WORDS[COMP_CWORD]}
   previous=${COMP_WORDS[COMP_CWORD - 1]}
   command=${COMP_WORDS[1]}
+  # Groups: `ssn GROUP SUBCOMMAND`, completed as the command "GROUP SUBCOMMAND".
+  local group_words=''
+  case $command in
+    *) ;;
+  esac
+  if [[ -n $group_words ]]; then
+    if ((COMP_CWORD == 2)); then
+      mapfile -t COMPREPLY < <(compgen -W "$group_words --help" -- "$word")
+      return
+    fi
+    command+=" ${COMP_WORDS[2]}"
+  fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
     mapfile -t COMPREPLY < <(compgen -W 'split combine inspect version --help --version' -- "$word")

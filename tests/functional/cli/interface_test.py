@@ -11,7 +11,10 @@ import subprocess
 
 from support import *
 
+# Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
 COMMANDS = ["split", "combine", "inspect", "version"]
+GROUPS = sorted({c.split()[0] for c in COMMANDS if " " in c})
+FIRST_WORDS = list(dict.fromkeys(c.split()[0] for c in COMMANDS))
 HERE = os.path.dirname(os.path.realpath(__file__))
 
 
@@ -49,6 +52,18 @@ class ExitCodes(Case):
         self.assertIn(b"did you mean `ssn split`?", self.ssn("spilt", code=USAGE).stderr)
         self.assertNotIn(b"did you mean", self.ssn("frobnicate", code=USAGE).stderr)
 
+    def test_groups(self):
+        """a group alone prints its help and exits 2; a mistyped subcommand gets a suggestion"""
+        for group in GROUPS:
+            done = subprocess.run([SSN, group], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
+            self.assertEqual((done.returncode, done.stdout), (USAGE, b""))
+            self.assertEqual(done.stderr, self.ssn(group, "--help").stdout)
+            first = next(c for c in COMMANDS if c.startswith(group + " "))
+            wrong = self.ssn(group, first.split()[1] + "x", code=USAGE).stderr
+            self.assertIn(b"did you mean `ssn %s`?" % first.encode(), wrong)
+            self.assertIn(b"see `ssn %s --help`" % group.encode(),
+                          self.ssn(group, "frobnicate", code=USAGE).stderr)
+
     def test_without_arguments(self):
         """ssn alone prints its help to standard error and exits 2"""
         done = subprocess.run([SSN], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
@@ -58,7 +73,7 @@ class ExitCodes(Case):
 
     def test_documented(self):
         """docs/exit-codes.md and the manual page list the same codes with the same names as the program"""
-        with open(os.path.join(SOURCE_ROOT, "control/cli/result.h"), encoding="ascii") as file:
+        with open(os.path.join(SOURCE_ROOT, "hw/include/ssn/hw/result.h"), encoding="ascii") as file:
             body = re.search(r"enum class Exit : int \{(.*?)\};", file.read(), re.S).group(1)
         program = {int(number): name for name, number in re.findall(r"(\w+) = (\d+)", body)}
         with open(os.path.join(SOURCE_ROOT, "docs/exit-codes.md"), encoding="utf-8") as file:
@@ -146,7 +161,8 @@ class Json(Case):
 class Help(Case):
     def test_golden(self):
         """help texts are the recorded ones (SSN_UPDATE_GOLDEN=1 records them anew)"""
-        for name, arguments in [("ssn", [])] + [("ssn-" + c, [c]) for c in COMMANDS]:
+        for name, arguments in [("ssn", [])] + [
+                ("ssn-" + c.replace(" ", "-"), c.split()) for c in GROUPS + COMMANDS]:
             text = self.ssn(*arguments, "--help").stdout.decode()
             self.assertLess(text.index("Examples:"), text.index("Usage:"))
             for line in text.splitlines():
@@ -159,7 +175,7 @@ class Help(Case):
                 self.assertEqual(text, file.read(), "differs from " + path)
 
     def options(self, command):
-        text = self.ssn(command, "--help").stdout.decode()
+        text = self.ssn(*command.split(), "--help").stdout.decode()
         return set(re.findall(r"--[a-z][a-z-]*",
                               text[text.index("Options:"):text.index("Manual:")])) - {"--help"}
 
@@ -168,12 +184,13 @@ class Help(Case):
         warning"""
         scdoc = shutil.which("scdoc")
         for command in COMMANDS:
-            with open(os.path.join(SOURCE_ROOT, "docs/man/ssn-%s.1.scd" % command), encoding="utf-8") as file:
+            page = os.path.join(SOURCE_ROOT, "docs/man/ssn-%s.1.scd" % command.split()[0])
+            with open(page, encoding="utf-8") as file:
                 text = file.read()
             for option in self.options(command) - {"--json", "--quiet"}:
                 self.assertIn("*%s*" % option, text, "ssn-" + command)
         pages = sorted(glob.glob(os.path.join(SOURCE_ROOT, "docs/man/*.scd")))
-        self.assertEqual(len(pages), len(COMMANDS) + 1)
+        self.assertEqual(len([p for p in pages if p.endswith(".1.scd")]), len(FIRST_WORDS) + 1)
         if scdoc is None:
             self.skipTest("scdoc is not installed")
         for page in pages:
@@ -194,11 +211,16 @@ class Help(Case):
             done = subprocess.run(["bash", "-c", text, script, *words], stdout=subprocess.PIPE, check=True,
                                   text=True)
             return set(done.stdout.split())
-        self.assertEqual(complete("ssn", ""), set(COMMANDS) | {"--help", "--version"})
+        self.assertEqual(complete("ssn", ""), set(FIRST_WORDS) | {"--help", "--version"})
+        for group in GROUPS:
+            self.assertEqual(complete("ssn", group, ""),
+                             {c.split()[1] for c in COMMANDS if c.startswith(group + " ")} | {"--help"},
+                             group)
         self.assertEqual(complete("ssn", "sp"), {"split"})
         self.assertEqual(complete("ssn", "split", "--scheme", ""), {"systematic", "classic", "ramp", "rs"})
         for command in COMMANDS:
-            self.assertEqual(complete("ssn", command, "--") - {"--help"}, self.options(command), command)
+            self.assertEqual(complete("ssn", *command.split(), "--") - {"--help"}, self.options(command),
+                             command)
 
     def test_version(self):
         """--version and version name the version of meson.build"""
