@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Which granules of a key stream's ring are done with: two bits each, for the ring and for as much history
+// behind it, so that a late duplicate is told from a range whose pad is gone. Fixed size.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace ssn::protocol {
+
+/// Positions count granules from the begin of the stream. Holds [base - capacity, base + capacity), from 0.
+class RangeWindow {
+ public:
+  enum class State : std::uint8_t {
+    open,   ///< no granule of it is done with
+    taken,  ///< all were used or kept
+    gone,   ///< all were discarded
+    mixed,  ///< anything else
+  };
+
+  /// `capacity`: granules in the ring; a power of two >= 64.
+  explicit RangeWindow(std::uint64_t capacity);
+
+  std::uint64_t base() const noexcept { return base_; }
+  std::uint64_t capacity() const noexcept { return half_; }
+  /// The first position that is still remembered.
+  std::uint64_t oldest() const noexcept { return base_ > half_ ? base_ - half_ : 0; }
+
+  /// Of `count` >= 1 granules within [oldest(), base() + capacity()).
+  State state(std::uint64_t first, std::uint64_t count) const noexcept;
+  /// Marks open granules in [base(), base() + capacity()) as taken; returns how many were open, which is
+  /// `count` unless the caller broke the rules.
+  std::uint64_t take(std::uint64_t first, std::uint64_t count) noexcept;
+  /// Marks those that are open as gone and returns how many those were.
+  std::uint64_t drop(std::uint64_t first, std::uint64_t count) noexcept;
+  /// The first open granule at or above `from`, at most `limit`.
+  std::uint64_t first_open(std::uint64_t from, std::uint64_t limit) const noexcept;
+  /// The first granule at or above `from` that is not open, at most `limit`.
+  std::uint64_t first_done(std::uint64_t from, std::uint64_t limit) const noexcept;
+  /// Open granules in [first, first + count).
+  std::uint64_t count_open(std::uint64_t first, std::uint64_t count) const noexcept;
+  /// Moves the window up; everything below `base` is done with.
+  void advance(std::uint64_t base) noexcept;
+
+ private:
+  template <typename Visit>
+  void each_word(std::uint64_t first, std::uint64_t count, Visit visit) const noexcept;
+  bool holds(std::uint64_t first, std::uint64_t count) const noexcept;
+  std::uint64_t first_with(std::uint64_t from, std::uint64_t limit, std::uint64_t flip) const noexcept;
+
+  std::uint64_t half_;  // granules in the ring
+  std::uint64_t base_ = 0;
+  std::vector<std::uint64_t> done_;  // taken or gone
+  std::vector<std::uint64_t> gone_;
+};
+
+}  // namespace ssn::protocol

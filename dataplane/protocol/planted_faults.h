@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Broken promises on purpose, for the tests that must notice them. In what is shipped `planted` is the
+// constant false and nothing of this is left; tests compile the library a second time with
+// SSN_PLANTED_FAULTS.
+#pragma once
+
+#include <cstdint>
+
+namespace ssn::protocol {
+
+enum class PlantedFault : std::uint8_t {
+  none,
+  lost_erase,           ///< a used range is not erased
+  skipped_write_ahead,  ///< offsets are used before the ledger has them on disk
+  reuse_after_crash,    ///< after a restart the streams of the last epoch go on
+  retake_discarded,     ///< the range of an abandoned message or keep order serves the next message
+  reopen_range,         ///< the receiver's window forgets what was opened
+  reuse_mask,           ///< a packet that was given up leaves its number to the next
+  ignore_rollback,      ///< a node behind what its peer saw is let in
+};
+
+#ifdef SSN_PLANTED_FAULTS
+PlantedFault planted_fault() noexcept;
+void plant(PlantedFault fault) noexcept;
+inline bool planted(PlantedFault fault) noexcept { return planted_fault() == fault; }
+#else
+constexpr bool planted(PlantedFault) noexcept { return false; }
+#endif
+
+}  // namespace ssn::protocol
