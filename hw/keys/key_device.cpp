@@ -13,8 +13,6 @@ namespace {
 
 constexpr std::size_t max_settings = 256;
 
-std::string_view text(const char* field, std::size_t size) { return {field, ::strnlen(field, size)}; }
-
 Error usage_error(std::string what, std::string why, std::string where, std::string fix) {
   return {Exit::usage, std::move(what), std::move(why), std::move(where), std::move(fix)};
 }
@@ -53,44 +51,6 @@ Outcome check_name(const std::string& name, const char* which) {
 }
 
 }  // namespace
-
-Error driver_error(ssn_status status, const ssn_error& error) {
-  Exit code = Exit::failed;
-  switch (status) {
-    case SSN_INVALID:
-    case SSN_UNSUPPORTED:
-      code = Exit::usage;
-      break;
-    case SSN_NOT_FOUND:
-      code = Exit::not_found;
-      break;
-    case SSN_REFUSED:
-      code = Exit::refused;
-      break;
-    case SSN_AGAIN:
-    case SSN_EXHAUSTED:
-    case SSN_TIMEOUT:
-    case SSN_UNAVAILABLE:
-      code = Exit::temporary;
-      break;
-    case SSN_INTEGRITY:
-      code = Exit::integrity;
-      break;
-    case SSN_OK:
-    case SSN_FAILED:
-    case SSN_CANCELLED:
-      break;
-  }
-  const auto field = [](const auto& array) { return std::string(text(array, sizeof array)); };
-  Error result{code, field(error.what), field(error.why), field(error.where), field(error.fix)};
-  if (result.what.empty()) {
-    result.what = "the driver reports a failure";
-  }
-  if (result.why.empty()) {
-    result.why = "status " + std::to_string(static_cast<int>(status)) + " (include/ssn/device.h)";
-  }
-  return result;
-}
 
 class OpenKeyDevice {
  public:
@@ -198,7 +158,8 @@ Result<KeyDevice> KeyDevice::open(const Options& options) {
     return usage_error("cannot open the key device " + options.driver, "it has more than 256 settings",
                        "settings", "remove some");
   }
-  const Result<LoadedDriver> loaded = load_driver({"ssn-key-", options.driver, SSN_KEY_DRIVER_ENTRY});
+  const Result<LoadedDriver> loaded =
+      load_driver({"ssn-key-", options.driver, SSN_KEY_DRIVER_ENTRY, "hw/keys"});
   if (!loaded.ok()) {
     return loaded.error();
   }

@@ -48,7 +48,7 @@ extern "C" {
 #define SSN_OFFLOAD_DEVICE_ABI 1u
 
 /* The one symbol that a driver exports; of type ssn_offload_driver_entry. */
-#define SSN_OFFLOAD_DRIVER_ENTRY "ssn_offload_driver"
+#define SSN_OFFLOAD_DRIVER_ENTRY "ssn_get_offload_driver"
 
 #define SSN_OFFLOAD_TAG_BYTES 16u
 /* Largest matrix that the field gives a meaning to. */
@@ -64,10 +64,10 @@ struct ssn_offload_matrix;
 struct ssn_offload_tag_key;
 
 /*
- * What a job does. M is the matrix, "+" is XOR, tag(x) is
- *   GHASH_r(header, zeros to 16 bytes, x, zeros to 16 bytes, 64-bit big-endian lengths in bits of both) +
- * mask as in NIST SP 800-38D. The first three are one computation; they are told apart because devices may
- * have different limits for them, and counters different names.
+ * What a job does. M is the matrix, "+" is XOR, tag(x) is, with the GHASH of NIST SP 800-38D and 64-bit
+ * big-endian bit lengths,
+ *   GHASH_r(header, zeros to 16 bytes, x, zeros to 16 bytes, length of header, length of x) + mask.
+ * The first three are one computation; they are told apart because a device may not have all of them.
  */
 enum ssn_offload_operation {
   SSN_OFFLOAD_SPLIT = 0,        /* outputs = M inputs; inputs are the random blocks, then the data blocks */

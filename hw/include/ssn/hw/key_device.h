@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "ssn/hw/driver_error.h"
 #include "ssn/hw/result.h"
 #include "ssn/hw/ring_memory.h"
 #include "ssn/key_device.h"
@@ -35,9 +36,6 @@
 namespace ssn::hw {
 
 using Ksid = std::array<std::uint8_t, SSN_KSID_BYTES>;
-
-/// An Error from what a driver's call on its control path returned.
-Error driver_error(ssn_status status, const ssn_error& error);
 
 class OpenKeyDevice;  // the implementation's: a device that is open
 

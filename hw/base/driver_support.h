@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What our key drivers share on their control path: settings and errors, in the words of the C interface.
+// What our drivers share on their control path: settings and errors, in the words of the C interface.
 // Nothing here that an out-of-tree driver could not do itself.
 #pragma once
 
@@ -17,6 +17,9 @@ namespace ssn::hw {
 
 /// Copies `error` to the C structure, cut where it is too long, and returns the status that fits its code.
 ssn_status report(const Error& error, ssn_error* out) noexcept;
+/// The same from its parts: `return fail(...)`.
+ssn_status fail(ssn_error* out, ssn_status status, std::string_view what, std::string_view why,
+                std::string_view where, std::string_view fix) noexcept;
 ssn_status report_exception(const std::exception& exception, ssn_error* out) noexcept;
 
 /// Runs a call of the control path; what it throws (no memory) does not leave the driver.
@@ -33,8 +36,12 @@ ssn_status guarded(ssn_error* error, Call call) noexcept {
 class DriverSettings {
  public:
   /// Each setting must be one of `known` and be given at most once.
-  static Result<DriverSettings> read(const ssn_key_device_config& config,
+  static Result<DriverSettings> read(const ssn_setting* settings, std::size_t count,
                                      std::initializer_list<std::string_view> known);
+  static Result<DriverSettings> read(const ssn_key_device_config& config,
+                                     std::initializer_list<std::string_view> known) {
+    return read(config.settings, config.setting_count, known);
+  }
 
   std::optional<std::string_view> find(std::string_view name) const noexcept;
   /// The value, or an error that names the setting.

@@ -18,7 +18,7 @@ void copy_text(char (&out)[size], std::string_view text) noexcept {
 }
 
 Error setting_error(std::string_view name, std::string why, std::string fix) {
-  return {Exit::usage, "cannot open the key device", std::move(why), "setting " + std::string(name),
+  return {Exit::usage, "cannot open the device", std::move(why), "setting " + std::string(name),
           std::move(fix)};
 }
 
@@ -49,9 +49,20 @@ ssn_status report(const Error& error, ssn_error* out) noexcept {
   }
 }
 
+ssn_status fail(ssn_error* out, ssn_status status, std::string_view what, std::string_view why,
+                std::string_view where, std::string_view fix) noexcept {
+  if (out != nullptr) {
+    copy_text(out->what, what);
+    copy_text(out->why, why);
+    copy_text(out->where, where);
+    copy_text(out->fix, fix);
+  }
+  return status;
+}
+
 ssn_status report_exception(const std::exception& exception, ssn_error* out) noexcept {
   if (out != nullptr) {
-    copy_text(out->what, "the key driver cannot go on");
+    copy_text(out->what, "the driver cannot go on");
     copy_text(out->why, exception.what());
     copy_text(out->where, "");
     copy_text(out->fix, "free memory and try again");
@@ -59,25 +70,25 @@ ssn_status report_exception(const std::exception& exception, ssn_error* out) noe
   return SSN_EXHAUSTED;
 }
 
-Result<DriverSettings> DriverSettings::read(const ssn_key_device_config& config,
+Result<DriverSettings> DriverSettings::read(const ssn_setting* settings, std::size_t count,
                                             std::initializer_list<std::string_view> known) {
   DriverSettings result;
-  result.settings_ = config.settings;
-  result.count_ = config.setting_count;
+  result.settings_ = settings;
+  result.count_ = count;
   std::string names;
   for (const std::string_view name : known) {
     names += (names.empty() ? "" : ", ") + std::string(name);
   }
   for (std::size_t i = 0; i < result.count_; ++i) {
-    const char* const name = config.settings[i].name;
-    if (name == nullptr || config.settings[i].value == nullptr) {
+    const char* const name = settings[i].name;
+    if (name == nullptr || settings[i].value == nullptr) {
       return setting_error("", "a setting has no name or no value", "give both");
     }
     if (std::find(known.begin(), known.end(), name) == known.end()) {
       return setting_error(name, "this driver has no such setting", "it has " + names);
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (std::strcmp(config.settings[j].name, name) == 0) {
+      if (std::strcmp(settings[j].name, name) == 0) {
         return setting_error(name, "it is given twice", "give it once");
       }
     }

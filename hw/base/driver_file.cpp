@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "driver_file.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,9 +18,15 @@ namespace {
 
 constexpr std::size_t max_driver_name = 64;
 constexpr const char* path_variable = "SSN_DRIVER_PATH";
-// Where meson puts the drivers below a build directory, and how far below it our programs lie.
-constexpr const char* build_folder = "/hw/keys/";
+// How far below a build directory our programs lie.
 constexpr int build_depth = 5;
+// More files of one kind in one directory are not looked at.
+constexpr std::size_t max_found = 1000;
+
+struct Place {
+  std::string directory;
+  bool build_tree = false;
+};
 
 struct Candidate {
   std::string path;
@@ -39,14 +46,15 @@ std::string program_path() {
   return length > 0 ? std::string(path, static_cast<std::size_t>(length)) : std::string();
 }
 
-std::vector<Candidate> candidates(const std::string& file_name) {
-  std::vector<Candidate> found;
+// Directories that may hold drivers, the most wanted first.
+std::vector<Place> places(const std::string& build_folder) {
+  std::vector<Place> found;
   if (const char* const list = ::secure_getenv(path_variable); list != nullptr) {
     std::string_view rest = list;
     while (!rest.empty()) {
       const std::size_t colon = std::min(rest.find(':'), rest.size());
       if (colon != 0) {
-        found.push_back({std::string(rest.substr(0, colon)) + "/" + file_name});
+        found.push_back({std::string(rest.substr(0, colon))});
       }
       rest.remove_prefix(std::min(colon + 1, rest.size()));
     }
@@ -57,9 +65,9 @@ std::vector<Candidate> candidates(const std::string& file_name) {
     if (folder.empty()) {
       break;
     }
-    found.push_back({folder + build_folder + file_name, true});
+    found.push_back({folder + "/" + build_folder, true});
   }
-  found.push_back({std::string(SSN_DRIVER_DIRECTORY) + "/" + file_name});
+  found.push_back({SSN_DRIVER_DIRECTORY});
   return found;
 }
 
@@ -111,35 +119,68 @@ Result<LoadedDriver> load_file(const DriverFile& file, const Candidate& candidat
 }  // namespace
 
 Result<LoadedDriver> load_driver(const DriverFile& file) {
-  std::vector<Candidate> places;
+  std::vector<Candidate> candidates;
   if (file.driver.find('/') != std::string::npos) {
-    places.push_back({file.driver});
+    candidates.push_back({file.driver});
   } else if (is_driver_name(file.driver)) {
-    places = candidates(file.prefix + file.driver + ".so");
+    for (const Place& place : places(file.folder)) {
+      candidates.push_back({place.directory + "/" + file.prefix + file.driver + ".so", place.build_tree});
+    }
   } else {
     return Error{Exit::usage, "cannot load the driver '" + file.driver.substr(0, max_driver_name) + "'",
                  "a driver's name consists of 1 to 64 letters, digits, '-' and '_'", "driver",
                  "give such a name, or a path with a slash"};
   }
-  for (const Candidate& place : places) {
+  for (const Candidate& candidate : candidates) {
     struct stat status{};
-    if (::stat(place.path.c_str(), &status) != 0) {
+    if (::stat(candidate.path.c_str(), &status) != 0) {
       if (errno != ENOENT && errno != ENOTDIR) {
-        return system_error(errno, "cannot look for the driver " + file.driver, place.path);
+        return system_error(errno, "cannot look for the driver " + file.driver, candidate.path);
       }
       continue;
     }
-    const Outcome checked = check_file(place, status);
-    return checked.ok() ? load_file(file, place) : Result<LoadedDriver>(checked.error());
+    const Outcome checked = check_file(candidate, status);
+    return checked.ok() ? load_file(file, candidate) : Result<LoadedDriver>(checked.error());
   }
   std::string searched;
-  for (const Candidate& place : places) {
-    if (!place.build_tree) {
-      searched += (searched.empty() ? "" : ", ") + place.path;
+  for (const Candidate& candidate : candidates) {
+    if (!candidate.build_tree) {
+      searched += (searched.empty() ? "" : ", ") + candidate.path;
     }
   }
   return Error{Exit::not_found, "cannot load the driver " + file.driver, "there is no " + searched, "driver",
                "check the name, install the driver, or name its directory in SSN_DRIVER_PATH"};
+}
+
+std::vector<FoundDriver> find_drivers(const std::string& prefix, const std::string& folder) {
+  constexpr std::string_view ending = ".so";
+  std::vector<FoundDriver> found;
+  for (const Place& place : places(folder)) {
+    DIR* const directory = ::opendir(place.directory.c_str());
+    if (directory == nullptr) {
+      continue;  // load_driver() would not find anything there either
+    }
+    std::size_t looked_at = 0;
+    for (const dirent* entry = ::readdir(directory); entry != nullptr && looked_at < max_found;
+         entry = ::readdir(directory)) {
+      const std::string_view file = entry->d_name;
+      if (file.size() <= prefix.size() + ending.size() || !file.starts_with(prefix) ||
+          !file.ends_with(ending)) {
+        continue;
+      }
+      ++looked_at;
+      const std::string name(file.substr(prefix.size(), file.size() - prefix.size() - ending.size()));
+      const bool hidden = std::any_of(found.begin(), found.end(),
+                                      [&](const FoundDriver& other) { return other.name == name; });
+      if (is_driver_name(name) && !hidden) {
+        found.push_back({name, place.directory + "/" + std::string(file)});
+      }
+    }
+    ::closedir(directory);
+  }
+  std::sort(found.begin(), found.end(),
+            [](const FoundDriver& a, const FoundDriver& b) { return a.name < b.name; });
+  return found;
 }
 
 }  // namespace ssn::hw
