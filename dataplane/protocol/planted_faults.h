@@ -17,6 +17,9 @@ enum class PlantedFault : std::uint8_t {
   reopen_range,         ///< the receiver's window forgets what was opened
   reuse_mask,           ///< a packet that was given up leaves its number to the next
   ignore_rollback,      ///< a node behind what its peer saw is let in
+  uncovered_header,     ///< the tag leaves the last bytes of the header open
+  unmarked_number,      ///< an accepted packet number stays fresh
+  unchecked_repeat,     ///< a second message under a pad range passes for a retransmission
 };
 
 #ifdef SSN_PLANTED_FAULTS

@@ -118,6 +118,11 @@ class TagReceiver : public StreamEnd {
   /// is its mask and `key` its key. already_opened: seen before. pad_gone: behind the window, or given up.
   /// not_yet: beyond what was delivered. invalid: no packet number.
   Found find(std::uint64_t packet, const std::uint8_t*& mask, const kernels::TagKey*& key) noexcept;
+  /// The key of a packet that was accepted, to judge a second one with its number; null: no longer held.
+  const kernels::TagKey* held_key(std::uint64_t packet) const noexcept {
+    const std::uint64_t block = packet >> block_packets_log2;
+    return !ended() && keys_.has(block) ? &keys_.key(block) : nullptr;
+  }
   /// The packet was found ready and its tag was right: erases the mask, so that the number is not accepted
   /// again, and moves the window.
   void accept(std::uint64_t packet) noexcept;

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ssn/protocol/gcm_channel.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <utility>
+
+#include "planted_faults.h"
+
+namespace ssn::protocol {
+namespace {
+
+constexpr std::size_t nonce_bytes = 12;
+
+void write_nonce(std::uint64_t number, std::uint8_t* nonce) {
+  std::memset(nonce, 0, nonce_bytes - 8);
+  store_big(nonce + nonce_bytes - 8, number);
+}
+
+Error no_cipher() {
+  return {Exit::failed, "cannot prepare AES-256-GCM", "OpenSSL has no memory or no such cipher", "libcrypto",
+          "check the OpenSSL installation, or set the shortage policy to refuse or wait"};
+}
+
+}  // namespace
+
+GcmKey::~GcmKey() { EVP_CIPHER_CTX_free(context_); }
+
+bool GcmKey::allocate(bool seals) noexcept {
+  assert(context_ == nullptr);
+  seals_ = seals;
+  context_ = EVP_CIPHER_CTX_new();
+  if (context_ == nullptr) {
+    return false;
+  }
+  return EVP_CipherInit_ex(context_, EVP_aes_256_gcm(), nullptr, nullptr, nullptr, seals_ ? 1 : 0) == 1;
+}
+
+void GcmKey::set(const std::uint8_t* key, std::uint64_t phase, std::uint64_t d_offset) noexcept {
+  ready_ = EVP_CipherInit_ex(context_, nullptr, nullptr, key, nullptr, seals_ ? 1 : 0) == 1;
+  phase_ = phase;
+  d_offset_ = d_offset;
+}
+
+// OpenSSL overwrites the old key schedule when it is given another key.
+void GcmKey::clear() noexcept {
+  if (!ready_) {
+    return;
+  }
+  static constexpr std::uint8_t nothing[gcm_key_bytes] = {};
+  set(nothing, 0, 0);
+  ready_ = false;
+}
+
+void GcmKey::swap(GcmKey& other) noexcept {
+  std::swap(context_, other.context_);
+  std::swap(phase_, other.phase_);
+  std::swap(d_offset_, other.d_offset_);
+  std::swap(ready_, other.ready_);
+  assert(seals_ == other.seals_);
+}
+
+bool GcmKey::seal(std::uint64_t number, const std::uint8_t* header, const std::uint8_t* from,
+                  std::size_t length, std::uint8_t* to, std::uint8_t* tag) noexcept {
+  assert(ready_ && seals_);
+  std::uint8_t nonce[nonce_bytes];
+  write_nonce(number, nonce);
+  int written = 0;
+  return EVP_EncryptInit_ex(context_, nullptr, nullptr, nullptr, nonce) == 1 &&
+         EVP_EncryptUpdate(context_, nullptr, &written, header, static_cast<int>(header_bytes)) == 1 &&
+         EVP_EncryptUpdate(context_, to, &written, from, static_cast<int>(length)) == 1 &&
+         EVP_EncryptFinal_ex(context_, to + written, &written) == 1 &&
+         EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_GET_TAG, static_cast<int>(wire_tag_bytes), tag) == 1;
+}
+
+bool GcmKey::open(std::uint64_t number, const std::uint8_t* header, const std::uint8_t* from,
+                  std::size_t length, std::uint8_t* to, const std::uint8_t* tag) noexcept {
+  assert(ready_ && !seals_);
+  std::uint8_t nonce[nonce_bytes];
+  write_nonce(number, nonce);
+  std::uint8_t expected[wire_tag_bytes];
+  std::memcpy(expected, tag, sizeof expected);
+  int written = 0;
+  return EVP_DecryptInit_ex(context_, nullptr, nullptr, nullptr, nonce) == 1 &&
+         EVP_DecryptUpdate(context_, nullptr, &written, header, static_cast<int>(header_bytes)) == 1 &&
+         EVP_DecryptUpdate(context_, to, &written, from, static_cast<int>(length)) == 1 &&
+         EVP_CIPHER_CTX_ctrl(context_, EVP_CTRL_AEAD_SET_TAG, static_cast<int>(wire_tag_bytes), expected) ==
+             1 &&
+         EVP_DecryptFinal_ex(context_, to + written, &written) == 1;
+}
+
+Result<std::unique_ptr<GcmSender>> GcmSender::make(std::uint64_t first_number) {
+  std::unique_ptr<GcmSender> made(new GcmSender(first_number));
+  for (GcmKey& key : made->keys_) {
+    if (!key.allocate(true)) {
+      return no_cipher();
+    }
+  }
+  return made;
+}
+
+Take GcmSender::fetch(PadSender& pads, std::uint64_t phase) noexcept {
+  GcmKey& key = keys_[phase & 1];
+  if (key.holds(phase)) {
+    return Take::ok;
+  }
+  PadRange range;
+  if (const Take why = pads.reserve(gcm_key_bytes, range); why != Take::ok) {
+    return why;
+  }
+  key.set(range.pad, phase, range.offset);
+  pads.use(range);
+  return key.ready() ? Take::ok : Take::ended;
+}
+
+void GcmSender::prepare(PadSender& pads) noexcept {
+  const std::uint64_t phase = next_ >> gcm_phase_log2;
+  (void)fetch(pads, phase);
+  if ((next_ >> (gcm_phase_log2 - 1) & 1U) != 0) {
+    (void)fetch(pads, phase + 1);
+  }
+}
+
+Take GcmSender::ready(PadSender& pads) noexcept {
+  return next_ >= gcm_number_end ? Take::ended : fetch(pads, next_ >> gcm_phase_log2);
+}
+
+bool GcmSender::seal(PacketHeader& header, std::uint8_t* packet, const std::uint8_t* source,
+                     std::size_t length) noexcept {
+  GcmKey& key = keys_[next_ >> gcm_phase_log2 & 1];
+  assert(key.holds(next_ >> gcm_phase_log2));
+  header.flags = static_cast<std::uint8_t>(header.flags | flag_computational);
+  header.number = next_++;
+  header.d_offset = key.d_offset();
+  write_header(header, packet);
+  return key.seal(header.number, packet, source, length, packet + overhead_bytes, packet + header_bytes);
+}
+
+void GcmSender::end() noexcept {
+  for (GcmKey& key : keys_) key.clear();
+  next_ = gcm_number_end;
+}
+
+Result<std::unique_ptr<GcmReceiver>> GcmReceiver::make(std::uint32_t window) {
+  std::unique_ptr<GcmReceiver> made(new GcmReceiver(window));
+  if (!made->keys_[0].allocate(false) || !made->keys_[1].allocate(false) ||
+      !made->candidate_.allocate(false)) {
+    return no_cipher();
+  }
+  Result<hw::SecretBuffer> plaintext =
+      hw::SecretBuffer::make(max_payload, hw::SecretBuffer::Locking::required);
+  if (!plaintext.ok()) {
+    return plaintext.error();
+  }
+  made->plaintext_ = std::move(plaintext.value());
+  return made;
+}
+
+// The key that the packet names: one that was proven, or else one that it may prove.
+GcmKey* GcmReceiver::find_key(PadReceiver& pads, const PacketHeader& header, Opened& why) noexcept {
+  const std::uint64_t phase = header.number >> gcm_phase_log2;
+  GcmKey& held = keys_[phase & 1];
+  why = Opened::bad_tag;
+  if (held.holds(phase)) {
+    return held.d_offset() == header.d_offset ? &held : nullptr;
+  }
+  if (held.ready() && held.phase() > phase) {
+    why = Opened::too_old;
+    return nullptr;
+  }
+  const std::uint8_t* pad = nullptr;
+  const Found found = pads.find(header.d_offset, gcm_key_bytes, pad);
+  if (found != Found::ready) {
+    why = found == Found::not_yet ? Opened::key_not_delivered : Opened::bad_tag;
+    return nullptr;
+  }
+  candidate_.set(pad, phase, header.d_offset);
+  return candidate_.ready() ? &candidate_ : nullptr;
+}
+
+bool GcmReceiver::decrypt(GcmKey& key, const PacketHeader& header, const std::uint8_t* packet,
+                          std::size_t length) noexcept {
+  return key.open(header.number, packet, packet + overhead_bytes, length, plaintext_.data(),
+                  packet + header_bytes);
+}
+
+GcmReceiver::Opened GcmReceiver::open(PadReceiver& pads, const PacketHeader& header,
+                                      const std::uint8_t* packet, std::size_t length,
+                                      std::uint8_t* to) noexcept {
+  assert(length <= plaintext_.size());
+  const ReplayWindow::State state = window_.find(header.number);
+  if (state == ReplayWindow::State::too_old || header.number >= gcm_number_end) {
+    return Opened::too_old;
+  }
+  Tag& tag = tags_[header.number % tags_.size()];
+  if (state == ReplayWindow::State::seen && std::memcmp(tag.data(), packet + header_bytes, tag.size()) == 0) {
+    return Opened::replayed;  // tags are public
+  }
+  Opened why = Opened::bad_tag;
+  GcmKey* const key = find_key(pads, header, why);
+  if (key == nullptr) {
+    return why;
+  }
+  const bool authentic = decrypt(*key, header, packet, length);
+  if (authentic && state == ReplayWindow::State::fresh) {
+    std::memcpy(tag.data(), packet + header_bytes, tag.size());
+    std::memcpy(to, plaintext_.data(), length);
+    window_.mark(header.number);
+    if (key == &candidate_) {
+      pads.open(header.d_offset, gcm_key_bytes);
+      candidate_.swap(keys_[candidate_.phase() & 1]);
+    }
+  }
+  candidate_.clear();
+  OPENSSL_cleanse(plaintext_.data(), length);
+  return !authentic                            ? Opened::bad_tag
+         : state == ReplayWindow::State::fresh ? Opened::ok
+                                               : Opened::number_reused;
+}
+
+void GcmReceiver::end() noexcept {
+  for (GcmKey& key : keys_) key.clear();
+  candidate_.clear();
+}
+
+}  // namespace ssn::protocol

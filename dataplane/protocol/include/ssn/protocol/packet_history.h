@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a receiver remembers of the packets that it accepted, so that it can tell a duplicate from a second
+// message under the same packet number or the same pad range: the sign of a cloned or rolled back sender.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ssn/hw/secret_buffer.h"
+#include "ssn/protocol/wire.h"
+
+namespace ssn::protocol {
+
+/// The last packets by number. Holds their masks, in locked memory, because a second packet with a number can
+/// be judged with its mask only: an unauthenticated one must not end an epoch.
+class PacketHistory {
+ public:
+  static constexpr std::uint32_t none = UINT32_MAX;
+
+  struct alignas(64) Record {
+    std::uint64_t number = UINT64_MAX;
+    std::uint64_t d_offset = 0;
+    std::uint32_t range_length = 0;  ///< 0: has no pad range
+    std::uint32_t next = none;       ///< in its chain
+    std::uint8_t tag[16] = {};
+    std::uint8_t mask[16] = {};
+  };
+
+  /// `packets`: a power of two. `memory`: memory_bytes(packets), locked (asserted), outlives this object.
+  PacketHistory(std::uint32_t packets, hw::SecretBuffer& memory);
+  PacketHistory(const PacketHistory&) = delete;
+  PacketHistory& operator=(const PacketHistory&) = delete;
+  ~PacketHistory() { erase(); }
+
+  static constexpr std::size_t memory_bytes(std::uint32_t packets) noexcept {
+    return std::size_t{packets} * sizeof(Record);
+  }
+
+  /// The packet was accepted. Forgets the one that is as many numbers behind as there are records.
+  void add(std::uint64_t number, std::uint64_t d_offset, std::uint32_t range_length, const std::uint8_t* tag,
+           const std::uint8_t* mask) noexcept;
+  /// Null where it is not remembered.
+  const Record* by_number(std::uint64_t number) const noexcept {
+    const Record& record = records_[number & mask_];
+    return record.number == number ? &record : nullptr;
+  }
+  /// The packet that opened the range that begins there.
+  const Record* by_range(std::uint64_t d_offset) const noexcept;
+  void prefetch(std::uint64_t number) const noexcept { __builtin_prefetch(&records_[number & mask_], 1); }
+  void erase() noexcept;
+
+ private:
+  std::size_t chain_of(std::uint64_t d_offset) const noexcept {
+    // Offsets are multiples of the granule, mostly by a cell apart: multiplicative hashing spreads them.
+    return static_cast<std::size_t>((d_offset / pad_alignment * 0x9E3779B97F4A7C15ULL) >> shift_);
+  }
+  void unlink(std::uint32_t at) noexcept;
+
+  std::uint32_t mask_;
+  unsigned shift_;
+  Record* records_;
+  std::vector<std::uint32_t> chains_;
+};
+
+}  // namespace ssn::protocol
