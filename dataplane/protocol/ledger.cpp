@@ -54,7 +54,9 @@ const PeerRecord* Ledger::peer(std::string_view name) const noexcept {
 
 PeerRecord& Ledger::peer_record(std::string_view name) {
   const auto found = state_.peers.find(name);
-  return found != state_.peers.end() ? found->second : state_.peers[std::string(name)];
+  if (found != state_.peers.end()) return found->second;
+  assert(state_.peers.size() < peers_max);
+  return state_.peers[std::string(name)];
 }
 
 LedgerTicket Ledger::changed(std::string_view name) {
@@ -66,7 +68,7 @@ Result<LedgerTicket> Ledger::enter_epoch(std::string_view name, PeerRecord recor
   const PeerRecord* const known = peer(name);
   const std::size_t streams =
       state_.stream_count() - (known != nullptr ? known->streams.size() : 0) + record.streams.size();
-  if ((known == nullptr && state_.peers.size() >= peers_max) || streams > ledger_streams_max) {
+  if (!has_room(name) || streams > ledger_streams_max) {
     return Error{Exit::refused, "cannot open streams with " + std::string(name),
                  "the ledger holds " + std::to_string(peers_max) + " peers and " +
                      std::to_string(ledger_streams_max) + " ends of streams at most",
@@ -74,6 +76,7 @@ Result<LedgerTicket> Ledger::enter_epoch(std::string_view name, PeerRecord recor
   }
   assert(known == nullptr || record.epoch > known->epoch);  // epochs only count up
   detach(name);
+  record.confirmed = false;
   for (StreamRecord& stream : record.streams) {
     stream.sent = stream.sender ? extent_ : 0;
     stream.seen = 0;
@@ -86,7 +89,7 @@ Result<LedgerTicket> Ledger::enter_epoch(std::string_view name, PeerRecord recor
 }
 
 LedgerTicket Ledger::end_epoch(std::string_view name) {
-  collect();  // what was seen last is worth remembering
+  settle(name);
   detach(name);
   if (peer(name) == nullptr) return everything();
   peer_record(name).open = false;
@@ -176,6 +179,12 @@ bool Ledger::follow(Followed& followed, bool all) {
   }
   if (!snapshot_) encode_marks(followed.peer, followed.stream, record, records_);
   return true;
+}
+
+void Ledger::settle(std::string_view name) {
+  for (Followed& followed : followed_) {
+    if (followed.peer == name) (void)follow(followed, true);
+  }
 }
 
 bool Ledger::collect() {

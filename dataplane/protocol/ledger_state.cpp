@@ -14,6 +14,7 @@ enum RecordType : std::uint8_t { node_record = 1, peer_record = 2, marks_record 
 
 constexpr std::uint8_t flag_self_quarantine = 1;
 constexpr std::uint8_t flag_open = 1;
+constexpr std::uint8_t flag_confirmed = 2;
 constexpr std::uint8_t flag_sender = 1;
 constexpr std::uint8_t flag_tag_keys = 2;
 
@@ -55,11 +56,12 @@ bool apply_peer(ByteReader& in, LedgerState& state) {
   const std::uint64_t flags = in.number(1);
   const std::uint64_t quarantine = in.number(1);
   const std::uint64_t streams = in.number(2);
-  if (!in.ok() || !valid_name(name) || (flags & ~std::uint64_t{flag_open}) != 0 ||
+  if (!in.ok() || !valid_name(name) || (flags & ~std::uint64_t{flag_open | flag_confirmed}) != 0 ||
       quarantine > static_cast<std::uint64_t>(Quarantine::cloned) || streams > 4 * workers_max) {
     return false;
   }
   peer.open = (flags & flag_open) != 0;
+  peer.confirmed = (flags & flag_confirmed) != 0;
   peer.quarantine = static_cast<Quarantine>(quarantine);
   peer.streams.resize(static_cast<std::size_t>(streams));
   for (StreamRecord& stream : peer.streams) {
@@ -116,7 +118,8 @@ void encode_peer(const std::string& name, const PeerRecord& peer, std::vector<st
   writer.number(peer.peer_epoch, 8);
   writer.number(peer.peer_incarnation, 8);
   writer.bytes(peer.peer_instance);
-  writer.number(peer.open ? flag_open : 0, 1);
+  const unsigned open = peer.open ? flag_open : 0U;
+  writer.number(open | (peer.confirmed ? flag_confirmed : 0U), 1);
   writer.number(static_cast<std::uint64_t>(peer.quarantine), 1);
   writer.number(peer.streams.size(), 2);
   for (const StreamRecord& stream : peer.streams) {

@@ -25,7 +25,7 @@ inline constexpr std::size_t ledger_file_bytes = 2 * 256 * 4096;
 /// How far marks run ahead of use. More means fewer writes; it costs no pad, because pads do not survive a
 /// restart anyway. 64 MiB: at 4 GB/s a write every 16 ms.
 inline constexpr std::uint64_t default_extent = std::uint64_t{64} << 20;
-inline constexpr std::uint64_t least_extent = std::uint64_t{64} << 10;
+inline constexpr std::uint64_t least_extent = 4096;
 
 /// Bytes to write at `offset` of the file, in any order, and then to sync.
 struct LedgerBatch {
@@ -54,7 +54,12 @@ class Ledger {
   /// Null for a peer that was never met.
   const PeerRecord* peer(std::string_view name) const noexcept;
 
-  // ---- Changes. Each gives the ticket of the batch that will hold it.
+  /// Whether a change that names this peer is possible.
+  bool has_room(std::string_view name) const noexcept {
+    return peer(name) != nullptr || state_.peers.size() < peers_max;
+  }
+
+  // ---- Changes. Each gives the ticket of the batch that will hold it, and asserts has_room().
   /// Enters `epoch` with a peer: its streams, with marks of 0 but for the first extent of senders. exhausted
   /// limits are errors. The streams of the epoch before are forgotten.
   Result<LedgerTicket> enter_epoch(std::string_view name, PeerRecord record);
@@ -78,6 +83,9 @@ class Ledger {
   void attach(std::string_view name, std::size_t stream, StreamMarks& marks);
   /// Stops following all streams of a peer and revokes their marks.
   void detach(std::string_view name);
+  /// Takes over what the streams of a peer have seen, exactly; before it is compared with what the peer
+  /// states.
+  void settle(std::string_view name);
   /// Looks at the workers' progress; call every millisecond or so. True when there is something to write.
   bool collect();
 

@@ -53,7 +53,8 @@ struct PeerRecord {
   std::uint64_t peer_epoch = 0;        ///< the highest that the peer stated to have entered
   std::uint64_t peer_incarnation = 0;  ///< its latest run, as it stated
   InstanceId peer_instance{};
-  bool open = false;  ///< the streams of `epoch` may be in use; false from any restart on
+  bool open = false;       ///< the streams of `epoch` may be in use; false from any restart on
+  bool confirmed = false;  ///< the peer confirmed `epoch` with these streams
   Quarantine quarantine = Quarantine::none;
   std::vector<StreamRecord> streams;  ///< of `epoch`
 };
