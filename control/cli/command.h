@@ -64,5 +64,7 @@ std::unique_ptr<Command> make_split_command();
 std::unique_ptr<Command> make_combine_command();
 std::unique_ptr<Command> make_inspect_command();
 std::unique_ptr<Command> make_version_command();
+std::unique_ptr<Command> make_offload_list_command();
+std::unique_ptr<Command> make_offload_test_command();
 
 }  // namespace ssn::cli

@@ -24,7 +24,13 @@ constexpr const char* overview =
     "  ssn inspect --check photo.raw.*.ssn       what the files are, and whether they are whole\n";
 
 // Groups of commands, in the order of the help; behind the commands without a group.
-std::vector<CommandGroup> make_groups() { return {}; }
+std::vector<CommandGroup> make_groups() {
+  return {
+      {"offload", "Offload devices: find and check their drivers",
+       "  ssn offload list                  the drivers that are found, and what their devices can do\n"
+       "  ssn offload test ./my-driver.so   whether a driver does what it must\n"},
+  };
+}
 
 // All commands, in the order of the help.
 std::vector<std::unique_ptr<Command>> make_commands() {
@@ -33,6 +39,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_combine_command());
   commands.push_back(make_inspect_command());
   commands.push_back(make_version_command());
+  commands.push_back(make_offload_list_command());
+  commands.push_back(make_offload_test_command());
   return commands;
 }
 

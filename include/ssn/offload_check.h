@@ -26,8 +26,8 @@ extern "C" {
 #define SSN_OFFLOAD_WRITES_TAGS (SSN_OFFLOAD_BIT(SSN_OFFLOAD_SEAL) | SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT_SEAL))
 #define SSN_OFFLOAD_CHECKS_TAGS SSN_OFFLOAD_PADS_INPUTS
 
-static inline bool ssn_offload_is_in(enum ssn_offload_operation operation, uint32_t set) {
-  return (unsigned)operation < SSN_OFFLOAD_OPERATIONS && (set >> (unsigned)operation & 1u) != 0;
+static inline bool ssn_offload_is_in(uint32_t operation, uint32_t set) {
+  return operation < SSN_OFFLOAD_OPERATIONS && (set >> operation & 1u) != 0;
 }
 
 static inline bool ssn_offload_segment_aligned(const struct ssn_offload_device_info* info,
@@ -92,7 +92,7 @@ static inline bool ssn_offload_check_tagging(const struct ssn_offload_device_inf
 static inline enum ssn_status ssn_offload_check_job(const struct ssn_offload_device_info* info,
                                                     const struct ssn_offload_job* job, uint32_t rows,
                                                     uint32_t columns) {
-  const enum ssn_offload_operation operation = job->operation;
+  const uint32_t operation = job->operation;
   const uint32_t inputs = job->input_count;
   const uint32_t outputs = job->output_count;
   if (!ssn_offload_is_in(operation, SSN_OFFLOAD_ALL)) {

@@ -124,7 +124,7 @@ struct ssn_offload_device_info {
 };
 
 struct ssn_offload_queue_config {
-  uint32_t depth; /* jobs that may be in flight; 1 to queue_depth_max */
+  uint32_t depth; /* jobs that may be in flight, all of which the queue takes; 1 to queue_depth_max */
   int32_t clock;  /* POSIX clock (clockid_t) that times are of, such as CLOCK_MONOTONIC; or -1: a clock of the
                      host's own, such as a simulator's, of which only `now` tells */
   int32_t numa_node; /* where the thread runs that will use the queue; -1: unknown */
@@ -155,7 +155,7 @@ struct ssn_offload_tagging {
 
 struct ssn_offload_job {
   /* Set by the host. */
-  enum ssn_offload_operation operation;
+  uint32_t operation;                      /* enum ssn_offload_operation */
   uint32_t length;                         /* of every buffer */
   const struct ssn_offload_matrix* matrix; /* ignored by SEAL and OPEN */
   uint32_t input_count;                    /* columns of the matrix; 1 for SEAL and OPEN */
@@ -230,7 +230,7 @@ struct ssn_offload_driver {
    * status is not SSN_AGAIN, they are not held and will not be dequeued. The others are not touched. */
   uint32_t (*enqueue)(struct ssn_offload_queue* queue, struct ssn_offload_job* const* jobs, uint32_t count,
                       uint64_t now, uint32_t* completed);
-  /* Gives back up to `capacity` completed jobs and returns how many. */
+  /* Gives back up to `capacity` completed jobs and returns how many; none of them twice in one call. */
   uint32_t (*dequeue)(struct ssn_offload_queue* queue, struct ssn_offload_job** jobs, uint32_t capacity,
                       uint64_t now);
   /* Asks to give up all that is in flight. The jobs are dequeued as before, each with its result or with

@@ -9,7 +9,7 @@ _ssn() {
   # Groups: `ssn GROUP SUBCOMMAND`, completed as the command "GROUP SUBCOMMAND".
   local group_words=''
   case $command in
-    *) ;;
+    offload) group_words='list test' ;;
   esac
   if [[ -n $group_words ]]; then
     if ((COMP_CWORD == 2)); then
@@ -20,7 +20,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'split combine inspect version --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'split combine inspect version offload --help --version' -- "$word")
     return
   fi
   case $previous in
@@ -28,7 +28,7 @@ _ssn() {
     --format) mapfile -t COMPREPLY < <(compgen -W 'ssn gfshare' -- "$word") && return ;;
     --random) mapfile -t COMPREPLY < <(compgen -W 'drbg' -- "$word") && return ;;
     --out) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
-    -k | --k | -n | --n | --data-blocks | --block-size | --name) return ;;
+    -k | --k | -n | --n | --data-blocks | --block-size | --name | --seed | --only | --patience) return ;;
   esac
   local options='--help --json --quiet'
   case $command in
@@ -37,6 +37,7 @@ _ssn() {
       ;;
     combine) options+=' --output --format --k --force' ;;
     inspect) options+=' --check' ;;
+    'offload test') options+=' --seed --only --patience' ;;
   esac
   if [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

@@ -103,10 +103,6 @@ ssn_offload_job* Queue::complete(Slot& slot) noexcept {
 std::uint32_t Queue::dequeue(ssn_offload_job** jobs, std::uint32_t capacity, std::uint64_t now) noexcept {
   std::uint32_t given = 0;
   std::uint32_t number = 0;
-  // What is late first: its host waits for nothing else, and a burst may have room for no more.
-  if (now >= earliest_deadline_ || any_cancelled_) {
-    given = dequeue_late(jobs, capacity, now);
-  }
   while (given < capacity && completed_.pop(number)) {
     Slot& slot = slots_[number];
     if (!slot.given_back) {
@@ -114,6 +110,10 @@ std::uint32_t Queue::dequeue(ssn_offload_job** jobs, std::uint32_t capacity, std
     }
     slot.in_use = false;
     free_.push_back(number);
+  }
+  // Afterwards: what is given as held here must not be given a second time in the same call.
+  if (now >= earliest_deadline_ || any_cancelled_) {
+    given += dequeue_late(jobs + given, capacity - given, now);
   }
   return given;
 }
