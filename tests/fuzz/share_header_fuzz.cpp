@@ -15,8 +15,8 @@ namespace cli = ssn::cli;
 using ssn::test::require;
 using Span = std::span<const std::uint8_t>;
 
-void check_error(const cli::Error& error) {
-  require(error.code == cli::Exit::not_a_share || error.code == cli::Exit::integrity,
+void check_error(const ssn::Error& error) {
+  require(error.code == ssn::Exit::not_a_share || error.code == ssn::Exit::integrity,
           "a refusal has another code");
   require(!error.what.empty() && !error.why.empty() && !error.fix.empty(), "a refusal explains nothing");
 }
@@ -54,13 +54,13 @@ void check_accepted(const cli::ShareHeader& header) {
   check_geometry(header);
   std::array<std::uint8_t, cli::share_header_bytes> written;
   cli::encode_header(header, written);
-  const cli::Result<cli::ShareHeader> again = cli::parse_header(written);
+  const ssn::Result<cli::ShareHeader> again = cli::parse_header(written);
   require(again.ok() && again.value().same_object(header) && again.value().share == header.share,
           "a header does not survive writing and reading");
 }
 
 void parse(Span bytes) {
-  const cli::Result<std::size_t> length =
+  const ssn::Result<std::size_t> length =
       cli::parse_prefix(bytes.first(std::min(bytes.size(), cli::share_prefix_bytes)));
   if (length.ok()) {
     require(length.value() >= cli::share_header_bytes && length.value() <= cli::share_header_bytes_max,
@@ -68,7 +68,7 @@ void parse(Span bytes) {
   } else {
     check_error(length.error());
   }
-  const cli::Result<cli::ShareHeader> header = cli::parse_header(bytes);
+  const ssn::Result<cli::ShareHeader> header = cli::parse_header(bytes);
   if (!header.ok()) {
     check_error(header.error());
     return;
