@@ -99,7 +99,7 @@ PacketEnds::PacketEnds(EndsOptions given)
       tags_out(a_out.stream(), marks[1], implementation_of(given), sender_keys),
       pads_in(d_in.stream(), marks[2]),
       tags_in(a_in.stream(), marks[3], implementation_of(given), receiver_keys, given.window),
-      history(static_cast<std::uint32_t>(given.window), history_memory),
+      history(static_cast<std::uint32_t>(given.window), given.d_ring, history_memory),
       sealer(implementation_of(given), sent, sealer_memory),
       opener(implementation_of(given), opened, table, opener_memory) {
   marks[0].grant(UINT64_MAX / 2);

@@ -15,19 +15,17 @@ namespace ssn::protocol {
 /// be judged with its mask only: an unauthenticated one must not end an epoch.
 class PacketHistory {
  public:
-  static constexpr std::uint32_t none = UINT32_MAX;
-
   struct alignas(64) Record {
     std::uint64_t number = UINT64_MAX;
     std::uint64_t d_offset = 0;
     std::uint32_t range_length = 0;  ///< 0: has no pad range
-    std::uint32_t next = none;       ///< in its chain
     std::uint8_t tag[16] = {};
     std::uint8_t mask[16] = {};
   };
 
-  /// `packets`: a power of two. `memory`: memory_bytes(packets), locked (asserted), outlives this object.
-  PacketHistory(std::uint32_t packets, hw::SecretBuffer& memory);
+  /// `packets`: a power of two. `d_ring_bytes`: of the D stream's ring; ranges are found again as far back as
+  /// the ring is long. `memory`: memory_bytes(packets), locked (asserted), outlives this object.
+  PacketHistory(std::uint32_t packets, std::uint64_t d_ring_bytes, hw::SecretBuffer& memory);
   PacketHistory(const PacketHistory&) = delete;
   PacketHistory& operator=(const PacketHistory&) = delete;
   ~PacketHistory() { erase(); }
@@ -50,16 +48,15 @@ class PacketHistory {
   void erase() noexcept;
 
  private:
-  std::size_t chain_of(std::uint64_t d_offset) const noexcept {
-    // Offsets are multiples of the granule, mostly by a cell apart: multiplicative hashing spreads them.
-    return static_cast<std::size_t>((d_offset / pad_alignment * 0x9E3779B97F4A7C15ULL) >> shift_);
+  std::uint32_t& place_of(std::uint64_t d_offset) noexcept {
+    return by_granule_[d_offset / pad_alignment & (by_granule_.size() - 1)];
   }
-  void unlink(std::uint32_t at) noexcept;
 
   std::uint32_t mask_;
-  unsigned shift_;
   Record* records_;
-  std::vector<std::uint32_t> chains_;
+  /// For the granule where a range begins: the record of the packet that opened it. Never cleaned: the record
+  /// says whether it still is that one's.
+  std::vector<std::uint32_t> by_granule_;
 };
 
 }  // namespace ssn::protocol
