@@ -60,6 +60,8 @@ struct CommandGroup {
   const char* examples;
 };
 
+std::unique_ptr<Command> make_open_command();
+std::unique_ptr<Command> make_seal_command();
 std::unique_ptr<Command> make_split_command();
 std::unique_ptr<Command> make_combine_command();
 std::unique_ptr<Command> make_inspect_command();

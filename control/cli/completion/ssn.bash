@@ -20,7 +20,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'split combine inspect version offload --help --version' -- "$word")
+    mapfile -t COMPREPLY < <(compgen -W 'split combine inspect seal open version offload --help --version' -- "$word")
     return
   fi
   case $previous in
@@ -28,7 +28,8 @@ _ssn() {
     --format) mapfile -t COMPREPLY < <(compgen -W 'ssn gfshare' -- "$word") && return ;;
     --random) mapfile -t COMPREPLY < <(compgen -W 'drbg' -- "$word") && return ;;
     --out) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
-    -k | --k | -n | --n | --data-blocks | --block-size | --name | --seed | --only | --patience) return ;;
+    -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
+    --seed | --only | --patience) return ;;
   esac
   local options='--help --json --quiet'
   case $command in
@@ -38,6 +39,8 @@ _ssn() {
     combine) options+=' --output --format --k --force' ;;
     inspect) options+=' --check' ;;
     'offload test') options+=' --seed --only --patience' ;;
+    seal) options+=' --config --to --output --wait --cell-size --force' ;;
+    open) options+=' --config --output --wait --force' ;;
   esac
   if [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
