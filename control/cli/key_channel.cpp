@@ -186,7 +186,7 @@ Result<std::unique_ptr<ReceiveChannel>> ReceiveChannel::open(const NodeConfigura
   channel->pads_.emplace(*channel->pad_stream_.get(), channel->pad_marks_);
   channel->tags_.emplace(*channel->tag_stream_.get(), channel->tag_marks_, implementation,
                          channel->tag_memory_, window_packets);
-  channel->history_.emplace(window_packets, channel->history_memory_);
+  channel->history_.emplace(window_packets, channel->pad_stream_.ring_bytes(), channel->history_memory_);
   channel->opener_.emplace(implementation, channel->counters_, channel->table_, channel->check_memory_);
   channel->keys_.pads = &*channel->pads_;
   channel->keys_.tags = &*channel->tags_;
