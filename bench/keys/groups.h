@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What keys_bench measures: each group registers its benchmarks.
+#pragma once
+
+namespace ssn::bench {
+
+void register_kmnic();
+
+}  // namespace ssn::bench
