@@ -36,14 +36,15 @@ class TwoCoreRunner(Runner):
 def choose_cores(options):
     allowed = sorted(os.sched_getaffinity(0))
     if len(allowed) < 2:
-        raise BenchmarkError("this suite needs two cores, one for the device and one for its user, and may use "
-                             f"{len(allowed)}. Give it more (taskset, cgroup)")
+        raise BenchmarkError("this suite needs two cores, one for the device and one for its user, and may "
+                             f"use {len(allowed)}. Give it more (taskset, cgroup)")
     consumer = allowed[-1] if options.core is None else options.core
     others = [core for core in allowed if core != consumer]
     producer = others[-1] if options.producer_core is None else options.producer_core
     if consumer not in allowed or producer not in allowed or consumer == producer:
-        raise BenchmarkError(f"cores {consumer} and {producer} are not two of {', '.join(map(str, allowed))}; "
-                             "choose others with --core and --producer-core")
+        choice = ", ".join(map(str, allowed))
+        raise BenchmarkError(f"cores {consumer} and {producer} are not two of {choice}; choose others with "
+                             "--core and --producer-core")
     return consumer, producer
 
 
@@ -74,7 +75,7 @@ def run(options):
 
 
 def make_row(runner, name):
-    baseline = next((with_what for what, with_what, _, _ in TARGETS if what == plain(name) and with_what), None)
+    baseline = next((other for what, other, _, _ in TARGETS if what == plain(name) and other), None)
     row = {"name": plain(name), "value": runner.median(name, "bytes_per_second"), "unit": "B/s",
            "baseline": baseline, "ratio": None, "clean": runner.median(name, "clean")}
     other = baseline and runner.median(baseline + "/real_time", "bytes_per_second")
@@ -95,7 +96,8 @@ def report_targets(rows):
         if baseline:
             measured, text, target = row["ratio"], f"{row['ratio']:.2f}x", f">= {least:g}x"
         else:
-            measured, text, target = row["value"], f"{row['value'] / 1e9:.2f} GB/s", f">= {least / 1e9:g} GB/s"
+            measured, text = row["value"], f"{row['value'] / 1e9:.2f} GB/s"
+            target = f">= {least / 1e9:g} GB/s"
         lines.append([what, text, target, "ok" if measured >= least else "SHORT"])
     if lines:
         print_table("Targets", ["what", "measured", "target", ""], lines)
