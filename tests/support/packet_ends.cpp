@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "packet_ends.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 namespace ssn::test {
 
@@ -75,7 +75,7 @@ void CellArena::receive(std::size_t at, const Bytes& packet) {
   cell.length = static_cast<std::uint32_t>(packet.size());
   cell.target = plaintext(at);
   cell.target_room = static_cast<std::uint32_t>(room_);
-  std::memcpy(cell.data, packet.data(), packet.size());
+  std::copy(packet.begin(), packet.end(), cell.data);
 }
 
 Bytes CellArena::packet(std::size_t at) const {
