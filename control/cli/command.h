@@ -65,6 +65,8 @@ std::unique_ptr<Command> make_seal_command();
 std::unique_ptr<Command> make_split_command();
 std::unique_ptr<Command> make_combine_command();
 std::unique_ptr<Command> make_inspect_command();
+std::unique_ptr<Command> make_doctor_command();
+std::unique_ptr<Command> make_topology_command();
 std::unique_ptr<Command> make_version_command();
 std::unique_ptr<Command> make_offload_list_command();
 std::unique_ptr<Command> make_offload_test_command();

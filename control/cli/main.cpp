@@ -40,6 +40,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_inspect_command());
   commands.push_back(make_seal_command());
   commands.push_back(make_open_command());
+  commands.push_back(make_doctor_command());
+  commands.push_back(make_topology_command());
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());

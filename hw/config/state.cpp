@@ -15,7 +15,8 @@ std::string list(const std::vector<std::string>& words) {
   constexpr std::size_t shown = 12;
   std::string out;
   for (std::size_t i = 0; i < words.size() && i < shown; ++i) {
-    out += (i == 0 ? "" : ", ") + words[i];
+    out += i == 0 ? "" : ", ";
+    out += words[i];
   }
   return words.size() > shown ? out + ", ..." : out;
 }

@@ -20,7 +20,8 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    mapfile -t COMPREPLY < <(compgen -W 'split combine inspect seal open version offload --help --version' -- "$word")
+    local first='split combine inspect seal open doctor topology version offload'
+    mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
   case $previous in
@@ -28,6 +29,8 @@ _ssn() {
     --format) mapfile -t COMPREPLY < <(compgen -W 'ssn gfshare' -- "$word") && return ;;
     --random) mapfile -t COMPREPLY < <(compgen -W 'drbg' -- "$word") && return ;;
     --out) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
+    --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
+    --workers | --node | --isolated) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
     --seed | --only | --patience) return ;;
   esac
@@ -38,6 +41,8 @@ _ssn() {
       ;;
     combine) options+=' --output --format --k --force' ;;
     inspect) options+=' --check' ;;
+    doctor) options+=' --config' ;;
+    topology) options+=' --workers --node --devices --topology --isolated' ;;
     'offload test') options+=' --seed --only --patience' ;;
     seal) options+=' --config --to --output --wait --cell-size --force' ;;
     open) options+=' --config --output --wait --force' ;;

@@ -12,7 +12,8 @@ import subprocess
 from support import *
 
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
-COMMANDS = ["split", "combine", "inspect", "seal", "open", "version", "offload list", "offload test"]
+COMMANDS = ["split", "combine", "inspect", "seal", "open", "doctor", "topology", "version", "offload list",
+            "offload test"]
 GROUPS = sorted({c.split()[0] for c in COMMANDS if " " in c})
 FIRST_WORDS = list(dict.fromkeys(c.split()[0] for c in COMMANDS))
 HERE = os.path.dirname(os.path.realpath(__file__))

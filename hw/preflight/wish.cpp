@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What `ssn doctor --config FILE` reads.
+#include "ssn/hw/config.h"
+#include "ssn/hw/preflight.h"
+
+namespace ssn::hw {
+namespace {
+
+constexpr std::size_t entries_max = 64;
+constexpr std::uint64_t bytes_max = std::uint64_t{1} << 42;
+
+void read_certificates(const ConfigTable& root, PreflightWish& wish) {
+  for (const ConfigTable& table : root.tables("certificate", entries_max)) {
+    CertificateFiles files;
+    files.name = table.text("name");
+    files.certificate = table.path("certificate");
+    files.key = table.path("key", "");
+    files.authorities = table.path("authorities", "");
+    wish.certificates.push_back(std::move(files));
+  }
+}
+
+}  // namespace
+
+Result<PreflightWish> read_preflight_wish(const std::string& path) {
+  Result<Config> file = Config::load(path);
+  if (!file.ok()) {
+    return file.error();
+  }
+  PreflightWish wish;
+  const ConfigTable root = file.value().root();
+  const ConfigTable memory = root.table("memory");
+  wish.locked_bytes = memory.bytes("locked", {0, bytes_max}, wish.locked_bytes);
+  wish.huge_bytes = memory.bytes("huge_pages", {0, bytes_max}, wish.huge_bytes);
+  const ConfigTable cores = root.table("cores");
+  wish.plan.workers = static_cast<unsigned>(cores.integer("workers", {1, 1024}, 0));
+  wish.plan.node = static_cast<int>(cores.integer("node", {0, 1023}, no_node));
+  const ConfigTable ledger = root.table("ledger");
+  wish.ledger = ledger.path("folder", "");
+  wish.ledger_bytes = ledger.bytes("free", {0, bytes_max}, wish.ledger_bytes);
+  for (const ConfigTable& port : root.tables("port", entries_max)) {
+    wish.plan.devices.push_back(port.text("device", {64, false}));
+  }
+  read_certificates(root, wish);
+  if (Outcome outcome = file.value().finish(); !outcome.ok()) {
+    return outcome.error();
+  }
+  return wish;
+}
+
+}  // namespace ssn::hw
