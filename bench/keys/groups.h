@@ -5,5 +5,6 @@
 namespace ssn::bench {
 
 void register_kmnic();
+void register_packets();
 
 }  // namespace ssn::bench

@@ -15,6 +15,10 @@ TARGETS = (
     ("kmnic_take_and_erase/ring_kib/1024", "plain_read_and_zero/ring_kib/1024", 0.8,
      "pads from kmnic, 1344-byte ranges, to a plain loop"),
     ("kmnic_take_and_erase/ring_kib/1024", None, 4e9, "device model and consumer on two cores"),
+    ("seal/bytes/1344", "bare_pad_tag/bytes/1344", 0.87,
+     "sealing cells, to the bare kernels (15 % more time)"),
+    ("open/bytes/1344", "bare_verify_pad/bytes/1344", 0.87,
+     "opening cells, to the bare kernels (15 % more time)"),
 )
 
 
