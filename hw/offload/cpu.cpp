@@ -56,7 +56,7 @@ ssn_offload_device_info describe_cpu(const kernels::Implementation& implementati
   info.length_multiple = 1;
   info.alignment = 1;
   info.segments_max = 64;
-  info.header_length_max = 4096;
+  info.header_length_max = Executor::header_length_max;
   info.queues_max = 1024;
   info.queue_depth_max = 65536;
   info.memories_max = 65536;
@@ -222,6 +222,10 @@ void close_queue(ssn_offload_queue* queue) {
 }
 
 ssn_status run(Queue& queue, ssn_offload_job& job, std::uint64_t now) noexcept {
+  const bool late = job.deadline != 0 && job.deadline <= now;
+  if (ssn_status common = SSN_OK; !late && queue.executor.run_common(job, common)) {
+    return common;
+  }
   std::uint32_t rows = 0;
   std::uint32_t columns = 0;
   if (job.matrix != nullptr && !ssn_offload_is_in(job.operation, SSN_OFFLOAD_WITHOUT_MATRIX)) {
@@ -232,10 +236,7 @@ ssn_status run(Queue& queue, ssn_offload_job& job, std::uint64_t now) noexcept {
   if (const ssn_status status = ssn_offload_check_job(&queue.info, &job, rows, columns); status != SSN_OK) {
     return status;
   }
-  if (job.deadline != 0 && job.deadline <= now) {
-    return SSN_TIMEOUT;
-  }
-  return queue.executor.run(job);
+  return late ? SSN_TIMEOUT : queue.executor.run(job);
 }
 
 std::uint32_t enqueue(ssn_offload_queue* queue, ssn_offload_job* const* jobs, std::uint32_t count,

@@ -13,20 +13,30 @@ namespace {
 
 constexpr unsigned buffers_max = kernels::max_shares;
 
+// Lists the addresses of buffers in one piece. False when there is another, or one that is not as it should
+// be.
 template <class List>
-void list_first_segments(const ssn_offload_buffer* buffers, std::uint32_t count, List& list) noexcept {
-  for (std::uint32_t i = 0; i < count; ++i) {
-    list[i] = buffers[i].segments[0].data;
+bool list_pieces(const ssn_offload_buffer* buffers, std::uint32_t count, std::uint32_t length,
+                 List& list) noexcept {
+  if (buffers == nullptr) {
+    return false;
   }
-}
-
-bool contiguous(const ssn_offload_buffer* buffers, std::uint32_t count) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (buffers[i].segment_count != 1) {
+    const ssn_offload_segment* const segment = buffers[i].segments;
+    if (buffers[i].segment_count != 1 || segment == nullptr || segment->length != length ||
+        segment->data == nullptr) {
       return false;
     }
+    list[i] = segment->data;
   }
   return true;
+}
+
+bool is_tagging(const ssn_offload_tagging& tagging) noexcept {
+  return tagging.key != nullptr && tagging.mask.data != nullptr &&
+         tagging.mask.length == kernels::tag_bytes && tagging.tag.data != nullptr &&
+         tagging.tag.length == kernels::tag_bytes && tagging.header.length <= Executor::header_length_max &&
+         (tagging.header.data == nullptr) == (tagging.header.length == 0);
 }
 
 bool pads_inputs(const ssn_offload_job& job) noexcept {
@@ -35,12 +45,6 @@ bool pads_inputs(const ssn_offload_job& job) noexcept {
 
 bool pads_outputs(const ssn_offload_job& job) noexcept {
   return ssn_offload_is_in(job.operation, SSN_OFFLOAD_PADS_OUTPUTS);
-}
-
-bool contiguous(const ssn_offload_job& job) noexcept {
-  const std::uint32_t pads = pads_inputs(job) ? job.input_count : pads_outputs(job) ? job.output_count : 0;
-  return contiguous(job.inputs, job.input_count) && contiguous(job.outputs, job.output_count) &&
-         contiguous(job.pads, pads);
 }
 
 kernels::Tagging tagging_of(const ssn_offload_tagging& from) noexcept {
@@ -127,12 +131,22 @@ struct Executor::Lists {
   std::array<std::uint8_t*, buffers_max> outputs;
   std::array<std::uint8_t[kernels::tag_bytes], buffers_max> tags;
 
-  const kernels::Tagging* list_tagging(const ssn_offload_tagging* from, std::uint32_t count) noexcept {
+  // False when one is not as it should be.
+  bool list_tagging(const ssn_offload_tagging* from, std::uint32_t count) noexcept {
+    if (from == nullptr) {
+      return false;
+    }
     auto* const list = reinterpret_cast<kernels::Tagging*>(tagging_bytes_.data());
     for (std::uint32_t i = 0; i < count; ++i) {
+      if (!is_tagging(from[i])) {
+        return false;
+      }
       std::construct_at(list + i, tagging_of(from[i]));
     }
-    return list;
+    return true;
+  }
+  const kernels::Tagging* tagging() const noexcept {
+    return reinterpret_cast<const kernels::Tagging*>(tagging_bytes_.data());
   }
 
  private:
@@ -158,26 +172,79 @@ PreparedMatrix Executor::one_by_one() noexcept {
   return matrix;
 }
 
-ssn_status Executor::run(ssn_offload_job& job) noexcept {
-  return contiguous(job) ? run_contiguous(job) : run_scattered(job);
+bool Executor::run_common(ssn_offload_job& job, ssn_status& status) noexcept {
+  Lists lists;
+  const bool single = ssn_offload_is_in(job.operation, SSN_OFFLOAD_WITHOUT_MATRIX);
+  if (job.operation >= SSN_OFFLOAD_OPERATIONS || (!single && job.matrix == nullptr) ||
+      job.length - 1 >= length_max) {
+    return false;
+  }
+  const kernels::Transform& transform = matrix_of(job).transform;
+  const std::uint32_t columns = transform.columns();
+  const std::uint32_t rows = transform.rows();
+  if (job.input_count != columns || job.output_count != rows ||
+      !list_pieces(job.inputs, columns, job.length, lists.inputs) ||
+      !list_pieces(job.outputs, rows, job.length, lists.outputs)) {
+    return false;
+  }
+  if (!pads_inputs(job) && !pads_outputs(job)) {
+    status = multiply(job, lists);
+    return true;
+  }
+  const std::uint32_t pads = pads_inputs(job) ? columns : rows;
+  if (!list_pieces(job.pads, pads, job.length, lists.pads) ||
+      (job.operation != SSN_OFFLOAD_SPLIT_PAD && !lists.list_tagging(job.tagging, pads))) {
+    return false;
+  }
+  if (single) {
+    status = pads_inputs(job) ? open_one(job, lists) : seal_one(job, lists);
+  } else {
+    status = pads_inputs(job) ? open(job, lists) : seal(job, lists);
+  }
+  return true;
 }
 
-// One call of a fused kernel: the buffers are what it wants already.
-ssn_status Executor::run_contiguous(ssn_offload_job& job) noexcept {
-  Lists lists;
-  list_first_segments(job.inputs, job.input_count, lists.inputs);
-  list_first_segments(job.outputs, job.output_count, lists.outputs);
-  const kernels::Transform& transform = matrix_of(job).transform;
-  if (pads_outputs(job)) {
-    list_first_segments(job.pads, job.output_count, lists.pads);
-    return seal(job, lists);
+// Column by column nothing depends on where a buffer is cut, but tags do: ciphertext is gathered for them.
+ssn_status Executor::run(ssn_offload_job& job) noexcept {
+  if (pads_inputs(job) && !check_tags(job)) {
+    erase_outputs(job);
+    return SSN_INTEGRITY;
   }
-  if (pads_inputs(job)) {
-    list_first_segments(job.pads, job.input_count, lists.pads);
-    return open(job, lists);
+  const kernels::Status status = multiply_pieces(job);
+  if (status == kernels::Status::ok && ssn_offload_is_in(job.operation, SSN_OFFLOAD_WRITES_TAGS)) {
+    return finish(write_tags(job));
   }
-  return finish(
-      kernels::dot(implementation_, transform, lists.inputs.data(), lists.outputs.data(), job.length));
+  return finish(status);
+}
+
+ssn_status Executor::multiply(ssn_offload_job& job, const Lists& lists) noexcept {
+  return finish(kernels::dot(implementation_, matrix_of(job).transform, lists.inputs.data(),
+                             lists.outputs.data(), job.length));
+}
+
+// One buffer alone: two passes over what is in the nearest cache are faster than the fused kernel.
+ssn_status Executor::seal_one(ssn_offload_job& job, const Lists& lists) noexcept {
+  std::uint8_t* const out = lists.outputs[0];
+  const kernels::Status status =
+      kernels::pad(implementation_, lists.inputs[0], lists.pads[0], out, job.length);
+  if (status != kernels::Status::ok) {
+    return finish(status);
+  }
+  return finish(kernels::tag(implementation_, lists.tagging()[0], out, job.length, job.tagging[0].tag.data));
+}
+
+ssn_status Executor::open_one(ssn_offload_job& job, const Lists& lists) noexcept {
+  const kernels::Status status = kernels::verify(implementation_, lists.tagging()[0], lists.inputs[0],
+                                                 job.length, job.tagging[0].tag.data);
+  if (status == kernels::Status::tag_mismatch) {
+    clear_mismatches(job);
+    mark_mismatch(job, 0);
+    erase_outputs(job);
+    return SSN_INTEGRITY;
+  }
+  return finish(status != kernels::Status::ok ? status
+                                              : kernels::pad(implementation_, lists.inputs[0], lists.pads[0],
+                                                             lists.outputs[0], job.length));
 }
 
 ssn_status Executor::seal(ssn_offload_job& job, Lists& lists) noexcept {
@@ -191,7 +258,7 @@ ssn_status Executor::seal(ssn_offload_job& job, Lists& lists) noexcept {
   split.shares = lists.outputs.data();
   split.length = job.length;
   if (tagged) {
-    split.tagging = lists.list_tagging(job.tagging, job.output_count);
+    split.tagging = lists.tagging();
     split.tags = lists.tags.data();
   }
   const kernels::Status status = kernels::split(implementation_, split);
@@ -207,7 +274,7 @@ ssn_status Executor::open(ssn_offload_job& job, Lists& lists) noexcept {
   recover.shares = lists.inputs.data();
   recover.pads = lists.pads.data();
   recover.data = lists.outputs.data();
-  recover.tagging = lists.list_tagging(job.tagging, job.input_count);
+  recover.tagging = lists.tagging();
   recover.tags = lists.tags.data();
   recover.length = job.length;
   std::array<bool, buffers_max> matches;
@@ -226,19 +293,6 @@ ssn_status Executor::open(ssn_offload_job& job, Lists& lists) noexcept {
     }
   }
   return SSN_INTEGRITY;
-}
-
-// Column by column nothing depends on where a buffer is cut, but tags do: ciphertext is gathered for them.
-ssn_status Executor::run_scattered(ssn_offload_job& job) noexcept {
-  if (pads_inputs(job) && !check_tags(job)) {
-    erase_outputs(job);
-    return SSN_INTEGRITY;
-  }
-  const kernels::Status status = multiply_pieces(job);
-  if (status == kernels::Status::ok && ssn_offload_is_in(job.operation, SSN_OFFLOAD_WRITES_TAGS)) {
-    return finish(write_tags(job));
-  }
-  return finish(status);
 }
 
 kernels::Status Executor::multiply_pieces(const ssn_offload_job& job) noexcept {

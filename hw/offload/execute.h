@@ -24,9 +24,14 @@ class Executor {
  public:
   /// Longest buffer.
   static constexpr std::uint32_t length_max = 1U << 20;
+  static constexpr std::uint32_t header_length_max = 4096;
 
   explicit Executor(const kernels::Implementation& implementation)
       : implementation_(implementation), gathered_(std::make_unique<std::uint8_t[]>(length_max)) {}
+
+  /// Checks and runs a job of the common form, with all buffers in one piece, in one pass over its lists.
+  /// False when it is not of that form, which says nothing about its being right: it was not touched then.
+  bool run_common(ssn_offload_job& job, ssn_status& status) noexcept;
 
   /// The job keeps the rules (ssn_offload_check_job); its matrix is a PreparedMatrix, its tag keys are
   /// kernels::TagKey. SSN_OK, or SSN_INTEGRITY with tag_mismatch set.
@@ -40,8 +45,9 @@ class Executor {
                ? identity_
                : *reinterpret_cast<const PreparedMatrix*>(job.matrix);
   }
-  ssn_status run_contiguous(ssn_offload_job& job) noexcept;
-  ssn_status run_scattered(ssn_offload_job& job) noexcept;
+  ssn_status multiply(ssn_offload_job& job, const Lists& lists) noexcept;
+  ssn_status seal_one(ssn_offload_job& job, const Lists& lists) noexcept;
+  ssn_status open_one(ssn_offload_job& job, const Lists& lists) noexcept;
   ssn_status seal(ssn_offload_job& job, Lists& lists) noexcept;
   ssn_status open(ssn_offload_job& job, Lists& lists) noexcept;
   kernels::Status multiply_pieces(const ssn_offload_job& job) noexcept;

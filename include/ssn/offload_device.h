@@ -225,9 +225,10 @@ struct ssn_offload_driver {
   void (*queue_close)(struct ssn_offload_queue* queue);
 
   /* Fast path. `now` is the time on the queue's clock; it never goes back. */
-  /* Takes jobs from the front of `jobs` and returns how many: fewer than `count`, or none, when the queue has
-   * no room. Sets the `status` of those, and *completed to the number of them that are completed now: their
-   * status is not SSN_AGAIN, they are not held and will not be dequeued. The others are not touched. */
+  /* Takes jobs from the front of `jobs` and returns how many: at least one while the queue has room, and
+   * fewer than `count` when it has no more, or takes no more at a time. Sets the `status` of those, and
+   * *completed to the number of them that are completed now: their status is not SSN_AGAIN, they are not held
+   * and will not be dequeued. The others are not touched. */
   uint32_t (*enqueue)(struct ssn_offload_queue* queue, struct ssn_offload_job* const* jobs, uint32_t count,
                       uint64_t now, uint32_t* completed);
   /* Gives back up to `capacity` completed jobs and returns how many; none of them twice in one call. */
