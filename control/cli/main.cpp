@@ -29,6 +29,10 @@ std::vector<CommandGroup> make_groups() {
       {"offload", "Offload devices: find and check their drivers",
        "  ssn offload list                  the drivers that are found, and what their devices can do\n"
        "  ssn offload test ./my-driver.so   whether a driver does what it must\n"},
+      {"kme", "Emulated QKD key managers (ssn-kme)",
+       "  ssn kme init --out testnet --sites a,b          certificates and a configuration\n"
+       "  ssn-kme --config testnet/kme.toml               starts the key managers\n"
+       "  ssn kme status --socket testnet/control.sock    stock and rates\n"},
   };
 }
 
@@ -45,6 +49,9 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
+  for (std::unique_ptr<Command>& command : make_kme_commands()) {
+    commands.push_back(std::move(command));
+  }
   return commands;
 }
 

@@ -10,6 +10,7 @@ _ssn() {
   local group_words=''
   case $command in
     offload) group_words='list test' ;;
+    kme) group_words='init status outage rate drain inject heal' ;;
   esac
   if [[ -n $group_words ]]; then
     if ((COMP_CWORD == 2)); then
@@ -20,7 +21,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open doctor topology version offload'
+    local first='split combine inspect seal open doctor topology version offload kme'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -46,6 +47,10 @@ _ssn() {
     'offload test') options+=' --seed --only --patience' ;;
     seal) options+=' --config --to --output --wait --cell-size --force' ;;
     open) options+=' --config --output --wait --force' ;;
+    'kme init') options+=' --out --sites --port' ;;
+    'kme outage') options+=' --for --end --socket' ;;
+    'kme inject') options+=' --count --for --socket' ;;
+    'kme '*) options+=' --socket' ;;
   esac
   if [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
