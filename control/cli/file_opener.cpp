@@ -30,11 +30,12 @@ class FileOpener {
   Outcome run(int input, Progress& progress);
 
  private:
-  Outcome load(int input, std::size_t slot, std::uint64_t packet, std::uint32_t length);
+  Outcome load(int input, std::uint64_t first, std::size_t count);
   Outcome open(std::size_t count);
   Outcome judge(std::size_t slot);
   Outcome check_preamble(int input);
   Outcome burst(int input, std::uint64_t first, std::size_t count);
+  std::uint32_t bytes_of_packet(std::uint64_t packet) const;
   void place(std::size_t slot) noexcept;
 
   const OpenOptions& options_;
@@ -55,20 +56,28 @@ void FileOpener::place(std::size_t slot) noexcept {
   cell.target_room = lengths_[slot];
 }
 
-Outcome FileOpener::load(int input, std::size_t slot, std::uint64_t packet, std::uint32_t length) {
-  packets_[slot] = packet;
-  lengths_[slot] = length;
-  const std::size_t wanted = length + protocol::overhead_bytes;
-  const std::ptrdiff_t got = read_up_to(input, {burst_.packet(slot), wanted});
+std::uint32_t FileOpener::bytes_of_packet(std::uint64_t packet) const {
+  return packet == 0 ? static_cast<std::uint32_t>(preamble_bytes) : preamble_.bytes_of(packet - 1);
+}
+
+Outcome FileOpener::load(int input, std::uint64_t first, std::size_t count) {
+  std::size_t wanted = 0;
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    packets_[slot] = first + slot;
+    lengths_[slot] = bytes_of_packet(first + slot);
+    wanted += lengths_[slot] + protocol::overhead_bytes;
+    place(slot);
+  }
+  const std::ptrdiff_t got = read_up_to(input, {burst_.packet(0), wanted});
   if (got < 0) {
     return system_error(static_cast<int>(-got), "cannot read the sealed file", options_.input);
   }
   if (static_cast<std::size_t>(got) != wanted) {
-    return Error{Exit::integrity, "cannot open the sealed file",
-                 fmt::format("it ends within packet {} of {}", packet, preamble_.cells()), options_.input,
-                 once};
+    return Error{
+        Exit::integrity, "cannot open the sealed file",
+        fmt::format("it ends between packets {} and {} of {}", first, first + count - 1, preamble_.cells()),
+        options_.input, once};
   }
-  place(slot);
   return done;
 }
 
@@ -123,7 +132,7 @@ Outcome FileOpener::open(std::size_t count) {
 }
 
 Outcome FileOpener::check_preamble(int input) {
-  if (Outcome outcome = load(input, 0, 0, preamble_bytes); !outcome.ok()) {
+  if (Outcome outcome = load(input, 0, 1); !outcome.ok()) {
     return outcome;
   }
   if (Outcome outcome = open(1); !outcome.ok()) {
@@ -139,21 +148,13 @@ Outcome FileOpener::check_preamble(int input) {
 }
 
 Outcome FileOpener::burst(int input, std::uint64_t first, std::size_t count) {
-  for (std::size_t slot = 0; slot < count; ++slot) {
-    if (Outcome outcome = load(input, slot, first + slot + 1, preamble_.bytes_of(first + slot));
-        !outcome.ok()) {
-      return outcome;
-    }
+  if (Outcome outcome = load(input, first + 1, count); !outcome.ok()) {
+    return outcome;
   }
   if (Outcome outcome = open(count); !outcome.ok()) {
     return outcome;
   }
-  for (std::size_t slot = 0; slot < count; ++slot) {
-    if (Outcome outcome = outputs_.write(0, {burst_.clear(slot), lengths_[slot]}); !outcome.ok()) {
-      return outcome;
-    }
-  }
-  return done;
+  return outputs_.write(0, {burst_.clear(0), burst_.clear(count - 1) + lengths_[count - 1]});
 }
 
 Outcome FileOpener::run(int input, Progress& progress) {
@@ -205,8 +206,7 @@ Result<SealReport> open_file(const NodeConfiguration& node, const OpenOptions& o
                  fmt::format("it was sealed for {}, and this is {}", report.preamble.recipient, node.name),
                  options.input, "open it there, or give that node's configuration"};
   }
-  Result<SealedBurst> burst = SealedBurst::make(
-      std::max<std::uint32_t>(report.preamble.cell_bytes, static_cast<std::uint32_t>(preamble_bytes)));
+  Result<SealedBurst> burst = SealedBurst::make(report.preamble.cell_bytes);
   if (!burst.ok()) {
     return burst.error();
   }

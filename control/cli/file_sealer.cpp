@@ -52,6 +52,8 @@ Outcome draw_names(Preamble& preamble) {
   return done;
 }
 
+static_assert(preamble_bytes + protocol::overhead_bytes <= SealedBurst::least_bytes);
+
 class FileSealer {
  public:
   FileSealer(const SealOptions& options, const Preamble& preamble, SealedBurst burst, OutputSet& outputs,
@@ -90,17 +92,17 @@ void FileSealer::place(std::size_t slot, std::uint64_t packet, std::uint32_t len
 }
 
 Outcome FileSealer::load(int input, std::uint64_t first, std::size_t count) {
+  const std::size_t wanted = (count - 1) * preamble_.cell_bytes + preamble_.bytes_of(first + count - 1);
+  const std::ptrdiff_t got = read_up_to(input, {burst_.clear(0), wanted});
+  if (got < 0) {
+    return system_error(static_cast<int>(-got), "cannot read the file", options_.input);
+  }
+  if (static_cast<std::size_t>(got) != wanted) {
+    return Error{Exit::failed, "cannot seal the file", "it became shorter meanwhile", options_.input,
+                 "seal it when nothing writes to it"};
+  }
   for (std::size_t slot = 0; slot < count; ++slot) {
-    const std::uint32_t bytes = preamble_.bytes_of(first + slot);
-    const std::ptrdiff_t got = read_up_to(input, {burst_.clear(slot), bytes});
-    if (got < 0) {
-      return system_error(static_cast<int>(-got), "cannot read the file", options_.input);
-    }
-    if (got != static_cast<std::ptrdiff_t>(bytes)) {
-      return Error{Exit::failed, "cannot seal the file", "it became shorter meanwhile", options_.input,
-                   "seal it when nothing writes to it"};
-    }
-    place(slot, first + slot + 1, bytes);
+    place(slot, first + slot + 1, preamble_.bytes_of(first + slot));
   }
   return done;
 }
@@ -122,13 +124,8 @@ Outcome FileSealer::seal(std::size_t count) {
 }
 
 Outcome FileSealer::write(std::size_t count) {
-  for (std::size_t slot = 0; slot < count; ++slot) {
-    const protocol::Cell& cell = burst_.cell(slot);
-    if (Outcome outcome = outputs_.write(0, {cell.packet(), cell.packet_bytes()}); !outcome.ok()) {
-      return outcome;
-    }
-  }
-  return done;
+  const std::uint8_t* const end = burst_.cell(count - 1).packet() + burst_.cell(count - 1).packet_bytes();
+  return outputs_.write(0, {burst_.packet(0), end});
 }
 
 Outcome FileSealer::begin() {
@@ -197,8 +194,7 @@ Result<SealReport> seal_file(const NodeConfiguration& node, const SealOptions& o
   if (Outcome outcome = draw_names(report.preamble); !outcome.ok()) {
     return outcome.error();
   }
-  Result<SealedBurst> burst = SealedBurst::make(
-      std::max<std::uint32_t>(options.cell_bytes, static_cast<std::uint32_t>(preamble_bytes)));
+  Result<SealedBurst> burst = SealedBurst::make(options.cell_bytes);
   if (!burst.ok()) {
     return burst.error();
   }
