@@ -5,6 +5,8 @@
 #include <cstring>
 #include <utility>
 
+#include "ssn/hw/vector_registers.h"
+
 namespace ssn::kme {
 namespace {
 
@@ -111,6 +113,9 @@ bool ModelStream::pump(Clock::time_point now, FaultPlan& faults, Counters& count
       end(kmnic::end_manager);
       return true;
     }
+  }
+  if (worked || delivered) {
+    hw::clear_vector_registers();
   }
   const auto health = __atomic_load_n(&setup_.status->health, __ATOMIC_RELAXED);
   if (now - last_tell_ >= tell_interval || (starved ? kmnic::stream_starved : kmnic::stream_ok) != health) {

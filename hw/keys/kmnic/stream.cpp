@@ -5,6 +5,8 @@
 #include <cstring>
 #include <ctime>
 
+#include "ssn/hw/vector_registers.h"
+
 namespace ssn::kmnic {
 namespace {
 
@@ -176,6 +178,7 @@ ssn_status poll(Stream& stream) noexcept {
     ++taken;
   }
   if (taken != 0) {
+    hw::clear_vector_registers();  // of what the checks read
     stream.registers.write64(stream::descriptor_credit, stream.expected.sequence);
     stream.quiet_since = stream.pinged_at = 0;
     stream.ending = false;
