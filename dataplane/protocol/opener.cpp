@@ -337,6 +337,9 @@ void Opener::open(std::span<Cell* const> cells) noexcept {
     }
     ReceiveKeys* last = nullptr;
     for (std::size_t i = 0; i < part.size(); ++i) {
+      if (i + 1 < part.size() && found[i + 1] != nullptr) {
+        found[i + 1]->pads->prefetch(part[i + 1]->header.d_offset, part[i + 1]->length);
+      }
       ReceiveKeys* const keys = found[i];
       if (keys == nullptr) continue;
       if (keys->ended) {

@@ -57,6 +57,17 @@ void StreamEnd::finish(std::uint64_t offset, std::uint64_t length,
   check();
 }
 
+void StreamEnd::finish_one(std::uint64_t offset, std::uint64_t KeyAccount::* column) noexcept {
+  assert(!ended_ && (offset & (granule_ - 1)) == 0 && offset + granule_ <= end_);
+  if (!planted(PlantedFault::lost_erase)) {
+    ::explicit_bzero(at(offset), granule_);
+  }
+  window_.take_one(offset / granule_);
+  account_.left -= granule_;
+  account_.*column += granule_;
+  check();
+}
+
 void StreamEnd::drop(std::uint64_t offset, std::uint64_t limit) noexcept {
   assert((offset & (granule_ - 1)) == 0 && (limit & (granule_ - 1)) == 0);
   const std::uint64_t last = limit / granule_;

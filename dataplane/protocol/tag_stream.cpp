@@ -168,7 +168,7 @@ Found TagReceiver::find(std::uint64_t packet, const std::uint8_t*& mask,
 
 void TagReceiver::accept(std::uint64_t packet) noexcept {
   assert(keys_.has(packet >> block_packets_log2));
-  finish(mask_offset(packet), mask_bytes, &KeyAccount::used);
+  finish_one(mask_offset(packet), &KeyAccount::used);
   if (packet < seen_) return;
   seen_ = packet + 1;
   marks_->advance(mask_offset(packet) + mask_bytes);
@@ -187,6 +187,12 @@ void TagReceiver::discard_below(std::uint64_t packet) noexcept {
 void TagReceiver::drop_below_floor() noexcept {
   const std::uint64_t limit = std::min(mask_offset(floor_), usable_end());
   if (limit <= dropped_) return;
+  // The usual step, a mask that was used.
+  if (limit - dropped_ == mask_bytes && keys_.has(floor_ >> block_packets_log2) &&
+      window_.is_done(dropped_ / mask_bytes)) {
+    dropped_ = limit;
+    return;
+  }
   (void)load_key(floor_ >> block_packets_log2);
   drop(std::max(dropped_, window_.base() * mask_bytes), limit);
   dropped_ = limit;

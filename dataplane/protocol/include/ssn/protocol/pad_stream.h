@@ -102,6 +102,13 @@ class PadReceiver : public StreamEnd {
   /// contiguous; check the tag before opening with it, then call open(), keep(), mask() or discard().
   Found find(std::uint64_t offset, std::uint32_t length, const std::uint8_t*& pad) const noexcept;
 
+  /// Brings the pad of a packet that will be looked at soon near. Any numbers may be given.
+  void prefetch(std::uint64_t offset, std::uint32_t length) const noexcept {
+    const std::uint32_t most = length < 2048 ? length : 2048;
+    for (std::uint32_t i = 0; i < most; i += 64) {
+      __builtin_prefetch(at(offset + i), 1);
+    }
+  }
   /// The range was found ready, its tag was right, and it is opened: erases the pad.
   void open(std::uint64_t offset, std::uint32_t length) noexcept;
   /// Keep order: as PadSender::keep.

@@ -3,6 +3,8 @@
 // behind it, so that a late duplicate is told from a range whose pad is gone. Fixed size.
 #pragma once
 
+#include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -31,6 +33,15 @@ class RangeWindow {
   /// Marks open granules in [base(), base() + capacity()) as taken; returns how many were open, which is
   /// `count` unless the caller broke the rules.
   std::uint64_t take(std::uint64_t first, std::uint64_t count) noexcept;
+  /// For single granules within [oldest(), base() + capacity()), fast.
+  bool is_done(std::uint64_t granule) const noexcept {
+    assert(holds(granule, 1));
+    return (done_[word_of(granule)] >> (granule % 64) & 1U) != 0;
+  }
+  void take_one(std::uint64_t granule) noexcept {
+    assert(granule >= base_ && !is_done(granule));
+    done_[word_of(granule)] |= std::uint64_t{1} << (granule % 64);
+  }
   /// Marks those that are open as gone and returns how many those were.
   std::uint64_t drop(std::uint64_t first, std::uint64_t count) noexcept;
   /// The first open granule at or above `from`, at most `limit`.
@@ -45,7 +56,13 @@ class RangeWindow {
  private:
   template <typename Visit>
   void each_word(std::uint64_t first, std::uint64_t count, Visit visit) const noexcept;
-  bool holds(std::uint64_t first, std::uint64_t count) const noexcept;
+  bool holds(std::uint64_t first, std::uint64_t count) const noexcept {
+    return count <= 2 * half_ && first >= oldest() && first <= base_ + half_ &&
+           count <= base_ + half_ - first;
+  }
+  std::size_t word_of(std::uint64_t granule) const noexcept {
+    return static_cast<std::size_t>((granule & (2 * half_ - 1)) / 64);
+  }
   std::uint64_t first_with(std::uint64_t from, std::uint64_t limit, std::uint64_t flip) const noexcept;
 
   std::uint64_t half_;  // granules in the ring
