@@ -59,12 +59,19 @@ struct Job {
   ssn_offload_job job{};
 };
 
+// The kernels with everything made ready beforehand, the kernels with their lists made from the buffers of
+// each job as a host must that has packets, and the driver.
+enum class Contender { kernel, lists, cpu };
+constexpr const char* contender_names[] = {"kernel", "lists", "cpu"};
+
 class Bench {
  public:
   Bench(const Case& what, std::size_t bytes);
   // Empty, or why it cannot be timed.
   const std::string& error() const { return error_; }
-  bool run(bool device) { return device ? run_device() : run_kernels(); }
+  bool run(Contender contender) {
+    return contender == Contender::cpu ? run_device() : run_kernels(contender == Contender::lists);
+  }
   std::size_t user_bytes() const { return burst * bytes_; }
 
  private:
@@ -73,7 +80,8 @@ class Bench {
   void lay_out_kernels(Job& job);
   void lay_out_device(Job& job);
   ssn_offload_buffer segment(Job& job, std::uint8_t* data);
-  bool run_kernels();
+  bool run_kernels(bool make_lists);
+  void make_lists(Job& job);
   bool run_device();
   void verify();
   std::vector<std::uint8_t> results() const;
@@ -248,9 +256,33 @@ void Bench::lay_out_device(Job& job) {
   device.tagging = job.tagging.data();
 }
 
-bool Bench::run_kernels() {
+// What the kernels want, from what describes a job; nothing is checked.
+void Bench::make_lists(Job& job) {
+  for (unsigned i = 0; i < columns_; ++i) {
+    job.inputs[i] = job.input_list[i].segments->data;
+  }
+  for (unsigned i = 0; i < rows_; ++i) {
+    job.outputs[i] = job.output_list[i].segments->data;
+  }
+  for (std::size_t i = 0; i < job.pads.size(); ++i) {
+    job.pads[i] = job.pad_list[i].segments->data;
+  }
+  for (std::size_t i = 0; i < job.tagging.size(); ++i) {
+    kernels::Tagging& tagging = job.kernel_tagging[i];
+    tagging.key = &key_;
+    tagging.header = job.tagging[i].header.data;
+    tagging.header_length = job.tagging[i].header.length;
+    tagging.mask = job.tagging[i].mask.data;
+  }
+  benchmark::ClobberMemory();
+}
+
+bool Bench::run_kernels(bool make_lists) {
   bool good = true;
   for (Job& job : jobs_) {
+    if (make_lists) {
+      this->make_lists(job);
+    }
     kernels::Status status = kernels::Status::ok;
     switch (what_.operation) {
       case SSN_OFFLOAD_SEAL:
@@ -304,7 +336,7 @@ std::vector<std::uint8_t> Bench::results() const {
 
 // Both must give the same bytes before either is timed.
 void Bench::verify() {
-  if (!run_kernels()) {
+  if (!run_kernels(true)) {
     error_ = "the kernels fail";
     return;
   }
@@ -324,7 +356,7 @@ void Bench::verify() {
   }
 }
 
-void measure(benchmark::State& state, const Case& what, std::size_t bytes, bool device) {
+void measure(benchmark::State& state, const Case& what, std::size_t bytes, Contender contender) {
   static std::unique_ptr<Bench> bench;
   static std::string made_for;
   const std::string wanted = what.name + std::to_string(bytes);
@@ -339,7 +371,7 @@ void measure(benchmark::State& state, const Case& what, std::size_t bytes, bool 
   bool good = true;
   const Timing timing = time_in_slices(state, [&](std::size_t times) {
     for (std::size_t i = 0; i < times; ++i) {
-      good &= bench->run(device);
+      good &= bench->run(contender);
       benchmark::ClobberMemory();
     }
   });
@@ -360,12 +392,13 @@ void measure(benchmark::State& state, const Case& what, std::size_t bytes, bool 
 void register_all(unsigned rotate) {
   for (const Case& what : cases) {
     for (const std::size_t bytes : sizes) {
-      for (unsigned i = 0; i < 2; ++i) {
-        const bool device = (i + rotate) % 2 == 1;
+      for (unsigned i = 0; i < std::size(contender_names); ++i) {
+        const unsigned contender = (i + rotate) % std::size(contender_names);
         const std::string name =
-            std::string(what.name) + "/bytes:" + std::to_string(bytes) + (device ? "/cpu" : "/kernel");
-        benchmark::RegisterBenchmark(
-            name.c_str(), [what, bytes, device](auto& state) { measure(state, what, bytes, device); });
+            std::string(what.name) + "/bytes:" + std::to_string(bytes) + "/" + contender_names[contender];
+        benchmark::RegisterBenchmark(name.c_str(), [what, bytes, contender](auto& state) {
+          measure(state, what, bytes, static_cast<Contender>(contender));
+        });
       }
     }
   }

@@ -7,7 +7,7 @@ from bench_common import BenchmarkError, Runner, machine, positive, print_table,
 
 SUMMARY = "offload devices: the cpu driver against calls of the kernels"
 
-NAME = re.compile(r"^(?P<case>\w+/bytes:(?P<bytes>\d+))/(?P<contender>kernel|cpu)$")
+NAME = re.compile(r"^(?P<case>\w+/bytes:(?P<bytes>\d+))/(?P<contender>kernel|lists|cpu)$")
 TARGET = 0.95  # of the speed of calling the kernels
 
 
@@ -25,9 +25,11 @@ def run(options):
     description = machine(path.parent.parent)
     runner.measure(names, options.rounds or (3 if options.quick else 7))
     rows = make_rows(runner, names)
-    print_table(f"Bursts of 32 jobs; the ratio should be 1 (at least {TARGET})",
-                ["operation", "kernel", "cpu driver", "ratio", ""],
-                [[row["name"], gigabytes(row["baseline"]), gigabytes(row["value"]), f"{row['ratio']:.3f}",
+    print_table("Bursts of 32 jobs, one buffer of each counted. kernel: called with all ready; lists: with "
+                f"pointer lists made per job.\nThe driver should reach {TARGET} of the kernels",
+                ["operation", "kernel", "lists", "cpu driver", "to kernel", "to lists", ""],
+                [[row["name"], gigabytes(row["baseline"]), gigabytes(row["lists"]), gigabytes(row["value"]),
+                  f"{row['ratio']:.3f}", f"{row['value'] / row['lists']:.3f}",
                   "" if row["ratio"] >= TARGET else "below"] for row in rows])
     if options.json is not None:
         write_json(options.json, "offload", description, rows)
@@ -52,9 +54,9 @@ def gigabytes(rate):
 def make_rows(runner, names):
     rows = []
     for case in dict.fromkeys(NAME.match(name)["case"] for name in names):
-        speed = {c: runner.median(f"{case}/{c}", "bytes_per_second") for c in ("kernel", "cpu")}
+        speed = {c: runner.median(f"{case}/{c}", "bytes_per_second") for c in ("kernel", "lists", "cpu")}
         if None in speed.values():
             continue
         rows.append({"name": case, "value": speed["cpu"], "unit": "B/s", "baseline": speed["kernel"],
-                     "ratio": speed["cpu"] / speed["kernel"]})
+                     "lists": speed["lists"], "ratio": speed["cpu"] / speed["kernel"]})
     return rows
