@@ -128,6 +128,22 @@ std::string_view text_of(const Memory& memory) {
   return {data, static_cast<std::size_t>(length)};
 }
 
+// A basic string of TOML.
+std::string toml_string(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04X}", static_cast<unsigned char>(c));
+    } else {
+      out += c;
+    }
+  }
+  return out + "\"";
+}
+
 class Writer {
  public:
   explicit Writer(const TestNetwork& wanted) : wanted_(wanted) {}
@@ -144,6 +160,7 @@ class Writer {
   Outcome write_secret(const std::string& name);
   std::string configuration() const;
   std::string site_table(std::size_t i) const;
+  std::string node_configuration(const std::string& site) const;
 
   const TestNetwork& wanted_;
   std::vector<std::string> files_;
@@ -193,6 +210,18 @@ std::string Writer::site_table(std::size_t i) const {
   return text;
 }
 
+// What `ssn seal` and `ssn open` at a site are given. A driver takes a relative path from where a program
+// runs, so the socket's is absolute.
+std::string Writer::node_configuration(const std::string& site) const {
+  std::error_code ignored;
+  const std::filesystem::path folder = std::filesystem::absolute(wanted_.folder, ignored).lexically_normal();
+  return fmt::format(
+      "# The node sae-{0} of the test network: ssn seal --config sae-{0}.toml --to sae-...\n"
+      "[node]\nname = \"sae-{0}\"\nledger = \"sae-{0}.ledger\"\n\n"
+      "[[key_device]]\ndriver = \"kmnic\"\n[key_device.settings]\nsocket = {1}\n",
+      site, toml_string((folder / fmt::format("kmnic-{}.sock", site)).string()));
+}
+
 std::string Writer::configuration() const {
   std::string text =
       "# A test network of ssn-kme: EMULATED key managers, which protect nothing.\n"
@@ -228,6 +257,9 @@ Outcome Writer::write_all() {
     return written;
   }
   for (const std::string& site : wanted_.sites) {
+    if (Outcome written = write("sae-" + site + ".toml", node_configuration(site), 0644); !written.ok()) {
+      return written;
+    }
     for (const Kind kind : {Kind::kme, Kind::sae}) {
       const std::string name = (kind == Kind::kme ? "kme-" : "sae-") + site;
       Result<Identity> identity = make_identity(kind, name, wanted_.days, &ca.value());

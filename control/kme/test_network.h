@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Makes a ready-to-run test network: CA, certificates and keys of key managers and SAEs, secrets of the
-// links, and the configuration of ssn-kme.
+// links, and the configurations of ssn-kme and of the nodes.
 #pragma once
 
 #include <string>
