@@ -21,7 +21,7 @@ namespace {
 constexpr std::uint32_t memories_max = 64;
 constexpr std::uint32_t matrices_max = 256;
 constexpr std::uint32_t tag_keys_max = 256;
-constexpr std::uint32_t queues_max = 8;
+constexpr std::uint32_t queues_max = 4;
 constexpr std::uint32_t queue_depth_max = 1024;
 
 // Registered memory. Read by queues while the control path adds more.
@@ -237,7 +237,7 @@ ssn_status open_queue(ssn_offload_device* device, const ssn_offload_queue_config
     return fail(error, SSN_INVALID, what, "the depth is not from 1 to 1024", "depth", "choose such a depth");
   }
   if (of(device).queues == queues_max) {
-    return fail(error, SSN_EXHAUSTED, what, "8 queues are open already", "", "use fewer workers");
+    return fail(error, SSN_EXHAUSTED, what, "4 queues are open already", "", "use fewer workers");
   }
   Queue::Options options = of(device).queue_options;
   options.depth = config->depth;
