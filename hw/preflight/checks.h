@@ -56,6 +56,7 @@ void check_entropy(const Context& context, Report& report);
 void check_virtual_machine(const Context& context, Report& report);
 // machine.cpp
 void check_capabilities(const Context& context, Report& report);
+void check_key_devices(const Context& context, Report& report);
 void check_ports(const Context& context, Report& report);
 void check_iommu(const Context& context, Report& report);
 void check_clock_source(const Context& context, Report& report);

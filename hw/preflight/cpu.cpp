@@ -24,6 +24,7 @@ void check_kernels(const Context& context, Report& report) {
         id, fmt::format("the self-test of {} failed", kernels.passed_over),
         "the CPU computes wrongly, or the program was built wrongly; do not trust this machine with data",
         "reinstall the program, then test the CPU and memory of this machine");
+    return;
   }
   if (kernels.forced) {
     report.note(id, fmt::format("kernels {}, forced by SSN_KERNELS; self-test passed", kernels.name),

@@ -95,6 +95,22 @@ void check_capabilities(const Context& context, Report& report) {
   }
 }
 
+void check_key_devices(const Context& context, Report& report) {
+  constexpr const char* id = "keys.socket";
+  constexpr std::uint32_t kind_mask = 0170000;
+  constexpr std::uint32_t socket_kind = 0140000;
+  for (const std::string& path : context.wish.sockets) {
+    const std::optional<SystemView::FileStatus> status = context.system.status(path);
+    if (status && (status->mode & kind_mask) == socket_kind) {
+      report.ok(id, path + " is there");
+    } else {
+      report.error(id, fmt::format("{} {}", path, status ? "is no socket" : "is not there"),
+                   "the key device cannot be reached, and without keys nothing is sent",
+                   "start the key manager that offers it, then: ls -l " + quoted(path));
+    }
+  }
+}
+
 void check_ports(const Context& context, Report& report) {
   constexpr const char* id = "ports.device";
   for (const std::string& name : context.wish.plan.devices) {

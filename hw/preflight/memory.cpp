@@ -148,10 +148,9 @@ void check_memory_limit(const Context& context, Report& report) {
       }
     }
   }
-  const std::optional<std::uint64_t> available = number(
-      words(field(context.system.read("/proc/meminfo").value_or(""), "MemAvailable").value_or(" ")).empty()
-          ? std::string()
-          : words(*field(*context.system.read("/proc/meminfo"), "MemAvailable"))[0]);
+  const std::vector<std::string> free =
+      words(field(context.system.read("/proc/meminfo").value_or(""), "MemAvailable").value_or(""));
+  const std::optional<std::uint64_t> available = free.empty() ? std::nullopt : number(free[0]);
   if (available && *available * kib < needed) {
     report.error(
         id,

@@ -13,8 +13,9 @@ void check_core_dumps(const Context& context, Report& report) {
   const std::string pattern = text_in(context.system, "/proc/sys/kernel/core_pattern");
   if (pattern.starts_with('|')) {
     // The limit does not hold for programs that take dumps.
+    const std::vector<std::string> program = words(pattern.substr(1));
     report.note(
-        id, "core dumps go to " + words(pattern.substr(1) + " ")[0],
+        id, program.empty() ? "core dumps go to a program" : "core dumps go to " + program[0],
         "our programs forbid dumps of themselves, but what talks to them may be dumped with data in it",
         "sysctl -w kernel.core_pattern=core && systemctl mask systemd-coredump.socket");
   } else if (context.system.core_file_limit() > 0) {

@@ -55,13 +55,25 @@ bool check_operations(const std::string& folder, const SystemView::Storage& stor
   return false;
 }
 
+// The ledger is a file that is made when it is missing: its folder counts.
+std::string folder_of(const SystemView& system, const std::string& ledger) {
+  constexpr std::uint32_t kind_mask = 0170000;
+  constexpr std::uint32_t folder_kind = 0040000;
+  const std::optional<SystemView::FileStatus> status = system.status(ledger);
+  if ((status && (status->mode & kind_mask) == folder_kind) || ledger.ends_with('/')) {
+    return ledger;
+  }
+  const std::size_t slash = ledger.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : ledger.substr(0, slash);
+}
+
 }  // namespace
 
 void check_ledger(const Context& context, Report& report) {
-  const std::string& folder = context.wish.ledger;
-  if (folder.empty()) {
+  if (context.wish.ledger.empty()) {
     return;
   }
+  const std::string folder = folder_of(context.system, context.wish.ledger);
   const std::optional<SystemView::FileStatus> status = context.system.status(folder);
   if (!status) {
     report.error("ledger.folder", fmt::format("there is no folder {}", folder),

@@ -20,6 +20,32 @@ void read_certificates(const ConfigTable& root, PreflightWish& wish) {
   }
 }
 
+// The part that is the node's own configuration, as `ssn seal` reads it.
+void read_node(const ConfigTable& root, PreflightWish& wish) {
+  const ConfigTable node = root.table("node");
+  node.text("name", {}, "");
+  wish.ledger = node.path("ledger", "");
+  for (const ConfigTable& table : root.tables("key_device", entries_max)) {
+    const std::string driver = table.text("driver");
+    table.texts("peers", entries_max);
+    CertificateFiles files{"key device " + driver, "", "", ""};
+    for (const auto& [name, value] : table.table("settings").settings(entries_max)) {
+      std::string* const target = name == "certificate"   ? &files.certificate
+                                  : name == "private_key" ? &files.key
+                                  : name == "ca"          ? &files.authorities
+                                                          : nullptr;
+      if (target != nullptr) {
+        *target = value;
+      } else if (name == "socket") {
+        wish.sockets.push_back(value);
+      }
+    }
+    if (!files.certificate.empty()) {
+      wish.certificates.push_back(std::move(files));
+    }
+  }
+}
+
 }  // namespace
 
 Result<PreflightWish> read_preflight_wish(const std::string& path) {
@@ -35,9 +61,7 @@ Result<PreflightWish> read_preflight_wish(const std::string& path) {
   const ConfigTable cores = root.table("cores");
   wish.plan.workers = static_cast<unsigned>(cores.integer("workers", {1, 1024}, 0));
   wish.plan.node = static_cast<int>(cores.integer("node", {0, 1023}, no_node));
-  const ConfigTable ledger = root.table("ledger");
-  wish.ledger = ledger.path("folder", "");
-  wish.ledger_bytes = ledger.bytes("free", {0, bytes_max}, wish.ledger_bytes);
+  read_node(root, wish);
   for (const ConfigTable& port : root.tables("port", entries_max)) {
     wish.plan.devices.push_back(port.text("device", {64, false}));
   }

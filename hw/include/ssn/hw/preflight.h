@@ -97,9 +97,10 @@ struct PreflightWish {
   PlanWish plan;
   std::uint64_t locked_bytes = std::uint64_t{64} << 20;  ///< key rings and keys
   std::uint64_t huge_bytes = std::uint64_t{256} << 20;   ///< on the node of the workers
-  std::string ledger;                                    ///< folder; empty: not checked
+  std::string ledger;                                    ///< file, or its folder; empty: not checked
   std::uint64_t ledger_bytes = std::uint64_t{64} << 20;
   std::vector<CertificateFiles> certificates;
+  std::vector<std::string> sockets;  ///< of key devices
 };
 
 /// Reads what `ssn doctor --config` takes: docs/operating.md lists the keys.
