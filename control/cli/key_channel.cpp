@@ -176,6 +176,9 @@ Result<std::unique_ptr<ReceiveChannel>> ReceiveChannel::open(const NodeConfigura
     return outcome.error();
   }
   if (Outcome outcome = channel->open_streams(node, SSN_KEY_RECEIVER); !outcome.ok()) {
+    if (outcome.error().code == Exit::refused) {
+      outcome.error().fix = "a sealed file can be opened once; have it sealed again";
+    }
     return outcome.error();
   }
   if (Outcome outcome =
