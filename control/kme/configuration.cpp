@@ -65,7 +65,10 @@ Limits read_limits(const ConfigTable& table) {
 // SAE and KME IDs and names of links: they appear in certificates, URLs, messages and on command lines.
 bool good_name(const std::string& name) {
   return !name.empty() && name.size() <= name_max && name[0] != '-' &&
-         std::all_of(name.begin(), name.end(), [](char c) { return c > ' ' && c != 127; });
+         std::all_of(name.begin(), name.end(), [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte > 32 && byte != 127;
+         });
 }
 
 SiteSettings read_site(const ConfigTable& table, const std::vector<std::string>& only) {

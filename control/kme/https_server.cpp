@@ -276,10 +276,9 @@ void HttpsServer::Engine::stop() {
 httplib::Server::HandlerResponse HttpsServer::Engine::before_body(const httplib::Request& request,
                                                                   httplib::Response& response) {
   using Result = httplib::Server::HandlerResponse;
-  if (request.has_header("Range")) {  // the library would answer with parts of keys
-    answer(plain_error(400, "Range is not supported"), nullptr, response);
-    return Result::Handled;
-  }
+  // Ranges are ignored (RFC 7233, 3.1): the library would answer with parts of keys. What it hands out as
+  // constant is its own object, which is not.
+  const_cast<httplib::Request&>(request).ranges.clear();
   const bool has_body =
       request.has_header("Transfer-Encoding") ||
       (request.has_header("Content-Length") && request.get_header_value("Content-Length") != "0");
