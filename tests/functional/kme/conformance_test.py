@@ -9,7 +9,8 @@ UUID = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
 def with_example_limits(text):
     # The values of the status example in clause 6.1, and an SAE ID that needs encoding in a URL.
-    text = text.replace("\n[[site]]", "\n[limits]\nkey_size = 352\nmax_key_count = 100000\nmax_key_per_request = 128\n"
+    text = text.replace("\n[[site]]",
+                        "\n[limits]\nkey_size = 352\nmax_key_count = 100000\nmax_key_per_request = 128\n"
                         "max_key_size = 8388608\nmin_key_size = 64\n\n[[site]]", 1)
     return text.replace('sae = ["sae-b"]', 'sae = ["sae-b", "other-b", "b/\u00fc?&"]')
 
@@ -30,8 +31,10 @@ class Case(unittest.TestCase):
     def issue(cls, common_name, file=None, ca="ca"):
         path = cls.net.path(file or common_name)
         run = lambda *a: subprocess.run(a, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-utf8",
-            "-keyout", path + ".key", "-out", path + ".csr", "-subj", "/CN=" + common_name.replace("/", "\\/"))
+        run("openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-utf8",
+            "-keyout", path + ".key", "-out", path + ".csr", "-subj", "/CN=" + common_name.replace("/",
+                                                                                                   "\\/"))
         run("openssl", "x509", "-req", "-in", path + ".csr", "-CA", cls.net.path(ca + ".crt"),
             "-CAkey", cls.net.path(ca + ".key"), "-CAcreateserial", "-days", "2", "-out", path + ".crt")
 
@@ -61,7 +64,8 @@ class Status(Case):
     def test_format(self):
         """5.1, 6.1: all members with their types, in the values of the standard's example"""
         document = self.ask("GET", "sae-b/status").json()
-        self.assertEqual({k: document[k] for k in document if k not in ("status_extension", "stored_key_count")},
+        self.assertEqual({k: document[k] for k in document if k not in ("status_extension",
+                                                                        "stored_key_count")},
                          {"source_KME_ID": "kme-a", "target_KME_ID": "kme-b", "master_SAE_ID": "sae-a",
                           "slave_SAE_ID": "sae-b", "key_size": 352, "max_key_count": 100000,
                           "max_key_per_request": 128, "max_key_size": 8388608, "min_key_size": 64,
@@ -80,21 +84,27 @@ class GetKey(Case):
     def test_forms(self):
         """5.2, 6.2: GET and POST, defaults, number and size, no body, empty object, chunked body"""
         self.assertEqual([len(k) for _, k in self.keys("GET", "sae-b/enc_keys")], [44])
-        self.assertEqual([len(k) for _, k in self.keys("GET", "sae-b/enc_keys?number=3&size=1024")], [128] * 3)
+        self.assertEqual([len(k) for _, k in self.keys("GET", "sae-b/enc_keys?number=3&size=1024")],
+                         [128] * 3)
         self.assertEqual([len(k) for _, k in self.keys("POST", "sae-b/enc_keys", {})], [44])
-        self.assertEqual([len(k) for _, k in self.keys("POST", "sae-b/enc_keys", {"number": 20, "size": 512})],
+        self.assertEqual([len(k) for _, k in self.keys("POST", "sae-b/enc_keys", {"number": 20,
+                                                                                  "size": 512})],
                          [64] * 20)
         chunks = iter([b'{"num', b'ber": 2}'])
         self.assertEqual(len(self.keys("POST", "sae-b/enc_keys", chunks)), 2)
 
     def test_curl(self):
         """curl: POST without a body, and with one, at once; over TLS 1.2 and 1.3"""
-        for more in (["-X", "POST"], ["-d", '{"number": 3, "size": 1024}', "-H", "Content-Type: application/json"],
-                     ["--tlsv1.2", "--tls-max", "1.2"], ["--tlsv1.3"], ["-H", "Expect: 100-continue", "-d", "{}", "-H",
+        for more in (["-X", "POST"], ["-d", '{"number": 3, "size": 1024}', "-H",
+                                      "Content-Type: application/json"],
+                     ["--tlsv1.2", "--tls-max", "1.2"], ["--tlsv1.3"], ["-H", "Expect: 100-continue", "-d",
+                                                                        "{}", "-H",
                                                                         "Content-Type: application/json"]):
-            done = subprocess.run(["curl", "-sS", "--max-time", "20", "--cacert", self.net.path("ca.crt"), "--cert",
+            done = subprocess.run(["curl", "-sS", "--max-time", "20", "--cacert", self.net.path("ca.crt"),
+                                   "--cert",
                                    self.net.path("sae-a.crt"), "--key", self.net.path("sae-a.key"), *more,
-                                   "https://localhost:%d/api/v1/keys/sae-b/enc_keys" % self.net.ports["kme-a"]],
+                                   "https://localhost:%d/api/v1/keys/sae-b/enc_keys" %
+                                   self.net.ports["kme-a"]],
                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertIn("keys", json.loads(done.stdout), done.stdout)
@@ -102,21 +112,24 @@ class GetKey(Case):
     def test_examples(self):
         """6.2: the standard's own requests: no multicast here, and the extensions are somebody else's"""
         self.error(self.ask("POST", "sae-b/enc_keys", {"number": 20, "size": 512,
-                                                       "additional_slave_SAE_IDs": ["ABCDEFG", "HIJKLMN"]}), 400)
+                                                       "additional_slave_SAE_IDs": ["ABCDEFG", "HIJKLMN"]}),
+                   400)
         answer = self.ask("POST", "sae-b/enc_keys", {
             "extension_mandatory": [{"abc_route_type": "direct"}, {"abc_transfer_method": "qkd"}],
             "extension_optional": [{"abc_max_age": 30000}]})
         self.error(answer, 400, "not all extension_mandatory parameters are supported")
         self.assertEqual(answer.json()["details"][0],
                          {"extension_mandatory_unsupported": "abc_route_type is not supported"})
-        self.assertEqual(len(self.keys("POST", "sae-b/enc_keys", {"extension_optional": [{"abc_max_age": 1}]})), 1)
+        self.assertEqual(len(self.keys("POST", "sae-b/enc_keys",
+                                       {"extension_optional": [{"abc_max_age": 1}]})), 1)
 
     def test_mandated_texts(self):
         """5.2: mandated texts"""
         self.error(self.ask("GET", "sae-b/enc_keys?size=65"), 400, "size shall be a multiple of 8")
         for kind, text in (("mandatory", "not all extension_mandatory request options could be met"),
                            ("optional", "not all extension_optional request options handled")):
-            self.error(self.ask("POST", "sae-b/enc_keys", {"extension_" + kind: [{"shareline_max_hops": 0}]}), 400,
+            self.error(self.ask("POST", "sae-b/enc_keys",
+                                {"extension_" + kind: [{"shareline_max_hops": 0}]}), 400,
                        text)
         met = self.ask("POST", "sae-b/enc_keys", {"extension_mandatory": [{"shareline_max_hops": 1}]}).json()
         self.assertEqual(met["key_container_extension"], {"shareline_hops": 1})
@@ -141,7 +154,8 @@ class GetKey(Case):
 
 class GetKeyWithKeyIds(Case):
     def take(self, ids, sae="sae-b", master="sae-a", site="kme-b"):
-        return self.ask("POST", master + "/dec_keys", {"key_IDs": [{"key_ID": i} for i in ids]}, site=site, sae=sae)
+        return self.ask("POST", master + "/dec_keys", {"key_IDs": [{"key_ID": i} for i in ids]}, site=site,
+                        sae=sae)
 
     def test_both_get_the_same_once(self):
         """5.3: the same keys, in the order asked, then removed"""
@@ -149,8 +163,10 @@ class GetKeyWithKeyIds(Case):
         ids = [i for i, _ in sent]
         self.assertEqual(self.take(list(reversed(ids[1:]))).keys(), list(reversed(sent[1:])))
         self.error(self.take(ids[1:2]), 400, NOT_FOUND)
-        self.error(self.take([ids[1], ids[0]]), 400, NOT_FOUND)  # all or nothing: the other one is still there
-        self.assertEqual(self.keys("GET", "sae-a/dec_keys?key_ID=" + ids[0].upper(), site="kme-b", sae="sae-b"),
+        self.error(self.take([ids[1], ids[0]]), 400,
+                   NOT_FOUND)  # all or nothing: the other one is still there
+        self.assertEqual(self.keys("GET", "sae-a/dec_keys?key_ID=" + ids[0].upper(), site="kme-b",
+                                   sae="sae-b"),
                          sent[:1])
 
     def test_other_saes(self):
@@ -181,7 +197,8 @@ class GetKeyWithKeyIds(Case):
 
 class Tls(Case):
     def refused(self, context):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.net.ports["kme-a"], context=context, timeout=20)
+        connection = http.client.HTTPSConnection("127.0.0.1", self.net.ports["kme-a"], context=context,
+                                                 timeout=20)
         with self.assertRaises((ssl.SSLError, ConnectionError)):
             connection.request("GET", "/api/v1/keys/sae-b/status")
             connection.getresponse().read()
@@ -193,7 +210,8 @@ class Tls(Case):
 
     def test_wrong_ca(self):
         """5: a certificate of another CA, no answer, even with a known name"""
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes",
                         "-keyout", self.net.path("evil.key"), "-out", self.net.path("evil.crt"), "-days", "2",
                         "-subj", "/CN=evil"], check=True, stderr=subprocess.PIPE)
         self.issue("sae-a", "forged", ca="evil")
@@ -201,7 +219,8 @@ class Tls(Case):
 
     def test_old_tls(self):
         """5: TLS 1.1 is refused (by openssl s_client, with everything else permitted)"""
-        done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.net.ports["kme-a"], "-tls1_1",
+        done = subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % self.net.ports["kme-a"],
+                               "-tls1_1",
                                "-cipher", "ALL:@SECLEVEL=0", "-cert", self.net.path("sae-a.crt"), "-key",
                                self.net.path("sae-a.key")], input=b"", stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=30, check=False)

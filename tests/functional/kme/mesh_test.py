@@ -89,9 +89,11 @@ class Mesh(unittest.TestCase):
         with open(self.net.processes[0].ready, encoding="utf-8") as file:
             port = json.load(file)["sites"][0]["peer_port"]
         for name in ("sae-a", "sae-b", "kme-a"):
-            connection = http.client.HTTPSConnection("127.0.0.1", port, context=self.net.context(name), timeout=20)
+            connection = http.client.HTTPSConnection("127.0.0.1", port, context=self.net.context(name),
+                                                     timeout=20)
             connection.request("POST", "/shareline/peer/v1/run",
-                               json.dumps({"link": "a-b", "nonce": "bc490419-7d60-487f-adc1-4ddcc177c139"}), JSON)
+                               json.dumps({"link": "a-b", "nonce": "bc490419-7d60-487f-adc1-4ddcc177c139"}),
+                               JSON)
             self.assertEqual(connection.getresponse().status, 401)
             connection.close()
 

@@ -7,7 +7,8 @@ from support import *
 
 
 def limited(text):
-    return text.replace('rate = "0 bit/s"', 'rate = "1 Gbit/s"').replace('stock = "128 MiB"', 'stock = "1 kB"')
+    return text.replace('rate = "0 bit/s"', 'rate = "1 Gbit/s"').replace('stock = "128 MiB"',
+                                                                         'stock = "1 kB"')
 
 
 class Operation(unittest.TestCase):
@@ -59,7 +60,8 @@ class Operation(unittest.TestCase):
         net.start()
         self.assertIn(b"EMULATED", net.ssn("status").stdout)
         document = net.status()
-        self.assertEqual((document["schema"], document["ok"], document["emulator"]), ("ssn.kme.status/1", True, True))
+        self.assertEqual((document["schema"], document["ok"], document["emulator"]), ("ssn.kme.status/1",
+                                                                                      True, True))
         self.assertEqual([s["id"] for s in document["sites"]], ["kme-a", "kme-b"])
         self.assertIn("kmnic", document["sites"][0])
         net.ssn("inject", "kme-a", "corrupt_block", "--count", "3")
@@ -76,28 +78,32 @@ class Operation(unittest.TestCase):
         for name in os.listdir(net.dir):
             if name.endswith((".key", ".secret")):
                 self.assertEqual(stat.S_IMODE(os.stat(net.path(name)).st_mode), 0o600, name)
-        done = subprocess.run([SSN, "kme", "init", "--out", net.dir, "--sites", "a,b"], stderr=subprocess.PIPE,
+        done = subprocess.run([SSN, "kme", "init", "--out", net.dir, "--sites", "a,b"],
+                              stderr=subprocess.PIPE,
                               check=False)
         self.assertEqual(done.returncode, 6)
         done = subprocess.run(["openssl", "verify", "-x509_strict", "-CAfile", net.path("ca.crt"),
-                               net.path("kme-a.crt"), net.path("sae-b.crt")], stdout=subprocess.PIPE, check=False)
+                               net.path("kme-a.crt"), net.path("sae-b.crt")], stdout=subprocess.PIPE,
+                              check=False)
         self.assertEqual(done.returncode, 0, done.stdout)
         for name in ("kme-a.key", "link-a-b.secret"):
             os.chmod(net.path(name), 0o640)
-            done = subprocess.run([SSN_KME, "--config", net.path("kme.toml")], stderr=subprocess.PIPE, timeout=30,
+            done = subprocess.run([SSN_KME, "--config", net.path("kme.toml")], stderr=subprocess.PIPE,
+                                  timeout=30,
                                   check=False)
             self.assertEqual(done.returncode, 6)
             self.assertIn(name.encode(), done.stderr)
             os.chmod(net.path(name), 0o600)
 
     def test_start_and_end(self):
-        """says that it is an emulator; SIGTERM ends it at once with connections open, and leaves no sockets"""
+        """says that it is an emulator; SIGTERM ends it at once and leaves no sockets"""
         net = self.network()
         process = net.start()
         self.assertEqual(stat.S_IMODE(os.stat(net.path("control.sock")).st_mode), 0o600)
         connection = net.connect("kme-a", "sae-a")
         connection.connect()
-        second = subprocess.run([SSN_KME, "--config", net.path("kme.toml")], stderr=subprocess.PIPE, timeout=30,
+        second = subprocess.run([SSN_KME, "--config", net.path("kme.toml")], stderr=subprocess.PIPE,
+                                timeout=30,
                                 check=False)
         self.assertNotEqual(second.returncode, 0)
         begun = time.monotonic()
@@ -109,16 +115,19 @@ class Operation(unittest.TestCase):
             text = log.read()
         self.assertIn("EMULATED", text)
         self.assertIn("all secrets are erased", text)
-        self.assertEqual([n for n in os.listdir(net.dir) if n.endswith((".sock", ".tmp")) or n.startswith("ready")],
+        self.assertEqual([n for n in os.listdir(net.dir) if n.endswith((".sock",
+                                                                        ".tmp")) or n.startswith("ready")],
                          [])
 
     def test_configuration_errors(self):
         """errors name file and line; --check starts nothing"""
-        for old, new in (('name = "test network"', 'nmae = "x"'), ('sites = ["kme-a", "kme-b"]', 'sites = ["kme-a"]'),
+        for old, new in (('name = "test network"', 'nmae = "x"'), ('sites = ["kme-a", "kme-b"]',
+                                                                   'sites = ["kme-a"]'),
                          ('id = "kme-b"', 'id = "kme-a"'), ("hops = 1", "hops = 0"),
                          ('latency = "0 ms"', 'latency = 5')):
             net = self.network(edit=lambda text, old=old, new=new: text.replace(old, new))
-            done = subprocess.run([SSN_KME, "--config", net.path("kme.toml"), "--check"], stderr=subprocess.PIPE,
+            done = subprocess.run([SSN_KME, "--config", net.path("kme.toml"), "--check"],
+                                  stderr=subprocess.PIPE,
                                   check=False)
             self.assertNotEqual(done.returncode, 0, new)
             self.assertRegex(done.stderr, rb"kme\.toml:\d+", new)

@@ -101,7 +101,8 @@ class Network:
         return context
 
     def connect(self, site, name, **more):
-        return http.client.HTTPSConnection("127.0.0.1", self.ports[site], context=self.context(name), timeout=30,
+        return http.client.HTTPSConnection("127.0.0.1", self.ports[site], context=self.context(name),
+                                           timeout=30,
                                            **more)
 
     def ask(self, site, name, method, path, body=None, headers=None):
@@ -119,7 +120,8 @@ class Network:
         done = subprocess.run([SSN, "kme", *arguments, "--socket", self.path(socket_name)],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
         if done.returncode != code:
-            raise AssertionError("ssn kme %s: %d, not %d: %s" % (arguments, done.returncode, code, done.stderr))
+            raise AssertionError("ssn kme %s: %d, not %d: %s" % (arguments, done.returncode, code,
+                                                                 done.stderr))
         return done
 
     def status(self, socket_name="control.sock"):
