@@ -23,7 +23,7 @@ constexpr std::uint32_t block_bytes = 4096;
 class FakeBus final : public kmnic::Bus {
  public:
   ssn::Result<kmnic::BusMemory> map(const ssn_memory&) override { return kmnic::BusMemory{}; }
-  bool unmap(const kmnic::BusMemory&) noexcept override { return true; }
+  bool unmap(const kmnic::BusMemory&, bool) noexcept override { return true; }
   void cut_off() noexcept override {}
   void leave() noexcept { set_gone(); }
 };

@@ -35,8 +35,8 @@ class Bus {
 
   /// Lets the device reach `memory`.
   virtual Result<BusMemory> map(const ssn_memory& memory) = 0;
-  /// Takes that back. False: the device did not confirm it.
-  virtual bool unmap(const BusMemory& memory) noexcept = 0;
+  /// Takes that back. `done_with`: the device has said that it uses it no more. False: it may still reach it.
+  virtual bool unmap(const BusMemory& memory, bool done_with) noexcept = 0;
   /// Makes a device that sleeps look at its registers.
   virtual void kick() noexcept {}
   /// Keeps a device that does not answer away from host memory for good.

@@ -260,9 +260,9 @@ Error answer_error(int answer, const std::string& peer, const Bus& bus) {
 }
 
 // Takes both memories back from the device, by force where it does not give them.
-void unmap(Stream& stream) noexcept {
-  const bool ring = stream.bus->unmap(stream.ring_memory);
-  const bool control = stream.bus->unmap(stream.control_memory);
+void unmap(Stream& stream, bool done_with) noexcept {
+  const bool ring = stream.bus->unmap(stream.ring_memory, done_with);
+  const bool control = stream.bus->unmap(stream.control_memory, done_with);
   if (!ring || !control) {
     stream.bus->cut_off();
   }
@@ -283,7 +283,7 @@ Outcome map_memory(Device& device, Stream& stream, const ssn_key_stream_request&
   stream.ring_memory = std::move(ring.value());
   Result<BusMemory> self = device.bus->map(stream.control.describe());
   if (!self.ok()) {
-    unmap(stream);
+    unmap(stream, true);  // it was never told of it
     return self.error();
   }
   stream.control_memory = std::move(self.value());
@@ -416,7 +416,7 @@ Result<std::unique_ptr<Stream>> open_stream(Device& device, const ssn_key_stream
   if (answer != answer_ok) {
     // Where it did not answer it may open the stream later: then its page stays taken.
     *free = answer < 0 && command(device, *device.bus, stream->registers, command_close) != answer_ok;
-    unmap(*stream);
+    unmap(*stream, !*free);
     return answer_error(answer, request.peer != nullptr ? request.peer : "", *device.bus);
   }
   return stream;
@@ -426,7 +426,7 @@ void close_stream(Stream& stream) noexcept {
   Device& device = *from(stream.device);
   const int answer = stream.bus->gone() ? -1 : command(device, *stream.bus, stream.registers, command_close);
   // A device that does not answer loses its access all the same.
-  unmap(stream);
+  unmap(stream, answer == answer_ok);
   if (stream.bus == device.bus) {
     device.used[stream.index] = answer != answer_ok;
   }

@@ -32,7 +32,8 @@ class PciBus final : public Bus {
 
   Outcome open(const std::string& path);
   Result<BusMemory> map(const ssn_memory& memory) override;
-  bool unmap(const BusMemory&) noexcept override { return true; }  // nothing was set up
+  // Nothing was set up that could be taken down: only the device's word counts.
+  bool unmap(const BusMemory&, bool done_with) noexcept override { return done_with; }
   void cut_off() noexcept override {
     (void)set_command(0, bus_master);
     set_gone();

@@ -55,7 +55,7 @@ class SocketBus final : public Bus {
 
   Outcome connect(const std::string& path);
   Result<BusMemory> map(const ssn_memory& memory) override;
-  bool unmap(const BusMemory& memory) noexcept override;
+  bool unmap(const BusMemory& memory, bool done_with) noexcept override;
   void kick() noexcept override {
     Message message{};
     message.kind = message_kick;
@@ -227,7 +227,7 @@ Result<BusMemory> SocketBus::map(const ssn_memory& memory) {
   return result;
 }
 
-bool SocketBus::unmap(const BusMemory& memory) noexcept {
+bool SocketBus::unmap(const BusMemory& memory, bool) noexcept {
   if (memory.pages.empty()) {
     return true;
   }
