@@ -180,6 +180,12 @@ Outcome Writer::write_identity(const std::string& name, const Identity& identity
   return write(name + ".key", text_of(key), 0600);
 }
 
+// Without a branch or an index: the digits are secret.
+char hex_digit(unsigned value) {
+  const unsigned letter = ((9U - value) >> 8U) & ('a' - '0' - 10U);
+  return static_cast<char>('0' + value + letter);
+}
+
 Outcome Writer::write_secret(const std::string& name) {
   unsigned char bytes[32];
   char text[2 * sizeof bytes + 2];
@@ -187,7 +193,8 @@ Outcome Writer::write_secret(const std::string& name) {
     return crypto_error("cannot make the secret of a link");
   }
   for (std::size_t i = 0; i < sizeof bytes; ++i) {
-    fmt::format_to(text + 2 * i, "{:02x}", bytes[i]);
+    text[2 * i] = hex_digit(bytes[i] >> 4U);
+    text[2 * i + 1] = hex_digit(bytes[i] & 15U);
   }
   text[2 * sizeof bytes] = '\n';
   const Outcome written = write(name, {text, 2 * sizeof bytes + 1}, 0600);
