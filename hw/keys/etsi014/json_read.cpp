@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The only file that includes simdjson. Its on-demand reader indexes the text in place and copies a string
-// only where it is asked for; for keys it is not.
+// The only file that includes simdjson. Its on-demand reader indexes the text in place, and nothing here asks
+// it for a string: it would copy whole vector registers, and with a short string the beginning of the key
+// that stands behind it.
 #include <simdjson.h>
 
 #include <algorithm>
@@ -38,17 +39,36 @@ bool is_string(ondemand::value& value) {
   return value.type().get(type) == simdjson::SUCCESS && type == ondemand::json_type::string;
 }
 
-// A short text that is no secret; a number is taken as it is written.
+// The name of a member, as it is written; empty where it is long.
+std::string_view name_of(ondemand::field& field) {
+  const char* const begin = field.key().raw();
+  const void* const end = std::memchr(begin, '"', max_name_length);
+  return end == nullptr
+             ? std::string_view{}
+             : std::string_view(begin, static_cast<std::size_t>(static_cast<const char*>(end) - begin));
+}
+
+// The next member of an object. False where the text is broken.
+bool take_member(simdjson::simdjson_result<ondemand::field> next, std::string_view& name,
+                 ondemand::value& value) {
+  ondemand::field field;
+  if (std::move(next).get(field) != simdjson::SUCCESS) {
+    return false;
+  }
+  name = name_of(field);
+  value = field.value();
+  return true;
+}
+
+// A short text that is no secret, without resolving escapes; a number is taken as it is written.
 KeyId read_text(ondemand::value& value) {
   KeyId id;
+  std::string_view token = token_of(value);
   if (is_string(value)) {
-    std::string_view text;
-    if (token_of(value).size() <= 6 * max_name_length && value.get_string().get(text) == simdjson::SUCCESS) {
-      id.text = text.substr(0, max_name_length);
-    }
+    const bool whole = token.size() >= 2 && token.back() == '"';
+    id.text = whole ? token.substr(1, std::min(token.size() - 2, max_name_length)) : std::string_view{};
     return id;
   }
-  const std::string_view token = token_of(value);
   if (!token.empty() && (token.front() == '-' || (token.front() >= '0' && token.front() <= '9'))) {
     id.text = token.substr(0, max_name_length);
     id.number = true;
@@ -80,8 +100,7 @@ bool read_emulator(ondemand::value& value) {
   for (auto field : object) {
     std::string_view name;
     ondemand::value member;
-    if (field.unescaped_key().get(name) != simdjson::SUCCESS ||
-        field.value().get(member) != simdjson::SUCCESS) {
+    if (!take_member(field, name, member)) {
       return emulator;
     }
     if (name == emulator_member) {
@@ -152,8 +171,7 @@ bool read_entry(ondemand::value& entry, Body& body, KeyContainer& container) {
   for (auto field : object) {
     std::string_view name;
     ondemand::value member;
-    if (field.unescaped_key().get(name) != simdjson::SUCCESS ||
-        field.value().get(member) != simdjson::SUCCESS) {
+    if (!take_member(field, name, member)) {
       return false;
     }
     if (name == "key_ID") {
@@ -248,8 +266,7 @@ struct JsonReader::Implementation {
     for (auto field : object) {
       std::string_view name;
       ondemand::value value;
-      if (field.unescaped_key().get(name) != simdjson::SUCCESS ||
-          field.value().get(value) != simdjson::SUCCESS || !visit(name, value)) {
+      if (!take_member(field, name, value) || !visit(name, value)) {
         return false;
       }
     }

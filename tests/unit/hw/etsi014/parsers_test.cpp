@@ -127,8 +127,10 @@ TEST(Json, StandardsStatus) {
 
 TEST(Json, StandardsKeyContainer) {
   const Result<Keys> read = keys_of(R"({ "keys": [
-    { "key_ID": "bc490419-7d60-487f-adc1-4ddcc177c139", "key": "wHHVxRwDJs3/bXd38GHP3oe4svTuRpZS0yCC7x4Ly+s=" },
-    { "key_ID": "0a782fb5-3434-48fe-aa4d-14f41d46cf92", "key": "OeGMPxh1+2RpJpNCYixWHFLYRubpOKCw94FcCI7VdJA=" } ]})");
+    { "key_ID": "bc490419-7d60-487f-adc1-4ddcc177c139",
+      "key": "wHHVxRwDJs3/bXd38GHP3oe4svTuRpZS0yCC7x4Ly+s=" },
+    { "key_ID": "0a782fb5-3434-48fe-aa4d-14f41d46cf92",
+      "key": "OeGMPxh1+2RpJpNCYixWHFLYRubpOKCw94FcCI7VdJA=" } ]})");
   ASSERT_TRUE(read.ok());
   const Keys& keys = read.value();
   ASSERT_EQ(keys.bytes.size(), 2U);
