@@ -60,8 +60,8 @@ RangeWindow::State RangeWindow::state(std::uint64_t first, std::uint64_t count) 
     any_taken |= gone != done;
   });
   if (!any_done) return State::open;
-  if (any_open || (any_gone && any_taken)) return State::mixed;
-  return any_gone ? State::gone : State::taken;
+  if (!any_taken) return State::gone;
+  return any_open || any_gone ? State::mixed : State::taken;
 }
 
 std::uint64_t RangeWindow::take(std::uint64_t first, std::uint64_t count) noexcept {

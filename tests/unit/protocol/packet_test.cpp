@@ -302,6 +302,17 @@ TEST(Packets, APadThatIsGoneIsAnsweredOnce) {
   EXPECT_EQ(ends.opened.pads_gone, 1U);
 }
 
+TEST(Packets, APadThatIsPartlyGoneIsGoneAndNoAlarm) {
+  PacketEnds ends;
+  ends.deliver(1 << 16, much);
+  Bytes plain;
+  const Bytes packet = ends.seal_one(1344, plain);
+  (void)ends.pads_in.discard(0, 128);  // as when only so much had been delivered
+  EXPECT_EQ(ends.open_one(packet), OpenResult::pad_gone);
+  EXPECT_FALSE(ends.receive.ended);
+  EXPECT_TRUE(ends.balanced());
+}
+
 TEST(Packets, AnOldNumberIsRefused) {
   PacketEnds ends({.window = 64});
   ends.deliver(1 << 17, much);

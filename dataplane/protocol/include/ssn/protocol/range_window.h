@@ -16,8 +16,8 @@ class RangeWindow {
   enum class State : std::uint8_t {
     open,   ///< no granule of it is done with
     taken,  ///< all were used or kept
-    gone,   ///< all were discarded
-    mixed,  ///< anything else
+    gone,   ///< some were discarded and none used: of no use any more
+    mixed,  ///< some were used or kept, others not
   };
 
   /// `capacity`: granules in the ring; a power of two >= 64.
