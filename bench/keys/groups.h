@@ -6,5 +6,6 @@ namespace ssn::bench {
 
 void register_kmnic();
 void register_packets();
+void register_pads();
 
 }  // namespace ssn::bench

@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   };
   argc = static_cast<int>(std::remove_if(argv + 1, argv + argc, ours) - argv);
   ssn::bench::register_kmnic();
+  ssn::bench::register_pads();
   ssn::bench::register_packets();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) {

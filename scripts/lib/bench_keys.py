@@ -9,11 +9,18 @@ from bench_common import (BenchmarkError, CLEAN_ENOUGH, Runner, machine, positiv
 
 SUMMARY = "key devices: a device model on one core, its user on another"
 
+# Measured within one run: the processor time that the ledger's thread takes.
+WITHOUT_LEDGER = "itself without its ledger"
+
 # What must hold: (name, what to compare with or None, least ratio or bytes per second, what it says).
 # Names are those of keys_bench, without Google Benchmark's "/real_time".
 TARGETS = (
     ("kmnic_take_and_erase/ring_kib/1024", "plain_read_and_zero/ring_kib/1024", 0.8,
      "pads from kmnic, 1344-byte ranges, to a plain loop"),
+    ("pads_take_and_erase/ring_kib/1024", "plain_read_and_zero/ring_kib/1024", 0.8,
+     "the same through cursor, window and account"),
+    ("pads_written_ahead/ring_kib/1024", WITHOUT_LEDGER, 0.99,
+     "the same with the ledger on disk, to the time without it"),
     ("kmnic_take_and_erase/ring_kib/1024", None, 4e9, "device model and consumer on two cores"),
     ("seal/bytes/1344", "bare_pad_tag/bytes/1344", 0.87,
      "sealing cells, to the bare kernels (15 % more time)"),
@@ -85,6 +92,9 @@ def make_row(runner, name):
     other = baseline and runner.median(baseline + "/real_time", "bytes_per_second")
     if other:
         row["ratio"] = row["value"] / other
+    share = runner.median(name, "ledger_share")
+    if baseline == WITHOUT_LEDGER and share is not None:
+        row["ratio"] = 1 - share
     if row["clean"] is None:
         row["clean"] = 1.0
     return row

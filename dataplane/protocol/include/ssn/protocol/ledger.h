@@ -23,8 +23,8 @@ namespace ssn::protocol {
 inline constexpr std::size_t ledger_file_bytes = 2 * 256 * 4096;
 
 /// How far marks run ahead of use. More means fewer writes; it costs no pad, because pads do not survive a
-/// restart anyway. 64 MiB: at 4 GB/s a write every 16 ms.
-inline constexpr std::uint64_t default_extent = std::uint64_t{64} << 20;
+/// restart anyway. 256 MiB: at 4 GB/s a write every 32 ms.
+inline constexpr std::uint64_t default_extent = std::uint64_t{256} << 20;
 inline constexpr std::uint64_t least_extent = 4096;
 
 /// Bytes to write at `offset` of the file, in any order, and then to sync.
