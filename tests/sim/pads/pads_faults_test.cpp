@@ -48,6 +48,23 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{PlantedFault::ignore_rollback, "IgnoreRollback", "was let in"}),
     [](const testing::TestParamInfo<Case>& each) { return std::string(each.param.name); });
 
+// A window that forgets needs no oracle: the account does not balance, and the process stops.
+TEST(PlantedFaultsDeathTest, AReopenedRangeStopsTheProcess) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  test::TestKeyStream keys(protocol::Ksid{7}, SSN_KEY_RECEIVER, 65536);
+  protocol::StreamMarks marks;
+  protocol::PadReceiver pads(keys.stream(), marks);
+  keys.deliver(4096);
+  ASSERT_EQ(pads.poll(), SSN_OK);
+  pads.open(0, 1344);
+  const std::uint8_t* pad = nullptr;
+  ASSERT_EQ(pads.find(0, 1344, pad), protocol::Found::already_opened);
+  protocol::plant(PlantedFault::reopen_range);
+  EXPECT_EQ(pads.find(0, 1344, pad), protocol::Found::ready);
+  EXPECT_DEATH(pads.open(0, 1344), "balanced");
+  protocol::plant(PlantedFault::none);
+}
+
 TEST(NoPlantedFault, TheSameProgramFindsNothing) {
   protocol::plant(PlantedFault::none);
   Statistics statistics;
