@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two sites that seal and open files with keys from ssn-kme through the KM-NIC model: the whole way from the link to
-the file, with everything that may go wrong on it."""
+"""Two sites that seal and open files with keys from ssn-kme through the KM-NIC model: the whole way from the
+link to the file, with everything that may go wrong on it."""
 
 import random
 
@@ -8,8 +8,8 @@ from support import *
 
 OK, REFUSED, INTEGRITY, KEY_MATERIAL = 0, 6, 7, 9
 # What the model can do to a stream that the driver mends by itself.
-MENDED = ["corrupt_block", "corrupt_descriptor", "wrong_sequence", "wrong_offset", "wrong_ksid", "wrong_length",
-          "repeat_block", "drop_block"]
+MENDED = ["corrupt_block", "corrupt_descriptor", "wrong_sequence", "wrong_offset", "wrong_ksid",
+          "wrong_length", "repeat_block", "drop_block"]
 
 
 class Sealing(unittest.TestCase):
@@ -81,7 +81,7 @@ class Sealing(unittest.TestCase):
         self.crosses(net, self.make(net, 500000))
 
     def test_shortage(self):
-        """a link that makes too little: exit code 9 and no output; with patience it goes at the link's rate"""
+        """a link that makes too little: exit code 9, no output; with patience it goes at the link's rate"""
         net = self.network(edit=lambda text: text.replace('stock = "128 MiB"', 'stock = "400 kB"').replace(
             'rate = "0 bit/s"', 'rate = "8 Mbit/s"'))
         data = self.make(net, 1500000)
@@ -148,12 +148,12 @@ class Sealing(unittest.TestCase):
         self.crosses(net, data)
 
     def test_killed_while_it_seals(self):
-        """a sealing process that is killed leaves no output, and its keys are gone: the next file takes others"""
+        """a sealing process that is killed leaves no output; the next file takes other keys"""
         net = self.network()
         data = self.make(net, 40000000)
         for _ in range(3):
-            process = subprocess.Popen([SSN, "seal", "--config", "sae-a.toml", "--to", "sae-b", "-o", "sealed",
-                                        "file"], cwd=net.dir, stderr=subprocess.DEVNULL,
+            process = subprocess.Popen([SSN, "seal", "--config", "sae-a.toml", "--to", "sae-b", "-o",
+                                        "sealed", "file"], cwd=net.dir, stderr=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL)
             time.sleep(random.uniform(0.0, 0.15))
             process.kill()
