@@ -4,6 +4,7 @@
 
 namespace ssn::bench {
 
+void register_etsi014();
 void register_kmnic();
 void register_packets();
 void register_pads();

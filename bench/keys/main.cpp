@@ -45,6 +45,7 @@ int main(int argc, char** argv) {
   ssn::bench::register_kmnic();
   ssn::bench::register_pads();
   ssn::bench::register_packets();
+  ssn::bench::register_etsi014();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) {
     return 2;
