@@ -237,7 +237,7 @@ void Device::finish_status(const Job& job, Exchange& exchange, Time now) {
   emulator_ = emulator_ || status.value().emulator;
   status_seen_ = true;
   kme_ = status.value().source_kme;
-  peer.status_received(std::move(status.value()), now, settings_.status_interval);
+  peer.status_received(std::move(status.value()), now, settings_.status_interval, settings_.request_bytes);
   for (const auto& stream : streams_) {
     if (stream->peer == &peer) {
       stream->delivery.set_level(peer.available_bits == UINT64_MAX ? UINT64_MAX : peer.available_bits / 8);

@@ -31,7 +31,7 @@ struct Peer {
   bool status_under_way = false;
   std::uint64_t available_bits = UINT64_MAX;  ///< by the last status, less what was drawn since
 
-  void status_received(KmeStatus received, Time now, Time interval) {
+  void status_received(KmeStatus received, Time now, Time interval, std::uint64_t request_bytes) {
     status_at = now;
     status_due = now + interval;
     status_retry.succeeded();
@@ -40,7 +40,9 @@ struct Peer {
     if (counted && received.stored_key_count <= UINT64_MAX / received.key_size) {
       available_bits = received.stored_key_count * received.key_size;
     }
-    low_wait = available_bits == 0 ? std::min(low_wait * 2, low_wait_most) : low_wait_least;
+    // A key manager with plenty is asked again as soon as that was drawn, one with little not too often.
+    const bool plenty = available_bits / 8 >= request_bytes;
+    low_wait = plenty ? 0 : std::clamp(low_wait * 2, low_wait_least, low_wait_most);
     status = std::move(received);
   }
   void drew(std::uint64_t bytes) {
