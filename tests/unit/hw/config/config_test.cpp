@@ -236,13 +236,26 @@ TEST(Config, TakesErrorsOfItsReader) {
 }
 
 TEST(Config, RefusesWhatIsNoToml) {
-  for (const char* text :
-       {"a = ", "a", "[a", "a = 'x", "a = 1\na = 2", "a = \"\\q\"", "a = 01", "= 1", "\x01"}) {
+  for (const char* text : {"a = ", "a", "[a", "a = 'x", "a = 1\na = 2", "a = \"\\q\"", "a = 01", "= 1",
+                           "\x01", "[=]\n", "[[=", "[ *]", "[k\xef\xbb\xaf"}) {
     const Result<Config> config = Config::parse(text, "t.toml");
     ASSERT_FALSE(config.ok()) << text;
     EXPECT_EQ(config.error().code, Exit::usage);
     EXPECT_THAT(config.error().where, testing::MatchesRegex("t.toml:[0-9]+:[0-9]+")) << text;
     EXPECT_FALSE(config.error().why.empty());
+  }
+}
+
+TEST(Config, TakesOtherCharactersInCommentsAndAsEscapes) {
+  Config config = parsed("\xEF\xBB\xBF# gr\xC3\xBC\xC3\x9F\na = '#' # \xC6\xA2\nb = \"\\u00fc\"\n");
+  EXPECT_EQ(config.root().text("a"), "#");
+  EXPECT_EQ(config.root().text("b"), "\xC3\xBC");
+  EXPECT_TRUE(config.finish().ok());
+  for (const char* text :
+       {"a = '\xC3\xBC'", "a = \"\"\"\n\xC3\xBC\"\"\"", "\xC3\xBC = 1", "a = 1 \xC2\xA0"}) {
+    const Result<Config> refused = Config::parse(text, "t.toml");
+    ASSERT_FALSE(refused.ok());
+    EXPECT_THAT(refused.error().why, HasSubstr("not ASCII"));
   }
 }
 
