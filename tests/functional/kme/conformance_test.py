@@ -12,7 +12,7 @@ def with_example_limits(text):
     text = text.replace("\n[[site]]",
                         "\n[limits]\nkey_size = 352\nmax_key_count = 100000\nmax_key_per_request = 128\n"
                         "max_key_size = 8388608\nmin_key_size = 64\n\n[[site]]", 1)
-    return text.replace('sae = ["sae-b"]', 'sae = ["sae-b", "other-b", "b/\u00fc?&"]')
+    return text.replace('sae = ["sae-b"]', 'sae = ["sae-b", "other-b", "b/\\u00fc?&"]')
 
 
 class Case(unittest.TestCase):
