@@ -2,7 +2,8 @@
 // Configuration files in TOML 1.0, read strictly: an unknown key, a value of another type or out of its
 // limits, and a missing required key are errors with file, line and column, and with the key that was
 // probably meant.
-// Stricter than TOML: characters that are not ASCII stand in comments only; in text they are escapes (\u00fc).
+// Stricter than TOML: characters that are not ASCII stand in comments only; in text they are escapes
+// (\u00fc).
 //
 // There is no separate schema: a key is known when a getter has asked for it. So read everything, then call
 // finish(), and use nothing that was read unless it says ok:
