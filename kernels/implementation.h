@@ -72,6 +72,17 @@ class Implementation {
   /// Fills TagKey::table_bytes bytes from the 16 bytes r.
   void (*expand_tag_key)(const std::uint8_t* r, std::uint8_t* table) noexcept;
   void (*tag)(const TagTask& task, std::size_t length) noexcept;
+  /// In one pass: out = in XOR pad, zeros over the pad, and the task's tag over `out`, which is task.data.
+  /// Null, as the next: pad, erase and tag one after another.
+  void (*seal)(const TagTask& task, const std::uint8_t* in, std::uint8_t* pad, std::uint8_t* out,
+               std::size_t length) noexcept;
+  /// In one pass: out = in XOR pad, zeros over the pad, and the task's tag over `in`, which is task.data and
+  /// not `out`.
+  void (*open)(const TagTask& task, const std::uint8_t* in, std::uint8_t* pad, std::uint8_t* out,
+               std::size_t length) noexcept;
+  /// In one pass: the task's tag over `data` as it was, and data = data XOR pad. The pad stays.
+  void (*open_in_place)(const TagTask& task, const std::uint8_t* pad, std::uint8_t* data,
+                        std::size_t length) noexcept;
 };
 
 }  // namespace ssn::kernels

@@ -173,6 +173,9 @@ constinit const Implementation isal{
     .random = scalar_random,
     .expand_tag_key = expand_tag_key,
     .tag = tag,
+    .seal = nullptr,
+    .open = nullptr,
+    .open_in_place = nullptr,
 };
 
 }  // namespace ssn::kernels

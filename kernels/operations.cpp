@@ -307,7 +307,7 @@ Status verify(const Implementation& implementation, const Tagging& tagging, cons
     return status;
   }
   const bool matches = equal(computed, expected);
-  erase(computed, sizeof computed);
+  erase_block(computed);
   return matches ? Status::ok : Status::tag_mismatch;
 }
 
@@ -321,6 +321,70 @@ Status pad(const Implementation& implementation, const std::uint8_t* in, const s
   }
   implementation.pad(in, pad, out, length);
   return Status::ok;
+}
+
+Status seal(const Implementation& implementation, const Tagging& tagging, const std::uint8_t* in,
+            std::uint8_t* pad, std::uint8_t* out, std::size_t length, std::uint8_t* tag) noexcept {
+  if (in == nullptr || pad == nullptr || out == nullptr || tag == nullptr) {
+    return Status::missing_buffer;
+  }
+  if (length == 0) {
+    return Status::length_is_zero;
+  }
+  if (const Status status = check_tagging(implementation, tagging); status != Status::ok) {
+    return status;
+  }
+  const TagTask task = task_of(tagging, out, tag);
+  if (implementation.seal != nullptr) {
+    implementation.seal(task, in, pad, out, length);
+    return Status::ok;
+  }
+  implementation.pad(in, pad, out, length);
+  erase(pad, length);
+  implementation.tag(task, length);
+  return Status::ok;
+}
+
+Status open(const Implementation& implementation, const Tagging& tagging, const std::uint8_t* in,
+            std::uint8_t* pad, std::uint8_t* out, std::size_t length, const std::uint8_t* expected) noexcept {
+  if (in == nullptr || pad == nullptr || out == nullptr || expected == nullptr) {
+    return Status::missing_buffer;
+  }
+  if (length == 0) {
+    return Status::length_is_zero;
+  }
+  if (const Status status = check_tagging(implementation, tagging); status != Status::ok) {
+    return status;
+  }
+  Tag computed;
+  const TagTask task = task_of(tagging, in, computed);
+  const bool apart = in != out;
+  if (implementation.open == nullptr) {
+    implementation.tag(task, length);
+    implementation.pad(in, pad, out, length);
+  } else if (apart) {
+    implementation.open(task, in, pad, out, length);
+  } else {
+    implementation.open_in_place(task, pad, out, length);
+  }
+  const bool erased = implementation.open != nullptr && apart;
+  const bool matches = equal(computed, expected);
+  erase_block(computed);
+  if (matches) {
+    if (!erased) {
+      erase(pad, length);
+    }
+    return Status::ok;
+  }
+  if (erased) {
+    implementation.pad(in, out, pad, length);
+  }
+  if (apart) {
+    erase(out, length);
+  } else {
+    implementation.pad(out, pad, out, length);
+  }
+  return Status::tag_mismatch;
 }
 
 Status split(const Implementation& implementation, const SplitJob& job) noexcept {

@@ -196,8 +196,28 @@ bool tag_is_right(const Implementation& implementation) {
   key.expand(implementation, r);
   std::array<std::uint8_t, tag_bytes> computed;
   const Tagging tagging{&key, header.data(), header.size(), mask.data()};
-  return tag(implementation, tagging, data.data(), data.size(), computed.data()) == Status::ok &&
-         computed == expected;
+  if (tag(implementation, tagging, data.data(), data.size(), computed.data()) != Status::ok ||
+      computed != expected) {
+    return false;
+  }
+  // The same data as what comes out of sealing, and opened again.
+  std::array<std::uint8_t, data.size()> pad;
+  std::array<std::uint8_t, data.size()> clear;
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    pad[i] = static_cast<std::uint8_t>(37 * i + 11);
+    clear[i] = data[i] ^ pad[i];
+  }
+  std::array<std::uint8_t, data.size()> pad_again = pad;
+  std::array<std::uint8_t, data.size()> out;
+  computed.fill(0);
+  if (seal(implementation, tagging, clear.data(), pad.data(), out.data(), data.size(), computed.data()) !=
+          Status::ok ||
+      out != data || computed != expected || pad != std::array<std::uint8_t, data.size()>{}) {
+    return false;
+  }
+  return open(implementation, tagging, data.data(), pad_again.data(), out.data(), data.size(),
+              expected.data()) == Status::ok &&
+         out == clear && pad_again == pad;
 }
 
 // NIST SP 800-38A, F.1.5 has this key; AES-256 of the all-zero block and the next three numbers under it.

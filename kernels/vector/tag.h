@@ -103,3 +103,60 @@ void tag(const TagTask& task, std::size_t length) noexcept {
   }
   Vector::store_tag(hash, task.mask, task.tag);
 }
+
+// Pad and tag in one pass: the pad's loads and stores hide behind the multiplications. Sealing hashes what
+// goes out, opening what came in.
+enum class Hashed { came, went };
+
+template <Hashed hashed, bool erases, unsigned Steps, bool Part, class PadByte>
+SSN_INLINE void pad_step(const Byte* in, PadByte* pad, Byte* out, std::size_t bytes, const Byte* power,
+                         Vector::Product& sum) {
+  Register came[Steps];
+  Register went[Steps];
+  SSN_UNROLL
+  for (unsigned s = 0; s < Steps; ++s) {
+    came[s] = load<Part>(in + s * Vector::width, bytes);
+    went[s] = Vector::add(came[s], load<Part>(pad + s * Vector::width, bytes));
+    store<Part>(out + s * Vector::width, went[s], bytes);
+    if constexpr (erases) {
+      store<Part>(pad + s * Vector::width, Vector::zero(), bytes);
+    }
+  }
+  sum.template add_products<Steps>(hashed == Hashed::went ? went : came, power);
+}
+
+template <Hashed hashed, bool erases, class PadByte>
+SSN_INLINE void pad_and_tag(const TagTask& task, const Byte* in, PadByte* pad, Byte* out,
+                            std::size_t length) {
+  Hash hash = Vector::hash_zero();
+  for (std::size_t begin = 0; begin < length; begin += Vector::group_bytes) {
+    const Group group{begin, length - begin < Vector::group_bytes ? length : begin + Vector::group_bytes,
+                      length};
+    Vector::Product sum;
+    open_group(group, task, hash, sum);
+    const Byte* power = task.table + group.first_power();
+    std::size_t at = group.begin;
+    for (; at + 2 * Vector::width <= group.end; at += 2 * Vector::width, power += 2 * Vector::width) {
+      pad_step<hashed, erases, 2, false>(in + at, pad + at, out + at, 0, power, sum);
+    }
+    for (; at < group.end; at += Vector::width, power += Vector::width) {
+      const std::size_t left = group.end - at;
+      pad_step<hashed, erases, 1, true>(in + at, pad + at, out + at,
+                                        left < Vector::width ? left : Vector::width, power, sum);
+    }
+    hash = close_group(group, task, hash, sum);
+  }
+  Vector::store_tag(hash, task.mask, task.tag);
+}
+
+void seal(const TagTask& task, const Byte* in, Byte* pad, Byte* out, std::size_t length) noexcept {
+  pad_and_tag<Hashed::went, true>(task, in, pad, out, length);
+}
+
+void open(const TagTask& task, const Byte* in, Byte* pad, Byte* out, std::size_t length) noexcept {
+  pad_and_tag<Hashed::came, true>(task, in, pad, out, length);
+}
+
+void open_in_place(const TagTask& task, const Byte* pad, Byte* data, std::size_t length) noexcept {
+  pad_and_tag<Hashed::came, false>(task, data, pad, data, length);
+}

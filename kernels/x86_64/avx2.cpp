@@ -215,6 +215,9 @@ constinit const Implementation avx2{
     .random = random,
     .expand_tag_key = Vector::expand_tag_key,
     .tag = tag,
+    .seal = seal,
+    .open = open,
+    .open_in_place = open_in_place,
 };
 
 }  // namespace ssn::kernels

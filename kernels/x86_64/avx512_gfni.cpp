@@ -234,6 +234,9 @@ constinit const Implementation avx512_gfni{
     .random = random,
     .expand_tag_key = Vector::expand_tag_key,
     .tag = tag,
+    .seal = seal,
+    .open = open,
+    .open_in_place = open_in_place,
 };
 
 }  // namespace ssn::kernels

@@ -166,7 +166,17 @@ class Checker {
     require(
         kernels::verify(implementation_, tagging_[0], b.in[0], length, tag.data()) == Status::tag_mismatch,
         "verify took a wrong tag", specs[0], length);
-    operations_ += 5;
+    b.hide();
+    require(kernels::seal(implementation_, tagging_[0], b.in[0], b.out[1], b.out[2], length, tag.data()) ==
+                    Status::ok &&
+                all_secret(b.in[2], length),
+            "seal failed or lost the mark", specs[0], length);
+    mark_public(tag.data(), tag.size());
+    require(kernels::open(implementation_, tagging_[0], b.in[2], b.out[1], b.out[0], length, tag.data()) ==
+                    Status::ok &&
+                all_secret(b.in[0], length),
+            "open failed or lost the mark", specs[0], length);
+    operations_ += 7;
     b.show();
   }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "guarded.h"
 #include "implementations.h"
 #include "openssl.h"
 #include "scenario.h"
@@ -62,6 +63,11 @@ class Tags : public ssn::test::PerImplementation {
     const openssl::Sealed sealed = openssl::gcm(key, iv, header, random_.bytes(length));
     ASSERT_EQ(our_tag(GcmKey(key, iv), header, sealed.ciphertext), sealed.tag)
         << "header of " << header_length << ", data of " << length << " bytes";
+  }
+
+  void expand_random_key() {
+    const Bytes r = random_.bytes(16);
+    key_.expand(implementation(), std::span<const std::uint8_t, 16>(r.data(), 16));
   }
 
   TestRandom random_ = random_for_this_test();
@@ -211,5 +217,78 @@ TEST_P(Tags, PublishedGcmVectors) {
 }
 
 SSN_FOR_EVERY_IMPLEMENTATION(Tags);
+
+// Sealing is pad, erase and tag; opening is verify and pad. In guarded memory, at every alignment that
+// matters.
+void expect_seals(const kernels::Implementation& implementation, const kernels::TagKey& key,
+                  ssn::test::BufferPool& pool, TestRandom& random, std::size_t length,
+                  std::size_t header_length) {
+  const auto take = [&] {
+    return pool.take(length, {random.coin(), static_cast<unsigned>(random.below(64))});
+  };
+  pool.reset();
+  const Bytes header = random.bytes(header_length);
+  const Bytes mask = random.bytes(16);
+  const kernels::Tagging tagging{&key, header.data(), header.size(), mask.data()};
+  const Bytes clear = random.bytes(length);
+  const Bytes pad = random.bytes(length);
+  std::uint8_t* const in = take();
+  std::uint8_t* const pads = take();
+  std::uint8_t* const out = take();
+  std::copy(clear.begin(), clear.end(), in);
+  std::copy(pad.begin(), pad.end(), pads);
+  Bytes expected(length);
+  for (std::size_t i = 0; i < length; ++i) expected[i] = clear[i] ^ pad[i];
+  Block expected_tag{};
+  ASSERT_EQ(kernels::tag(implementation, tagging, expected.data(), length, expected_tag.data()), Status::ok);
+  const bool in_place = random.coin();
+  std::uint8_t* const to = in_place ? in : out;
+  Block tag{};
+  ASSERT_EQ(kernels::seal(implementation, tagging, in, pads, to, length, tag.data()), Status::ok);
+  EXPECT_EQ(Bytes(to, to + length), expected) << length;
+  EXPECT_EQ(tag, expected_tag) << length;
+  EXPECT_EQ(Bytes(pads, pads + length), Bytes(length)) << "the pad is not erased";
+
+  std::copy(pad.begin(), pad.end(), pads);
+  std::uint8_t* const back = in_place ? to : in;
+  Block wrong = tag;
+  wrong[random.below(16)] ^= static_cast<std::uint8_t>(1U << random.below(8));
+  ASSERT_EQ(kernels::open(implementation, tagging, to, pads, back, length, wrong.data()),
+            Status::tag_mismatch);
+  EXPECT_EQ(Bytes(back, back + length), in_place ? expected : Bytes(length)) << "a wrong tag left something";
+  EXPECT_EQ(Bytes(pads, pads + length), pad) << "a wrong tag changed the pad";
+  ASSERT_EQ(kernels::open(implementation, tagging, to, pads, back, length, tag.data()), Status::ok);
+  EXPECT_EQ(Bytes(back, back + length), clear) << length;
+  EXPECT_EQ(Bytes(pads, pads + length), Bytes(length)) << "the pad is not erased";
+  EXPECT_TRUE(pool.intact()) << "something was written outside of the buffers";
+}
+
+TEST_P(Tags, SealAndOpenAreTheirParts) {
+  expand_random_key();
+  ssn::test::BufferPool pool(65537);
+  for (std::size_t length = 1; length <= 320; ++length) {
+    expect_seals(implementation(), key_, pool, random_, length, 48);
+    expect_seals(implementation(), key_, pool, random_, length, random_.below(200));
+  }
+  for (const std::size_t length : Lengths{1344, 1408, 4096, 8960, 16320, 65537}) {
+    expect_seals(implementation(), key_, pool, random_, length, 48);
+  }
+}
+
+TEST_P(Tags, SealAndOpenRefuseWhatIsMissing) {
+  expand_random_key();
+  Bytes bytes(64);
+  const kernels::Tagging good{&key_, nullptr, 0, bytes.data()};
+  const kernels::Tagging bad{&key_, nullptr, 0, nullptr};
+  std::uint8_t* const p = bytes.data();
+  EXPECT_EQ(kernels::seal(implementation(), good, nullptr, p, p, 1, p), Status::missing_buffer);
+  EXPECT_EQ(kernels::seal(implementation(), good, p, nullptr, p, 1, p), Status::missing_buffer);
+  EXPECT_EQ(kernels::seal(implementation(), good, p, p, p, 0, p), Status::length_is_zero);
+  EXPECT_EQ(kernels::seal(implementation(), bad, p, p, p, 1, p), Status::missing_buffer);
+  EXPECT_EQ(kernels::open(implementation(), good, p, p, nullptr, 1, p), Status::missing_buffer);
+  EXPECT_EQ(kernels::open(implementation(), good, p, p, p, 1, nullptr), Status::missing_buffer);
+  EXPECT_EQ(kernels::open(implementation(), good, p, p, p, 0, p), Status::length_is_zero);
+  EXPECT_EQ(kernels::open(implementation(), bad, p, p, p, 1, p), Status::missing_buffer);
+}
 
 }  // namespace

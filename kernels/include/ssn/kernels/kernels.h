@@ -138,6 +138,17 @@ Status verify(const Implementation& implementation, const Tagging& tagging, cons
 Status pad(const Implementation& implementation, const std::uint8_t* in, const std::uint8_t* pad,
            std::uint8_t* out, std::size_t length) noexcept;
 
+/// Seals one message in one pass over it: out = in XOR pad, a tag over `out`, and the pad is erased. `out`
+/// may be `in`; the pad is neither. tagging.mask may be `tag`.
+Status seal(const Implementation& implementation, const Tagging& tagging, const std::uint8_t* in,
+            std::uint8_t* pad, std::uint8_t* out, std::size_t length, std::uint8_t* tag) noexcept;
+
+/// Opens one message in one pass: checks the tag over `in`, writes out = in XOR pad, and erases the pad.
+/// `out` may be `in`. tag_mismatch: the pad is as it was, and `out` is erased, or is `in` as it was where
+/// they are the same.
+Status open(const Implementation& implementation, const Tagging& tagging, const std::uint8_t* in,
+            std::uint8_t* pad, std::uint8_t* out, std::size_t length, const std::uint8_t* expected) noexcept;
+
 // ---- Split, recover, dot, check ---------------------------------------------------------------------------
 
 /// Data in, shares out; with pads the shares leave encrypted, with tags also tagged.
