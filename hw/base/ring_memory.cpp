@@ -62,7 +62,8 @@ RingMemory::RingMemory(RingMemory&& other) noexcept
       size_(std::exchange(other.size_, 0)),
       page_bytes_(std::exchange(other.page_bytes_, 0)),
       fd_(std::exchange(other.fd_, -1)),
-      numa_node_(std::exchange(other.numa_node_, -1)) {}
+      numa_node_(std::exchange(other.numa_node_, -1)),
+      complete_(std::exchange(other.complete_, false)) {}
 
 RingMemory& RingMemory::operator=(RingMemory&& other) noexcept {
   if (this != &other) {
@@ -72,6 +73,7 @@ RingMemory& RingMemory::operator=(RingMemory&& other) noexcept {
     page_bytes_ = std::exchange(other.page_bytes_, 0);
     fd_ = std::exchange(other.fd_, -1);
     numa_node_ = std::exchange(other.numa_node_, -1);
+    complete_ = std::exchange(other.complete_, false);
   }
   return *this;
 }
@@ -134,6 +136,7 @@ Result<RingMemory> RingMemory::make_with(std::size_t bytes, std::size_t page_byt
   for (std::size_t offset = 0; offset < bytes; offset += page_bytes) {
     (void)*static_cast<volatile std::uint8_t*>(ring.data_ + bytes + offset);
   }
+  ring.complete_ = true;
   return ring;
 }
 
@@ -155,9 +158,7 @@ void RingMemory::erase() noexcept {
 
 void RingMemory::release() noexcept {
   if (data_ != nullptr) {
-    // Only what was mapped: a ring that was not made to its end has reserved addresses that cannot be
-    // written.
-    if (::mprotect(data_, size_, PROT_READ | PROT_WRITE) == 0) {
+    if (complete_) {  // otherwise it held nothing, and has perhaps no pages to write to
       erase();
     }
     ::munmap(data_, 2 * size_);
@@ -168,6 +169,7 @@ void RingMemory::release() noexcept {
   data_ = nullptr;
   size_ = page_bytes_ = 0;
   fd_ = -1;
+  complete_ = false;
 }
 
 }  // namespace ssn::hw

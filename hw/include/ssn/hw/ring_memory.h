@@ -52,6 +52,7 @@ class RingMemory {
   std::size_t page_bytes_ = 0;
   int fd_ = -1;
   int numa_node_ = -1;
+  bool complete_ = false;  // mapped twice and locked: may hold keys
 };
 
 }  // namespace ssn::hw
