@@ -172,7 +172,7 @@ GcmKey* GcmReceiver::find_key(PadReceiver& pads, const PacketHeader& header, Ope
     why = Opened::too_old;
     return nullptr;
   }
-  const std::uint8_t* pad = nullptr;
+  std::uint8_t* pad = nullptr;
   const Found found = pads.find(header.d_offset, gcm_key_bytes, pad);
   if (found != Found::ready) {
     why = found == Found::not_yet ? Opened::key_not_delivered : Opened::bad_tag;

@@ -58,6 +58,13 @@ std::size_t PadSender::reserve_burst(std::uint32_t length, std::span<PadRange> r
 
 void PadSender::use(const PadRange& range) noexcept { finish(range.offset, range.length, &KeyAccount::used); }
 
+void PadSender::use_erased(std::span<const PadRange> ranges) noexcept {
+  const std::uint64_t length = ranges.front().length;
+  assert(ranges.back().offset == ranges.front().offset + (ranges.size() - 1) * round_up(length) &&
+         ranges.back().length == length);
+  finish_erased(ranges.front().offset, length, ranges.size(), &KeyAccount::used);
+}
+
 void PadSender::copy_out(const PadRange& range, std::span<std::uint8_t> out,
                          std::uint64_t KeyAccount::* column) noexcept {
   assert(out.size() == range.length);
@@ -93,7 +100,7 @@ PadReceiver::PadReceiver(ssn_key_stream& stream, StreamMarks& marks)
   assert(stream.role == SSN_KEY_RECEIVER);
 }
 
-Found PadReceiver::find(std::uint64_t offset, std::uint32_t length, const std::uint8_t*& pad) const noexcept {
+Found PadReceiver::find(std::uint64_t offset, std::uint32_t length, std::uint8_t*& pad) const noexcept {
   const std::uint64_t whole = round_up(length);
   if (length == 0 || length > longest_ || (offset & (pad_granule - 1)) != 0 || offset > UINT64_MAX - whole) {
     return Found::invalid;
@@ -103,6 +110,10 @@ Found PadReceiver::find(std::uint64_t offset, std::uint32_t length, const std::u
     return failed_ || stream_->health == SSN_KEY_HEALTH_FAILED ? Found::pad_gone : Found::not_yet;
   }
   if (offset / pad_granule < window_.oldest()) return Found::too_old;
+  if (window_.all_open(offset / pad_granule, whole / pad_granule)) {
+    pad = at(offset);
+    return Found::ready;
+  }
   switch (window_.state(offset / pad_granule, whole / pad_granule)) {
     case RangeWindow::State::open:
       break;
@@ -121,10 +132,19 @@ Found PadReceiver::find(std::uint64_t offset, std::uint32_t length, const std::u
 void PadReceiver::done(std::uint64_t offset, std::uint64_t length,
                        std::uint64_t KeyAccount::* column) noexcept {
   finish(offset, length, column);
-  if (offset + round_up(length) > seen_) {
-    seen_ = offset + round_up(length);
+  note_seen(offset + round_up(length));
+}
+
+void PadReceiver::note_seen(std::uint64_t behind) noexcept {
+  if (behind > seen_) {
+    seen_ = behind;
     marks_->advance(seen_);
   }
+}
+
+void PadReceiver::open_erased(std::uint64_t offset, std::uint32_t length) noexcept {
+  finish_erased(offset, length, 1, &KeyAccount::used);
+  note_seen(offset + round_up(length));
 }
 
 void PadReceiver::open(std::uint64_t offset, std::uint32_t length) noexcept {

@@ -4,7 +4,10 @@
 // SSN_PLANTED_FAULTS.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+
+#include "ssn/protocol/wire.h"
 
 namespace ssn::protocol {
 
@@ -29,5 +32,10 @@ inline bool planted(PlantedFault fault) noexcept { return planted_fault() == fau
 #else
 constexpr bool planted(PlantedFault) noexcept { return false; }
 #endif
+
+/// How much of the header a tag covers: all of it, unless the opposite is planted.
+inline std::size_t covered_header() noexcept {
+  return planted(PlantedFault::uncovered_header) ? header_bytes - 8 : header_bytes;
+}
 
 }  // namespace ssn::protocol

@@ -64,6 +64,22 @@ RangeWindow::State RangeWindow::state(std::uint64_t first, std::uint64_t count) 
   return any_open || any_gone ? State::mixed : State::taken;
 }
 
+bool RangeWindow::all_open(std::uint64_t first, std::uint64_t count) const noexcept {
+  std::uint64_t done = 0;
+  each_word(first, count, [&](std::uint64_t word, std::uint64_t mask) { done |= done_[word] & mask; });
+  return done == 0;
+}
+
+void RangeWindow::take_all(std::uint64_t first, std::uint64_t count) noexcept {
+  assert(first >= base_);
+  std::uint64_t done = 0;
+  each_word(first, count, [&](std::uint64_t word, std::uint64_t mask) {
+    done |= done_[word] & mask;
+    done_[word] |= mask;
+  });
+  assert(done == 0);
+}
+
 std::uint64_t RangeWindow::take(std::uint64_t first, std::uint64_t count) noexcept {
   assert(first >= base_);
   std::uint64_t flipped = 0;

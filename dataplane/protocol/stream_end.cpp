@@ -14,6 +14,12 @@ namespace {
 // A doorbell for every 64 KiB or an eighth of a small ring.
 constexpr std::uint64_t release_bytes = 64 * 1024;
 
+// Granules are multiples of 16 bytes, and mostly just that: without a call.
+void erase_block(std::uint8_t* block) noexcept {
+  std::memset(block, 0, 16);
+  asm volatile("" : : "r"(block) : "memory");
+}
+
 }  // namespace
 
 StreamEnd::StreamEnd(ssn_key_stream& stream, std::uint64_t granule)
@@ -57,10 +63,24 @@ void StreamEnd::finish(std::uint64_t offset, std::uint64_t length,
   check();
 }
 
+void StreamEnd::finish_erased(std::uint64_t offset, std::uint64_t length, std::uint64_t count,
+                              std::uint64_t KeyAccount::* column) noexcept {
+  const std::uint64_t whole = round_up(length);
+  assert(!ended_ && length >= 1 && (offset & (granule_ - 1)) == 0 && offset + count * whole <= end_);
+  for (std::uint64_t i = 0; i < count && length < whole; ++i) {
+    ::explicit_bzero(at(offset + i * whole + length), whole - length);
+  }
+  window_.take_all(offset / granule_, count * (whole / granule_));
+  account_.left -= count * whole;
+  account_.*column += count * length;
+  account_.discarded += count * (whole - length);
+  check();
+}
+
 void StreamEnd::finish_one(std::uint64_t offset, std::uint64_t KeyAccount::* column) noexcept {
   assert(!ended_ && (offset & (granule_ - 1)) == 0 && offset + granule_ <= end_);
   if (!planted(PlantedFault::lost_erase)) {
-    ::explicit_bzero(at(offset), granule_);
+    for (std::uint64_t i = 0; i < granule_; i += 16) erase_block(at(offset) + i);
   }
   window_.take_one(offset / granule_);
   account_.left -= granule_;

@@ -57,7 +57,7 @@ TEST(PlantedFaultsDeathTest, AReopenedRangeStopsTheProcess) {
   keys.deliver(4096);
   ASSERT_EQ(pads.poll(), SSN_OK);
   pads.open(0, 1344);
-  const std::uint8_t* pad = nullptr;
+  std::uint8_t* pad = nullptr;
   ASSERT_EQ(pads.find(0, 1344, pad), protocol::Found::already_opened);
   protocol::plant(PlantedFault::reopen_range);
   EXPECT_EQ(pads.find(0, 1344, pad), protocol::Found::ready);

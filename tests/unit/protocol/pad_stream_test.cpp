@@ -148,7 +148,7 @@ TEST(PadStreams, OpenWhatWasSealedInAnyOrder) {
     (void)receiver.pads.poll();
     while (!held.empty()) {
       const std::size_t i = random.below(held.size());
-      const std::uint8_t* pad = nullptr;
+      std::uint8_t* pad = nullptr;
       const Found found = receiver.pads.find(held[i].offset, held[i].length, pad);
       if (found == Found::not_yet) break;
       ASSERT_EQ(found, Found::ready);
@@ -170,7 +170,7 @@ TEST(PadReceiver, TellsApartWhyARangeIsNotOpened) {
   Receiver receiver;
   receiver.keys.deliver(8192);
   ASSERT_EQ(receiver.pads.poll(), SSN_OK);
-  const std::uint8_t* pad = nullptr;
+  std::uint8_t* pad = nullptr;
   EXPECT_EQ(receiver.pads.find(0, 0, pad), Found::invalid);
   EXPECT_EQ(receiver.pads.find(1, 64, pad), Found::invalid);
   EXPECT_EQ(receiver.pads.find(0, receiver.pads.longest() + 1, pad), Found::invalid);
@@ -204,7 +204,7 @@ TEST(PadReceiver, RemembersARingOfHistory) {
     receiver.pads.open(offset, 4096);
     receiver.pads.give_back(true);
   }
-  const std::uint8_t* pad = nullptr;
+  std::uint8_t* pad = nullptr;
   EXPECT_EQ(receiver.pads.find(2 * ring_bytes, 4096, pad), Found::already_opened);
   EXPECT_EQ(receiver.pads.find(2 * ring_bytes - 64, 64, pad), Found::too_old);
 }
@@ -220,7 +220,7 @@ TEST(PadStreams, KeepTheSameBytesAtBothEnds) {
   Bytes ours(10000);
   Bytes theirs(10000);
   sender.pads.keep(range, ours);
-  const std::uint8_t* pad = nullptr;
+  std::uint8_t* pad = nullptr;
   ASSERT_EQ(receiver.pads.find(range.offset, 10000, pad), Found::ready);
   receiver.pads.keep(range.offset, theirs);
   EXPECT_EQ(ours, theirs);
@@ -257,7 +257,7 @@ TEST(PadStreams, EndErasesEverything) {
     receiver.keys.deliver(5000);
     ASSERT_EQ(receiver.pads.poll(), SSN_OK);
     receiver.pads.end();
-    const std::uint8_t* pad = nullptr;
+    std::uint8_t* pad = nullptr;
     EXPECT_EQ(receiver.pads.find(0, 64, pad), Found::pad_gone);
     EXPECT_TRUE(is_zero(receiver.keys.stream().ring, ring_bytes));
   }

@@ -85,7 +85,10 @@ class Opener {
   ReceiveKeys* begin(Cell& cell) noexcept;
   void open_one(ReceiveKeys& keys, Cell& cell) noexcept;
   void open_computational(ReceiveKeys& keys, Cell& cell) noexcept;
-  void open_cell(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask) noexcept;
+  void open_cell(ReceiveKeys& keys, Cell& cell, const kernels::TagKey& key,
+                 const std::uint8_t* mask) noexcept;
+  bool open_payload(const Cell& cell, const kernels::TagKey& key, const std::uint8_t* mask, std::uint8_t* pad,
+                    std::uint8_t* target) noexcept;
   void open_order(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask) noexcept;
   void open_clear(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask) noexcept;
   /// The range is not there to be used. Whatever is said of it, the packet is authentic.

@@ -58,6 +58,8 @@ class PadSender : public StreamEnd {
 
   /// The ciphertext is made: erases the pad.
   void use(const PadRange& range) noexcept;
+  /// As use() for ranges that one reserve_burst() gave, whose pads the caller has erased while it sealed.
+  void use_erased(std::span<const PadRange> ranges) noexcept;
   /// Keep order: the pad becomes a share. Copies it to `share` (memory for secrets, range.length bytes) and
   /// erases it here.
   void keep(const PadRange& range, std::span<std::uint8_t> share) noexcept;
@@ -100,17 +102,12 @@ class PadReceiver : public StreamEnd {
   std::uint32_t longest() const noexcept { return longest_; }
   /// Changes nothing, so that a forged packet does not either. With Found::ready `pad` is the range,
   /// contiguous; check the tag before opening with it, then call open(), keep(), mask() or discard().
-  Found find(std::uint64_t offset, std::uint32_t length, const std::uint8_t*& pad) const noexcept;
+  Found find(std::uint64_t offset, std::uint32_t length, std::uint8_t*& pad) const noexcept;
 
-  /// Brings the pad of a packet that will be looked at soon near. Any numbers may be given.
-  void prefetch(std::uint64_t offset, std::uint32_t length) const noexcept {
-    const std::uint32_t most = length < 2048 ? length : 2048;
-    for (std::uint32_t i = 0; i < most; i += 64) {
-      __builtin_prefetch(at(offset + i), 1);
-    }
-  }
   /// The range was found ready, its tag was right, and it is opened: erases the pad.
   void open(std::uint64_t offset, std::uint32_t length) noexcept;
+  /// As open(), where the caller has erased the pad while it opened.
+  void open_erased(std::uint64_t offset, std::uint32_t length) noexcept;
   /// Keep order: as PadSender::keep.
   void keep(std::uint64_t offset, std::span<std::uint8_t> share) noexcept;
   /// Mask order: as PadSender::mask.
@@ -129,6 +126,7 @@ class PadReceiver : public StreamEnd {
 
  private:
   void done(std::uint64_t offset, std::uint64_t length, std::uint64_t KeyAccount::* column) noexcept;
+  void note_seen(std::uint64_t behind) noexcept;
 
   StreamMarks* marks_;
   std::uint32_t longest_;

@@ -42,6 +42,10 @@ class RangeWindow {
     assert(granule >= base_ && !is_done(granule));
     done_[word_of(granule)] |= std::uint64_t{1} << (granule % 64);
   }
+  /// Whether every granule is open; the common case of state(), fast.
+  bool all_open(std::uint64_t first, std::uint64_t count) const noexcept;
+  /// Marks open granules as taken; asserts that all of them were open.
+  void take_all(std::uint64_t first, std::uint64_t count) noexcept;
   /// Marks those that are open as gone and returns how many those were.
   std::uint64_t drop(std::uint64_t first, std::uint64_t count) noexcept;
   /// The first open granule at or above `from`, at most `limit`.

@@ -65,6 +65,7 @@ class Sealer {
   bool seal_computational(SendKeys& keys, Cell& cell, Take& why) noexcept;
   static void begin(const SendKeys& keys, Cell& cell, std::uint64_t number, std::uint64_t d_offset,
                     std::uint32_t range_length) noexcept;
+  void seal_payload(Cell& cell, const PadRange& range, const TagBurst& burst, std::uint32_t at) noexcept;
   void finish(Cell& cell, const TagBurst& burst, std::uint32_t at) noexcept;
   void give_up(const SendKeys& keys, std::span<Cell* const> cells, Take why) noexcept;
   static Take take_order(SendKeys& keys, std::uint32_t bytes, PadRange& range, PadRange& check,

@@ -59,7 +59,11 @@ class StreamEnd {
   /// Erases [offset, offset + round_up(length)) and counts `length` bytes as `column`, the rest as discarded.
   /// Asserts that all of it was open.
   void finish(std::uint64_t offset, std::uint64_t length, std::uint64_t KeyAccount::* column) noexcept;
-  /// The same for one granule, fast.
+  /// As finish() for `count` ranges of `length` bytes one after another, of which the caller has erased all
+  /// but what rounding leaves over.
+  void finish_erased(std::uint64_t offset, std::uint64_t length, std::uint64_t count,
+                     std::uint64_t KeyAccount::* column) noexcept;
+  /// As finish() for one granule, fast.
   void finish_one(std::uint64_t offset, std::uint64_t KeyAccount::* column) noexcept;
   /// Erases and discards what is still open of [offset, limit); whole granules.
   void drop(std::uint64_t offset, std::uint64_t limit) noexcept;
