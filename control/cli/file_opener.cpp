@@ -32,6 +32,8 @@ class FileOpener {
  private:
   Outcome load(int input, std::uint64_t first, std::size_t count);
   Outcome open(std::size_t count);
+  Error damaged(std::size_t slot, std::string_view reason) const;
+  Outcome check_header(std::size_t slot);
   Outcome judge(std::size_t slot);
   Outcome check_preamble(int input);
   Outcome burst(int input, std::uint64_t first, std::size_t count);
@@ -78,25 +80,42 @@ Outcome FileOpener::load(int input, std::uint64_t first, std::size_t count) {
         fmt::format("it ends between packets {} and {} of {}", first, first + count - 1, preamble_.cells()),
         options_.input, once};
   }
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    if (Outcome outcome = check_header(slot); !outcome.ok()) {
+      return outcome;
+    }
+  }
   return done;
 }
 
-// Opened, and it is what belongs there.
+Error FileOpener::damaged(std::size_t slot, std::string_view reason) const {
+  return {Exit::integrity, "cannot open the sealed file",
+          fmt::format("packet {} of {} is damaged, or other keys were used ({})", packets_[slot],
+                      preamble_.cells(), reason),
+          options_.input, once};
+}
+
+// The header is known beforehand. A wrong one is not even opened: it may name keys that never come.
+Outcome FileOpener::check_header(std::size_t slot) {
+  protocol::PacketHeader header;
+  const protocol::DropReason reason =
+      protocol::parse_header(burst_.packet(slot), lengths_[slot] + protocol::overhead_bytes, header);
+  if (reason != protocol::DropReason::none) {
+    return damaged(slot, protocol::name(reason));
+  }
+  if (header != header_of(preamble_, packets_[slot])) {
+    return damaged(slot, "misplaced");
+  }
+  return done;
+}
+
 Outcome FileOpener::judge(std::size_t slot) {
   const protocol::Cell& cell = burst_.cell(slot);
-  const bool in_place = cell.header.placement == placement_of(preamble_, packets_[slot]) &&
-                        cell.header.type == protocol::PacketType::cell && cell.length == lengths_[slot];
-  if (cell.open_result == protocol::OpenResult::opened && in_place) {
+  if (cell.open_result == protocol::OpenResult::opened && cell.length == lengths_[slot]) {
     return done;
   }
-  const std::string_view reason = cell.open_result == protocol::OpenResult::dropped
-                                      ? protocol::name(cell.reason)
-                                  : cell.open_result == protocol::OpenResult::opened ? "misplaced"
-                                                                                     : "not a fresh cell";
-  return Error{Exit::integrity, "cannot open the sealed file",
-               fmt::format("packet {} of {} is damaged, or other keys were used ({})", packets_[slot],
-                           preamble_.cells(), reason),
-               options_.input, once};
+  return damaged(slot, cell.open_result == protocol::OpenResult::dropped ? protocol::name(cell.reason)
+                                                                         : "not a fresh cell");
 }
 
 bool may_come(const protocol::Cell& cell) {

@@ -88,7 +88,7 @@ void FileSealer::place(std::size_t slot, std::uint64_t packet, std::uint32_t len
   cell.source = burst_.clear(slot);
   cell.length = length;
   cell.header.type = protocol::PacketType::cell;
-  cell.header.placement = placement_of(preamble_, packet);
+  cell.header.placement = header_of(preamble_, packet).placement;
 }
 
 Outcome FileSealer::load(int input, std::uint64_t first, std::size_t count) {

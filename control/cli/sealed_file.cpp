@@ -95,11 +95,15 @@ Result<Preamble> read_preamble(std::span<const std::uint8_t> from, const std::st
   return preamble;
 }
 
-protocol::Placement placement_of(const Preamble& preamble, std::uint64_t packet) noexcept {
-  protocol::Placement placement;
-  placement.object = preamble.object;
-  placement.cell = static_cast<std::uint32_t>(packet);
-  return placement;
+protocol::PacketHeader header_of(const Preamble& preamble, std::uint64_t packet) noexcept {
+  static_assert(preamble_bytes % protocol::pad_alignment == 0);
+  protocol::PacketHeader header;
+  header.connection_id = preamble.connection_id;
+  header.number = packet;
+  header.d_offset = packet == 0 ? 0 : preamble_bytes + (packet - 1) * preamble.cell_bytes;
+  header.placement.object = preamble.object;
+  header.placement.cell = static_cast<std::uint32_t>(packet);
+  return header;
 }
 
 }  // namespace ssn::cli

@@ -46,7 +46,7 @@ void write_preamble(const Preamble& preamble, std::span<std::uint8_t, preamble_b
 /// Takes whatever a file may hold.
 Result<Preamble> read_preamble(std::span<const std::uint8_t> from, const std::string& file);
 
-/// Where packet 0 (the preamble's) or a data cell belongs: what its header must say.
-protocol::Placement placement_of(const Preamble& preamble, std::uint64_t packet) noexcept;
+/// What the header of packet 0 (the preamble's) or of a data cell's packet says, all of it.
+protocol::PacketHeader header_of(const Preamble& preamble, std::uint64_t packet) noexcept;
 
 }  // namespace ssn::cli
