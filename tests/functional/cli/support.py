@@ -193,7 +193,14 @@ class Case(unittest.TestCase):
     def states(self, report):
         return [share["state"] for share in report["shares"]]
 
+    @staticmethod
+    def default_signals():
+        """In the child: as from a terminal, also when the tests run under nohup or in the background."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_DFL)
+
     def start(self, *arguments, **more):
+        more.setdefault("preexec_fn", self.default_signals)
         process = subprocess.Popen([SSN, *map(str, arguments)], cwd=self.dir, stderr=subprocess.PIPE,
                                    stdout=subprocess.DEVNULL, **more)
         self.addCleanup(process.stderr.close)
