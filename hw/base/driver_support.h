@@ -57,9 +57,8 @@ class DriverSettings {
 
 }  // namespace ssn::hw
 
-/// Defines the one function that a driver exports. Its C++ name differs: that of the symbol is also the name
-/// of a structure.
-#define SSN_EXPORT_KEY_DRIVER(driver)                                                                        \
-  extern "C" __attribute__((visibility("default"))) const ssn_key_driver* exported_key_driver(void) __asm__( \
-      SSN_KEY_DRIVER_ENTRY);                                                                                 \
-  const ssn_key_driver* exported_key_driver(void) { return &(driver); }
+/// Defines the one function that a driver exports, SSN_KEY_DRIVER_ENTRY.
+#define SSN_EXPORT_KEY_DRIVER(driver)                                                                \
+  extern "C" __attribute__((visibility("default"))) const ssn_key_driver* ssn_get_key_driver(void) { \
+    return &(driver);                                                                                \
+  }

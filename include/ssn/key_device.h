@@ -42,7 +42,7 @@ extern "C" {
 #define SSN_KEY_DEVICE_ABI 1u
 
 /* The one symbol that a driver exports; of type ssn_key_driver_entry. */
-#define SSN_KEY_DRIVER_ENTRY "ssn_key_driver"
+#define SSN_KEY_DRIVER_ENTRY "ssn_get_key_driver"
 
 #define SSN_KSID_BYTES 16u
 /* Longest name of a peer (its SAE ID), without the closing zero. */

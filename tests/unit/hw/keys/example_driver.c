@@ -151,5 +151,5 @@ const struct ssn_key_driver example_driver = {
     .read_statistics = example_read_statistics,
 };
 
-const struct ssn_key_driver* ssn_key_driver(void);
-const struct ssn_key_driver* ssn_key_driver(void) { return &example_driver; }
+const struct ssn_key_driver* ssn_get_key_driver(void);
+const struct ssn_key_driver* ssn_get_key_driver(void) { return &example_driver; }
