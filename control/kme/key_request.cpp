@@ -22,6 +22,9 @@ Parsed<dom::object> parse_object(dom::parser& parser, std::string_view body) {
   if (parser.allocate(body.size() + simdjson::SIMDJSON_PADDING, depth_max) != simdjson::SUCCESS) {
     return ApiError{503, "the KME is out of memory", {}};
   }
+  if (body.empty()) {  // the library would copy from a null pointer
+    return bad_format("it is no JSON: it is empty");
+  }
   dom::element root;
   if (const simdjson::error_code error = parser.parse(body.data(), body.size(), true).get(root)) {
     return bad_format(std::string("it is no JSON: ") + simdjson::error_message(error));

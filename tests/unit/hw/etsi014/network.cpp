@@ -10,7 +10,20 @@ using hw::etsi014::driver;
 
 Node::Node(std::string name, const Config& settings) : name_(std::move(name)), settings_(settings) {}
 
-Node::~Node() { close(); }
+// The peer's thread sends to this object: it ends first.
+Node::~Node() {
+  close();
+  Node* other = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    std::swap(other, other_);
+  }
+  if (other != nullptr) {
+    other->close();
+    const std::lock_guard lock(other->mutex_);
+    other->other_ = nullptr;
+  }
+}
 
 ssn_status Node::open() {
   std::vector<ssn_setting> settings;
