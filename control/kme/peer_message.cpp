@@ -34,7 +34,8 @@ bool read_text(const dom::element& from, const char* name, std::string& out) {
 }
 
 bool parse(dom::parser& parser, std::string_view body, dom::element& root) {
-  return parser.allocate(body.size() + simdjson::SIMDJSON_PADDING, depth_max) == simdjson::SUCCESS &&
+  return !body.empty() &&  // the library would copy from a null pointer
+         parser.allocate(body.size() + simdjson::SIMDJSON_PADDING, depth_max) == simdjson::SUCCESS &&
          parser.parse(body.data(), body.size(), true).get(root) == simdjson::SUCCESS && root.is_object();
 }
 
