@@ -158,7 +158,9 @@ void RingMemory::erase() noexcept {
 
 void RingMemory::release() noexcept {
   if (data_ != nullptr) {
-    if (complete_) {  // otherwise it held nothing, and has perhaps no pages to write to
+    // One that was not made to its end held nothing, and has perhaps no pages to write to. A driver may have
+    // taken access away, from a device that did not confirm that it was done.
+    if (complete_ && ::mprotect(data_, size_, PROT_READ | PROT_WRITE) == 0) {
       erase();
     }
     ::munmap(data_, 2 * size_);

@@ -66,6 +66,20 @@ TEST(RingMemory, IsErasedWhenItIsReleasedThoughADeviceStillHoldsIt) {
   ::close(kept);
 }
 
+TEST(RingMemory, IsErasedThoughADriverTookAccessAway) {
+  RingMemory ring = make_ring();
+  const int kept = ::dup(ring.describe().fd);
+  std::memset(ring.data(), 0xa5, ring_bytes);
+  ASSERT_EQ(::mprotect(ring.data(), 2 * ring_bytes, PROT_NONE), 0);
+  ring = RingMemory();
+  void* const seen = ::mmap(nullptr, ring_bytes, PROT_READ, MAP_SHARED, kept, 0);
+  ASSERT_NE(seen, MAP_FAILED);
+  const auto* const bytes = static_cast<const std::uint8_t*>(seen);
+  EXPECT_TRUE(std::all_of(bytes, bytes + ring_bytes, [](auto b) { return b == 0; }));
+  ::munmap(seen, ring_bytes);
+  ::close(kept);
+}
+
 TEST(RingMemory, LeavesNoMappingBehind) {
   const auto mappings = [] {
     std::ifstream maps("/proc/self/maps");
