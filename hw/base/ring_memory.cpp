@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <bit>
+#include <cassert>
 #include <cerrno>
 #include <cstring>
 
@@ -39,6 +40,36 @@ std::uint8_t* reserve_twice(std::size_t bytes, std::size_t page_bytes) noexcept 
     ::munmap(begin + head + 2 * bytes, page_bytes - head);
   }
   return begin + head;
+}
+
+// Whether the file can be mapped: what can fail is tried where it can do no harm. Mapping over a reservation
+// takes that away first; after a failure another thread's mapping can be in its place. Huge pages that this
+// mapping set aside stay with the file.
+Outcome try_mapping(int fd, std::size_t bytes) {
+  void* const probe = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (probe == MAP_FAILED) {
+    return system_error(errno, "cannot map ring memory", "mmap()");
+  }
+  ::munmap(probe, bytes);
+  return done;
+}
+
+// Maps the file twice in succession. Null, with errno: nothing stays mapped.
+std::uint8_t* map_twice(int fd, std::size_t bytes, std::size_t page_bytes) noexcept {
+  std::uint8_t* const data = reserve_twice(bytes, page_bytes);
+  if (data == nullptr) {
+    return nullptr;
+  }
+  for (std::uint8_t* const half : {data, data + bytes}) {
+    if (::mmap(half, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED) {
+      // What is at `half` now may be somebody else's, and stays.
+      const int reason = errno;
+      ::munmap(half == data ? data + bytes : data, bytes);
+      errno = reason;
+      return nullptr;
+    }
+  }
+  return data;
 }
 
 bool bind_to_node(std::uint8_t* data, std::size_t bytes, int node) noexcept {
@@ -111,18 +142,16 @@ Result<RingMemory> RingMemory::make_with(std::size_t bytes, std::size_t page_byt
   if (::fcntl(ring.fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) {
     return system_error(errno, "cannot seal ring memory", "fcntl(F_ADD_SEALS)");
   }
-  ring.data_ = reserve_twice(bytes, page_bytes);
+  if (Outcome mappable = try_mapping(ring.fd_, bytes); !mappable.ok()) {
+    return mappable.error();
+  }
+  ring.data_ = map_twice(ring.fd_, bytes, page_bytes);
   if (ring.data_ == nullptr) {
     return system_error(errno, "cannot map ring memory", "mmap()");
   }
   ring.size_ = bytes;
   ring.page_bytes_ = page_bytes;
   ring.numa_node_ = numa_node;
-  for (std::uint8_t* const at : {ring.data_, ring.data_ + bytes}) {
-    if (::mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, ring.fd_, 0) == MAP_FAILED) {
-      return system_error(errno, "cannot map ring memory", "mmap()");
-    }
-  }
   (void)::madvise(ring.data_, 2 * bytes, MADV_DONTDUMP);
   (void)::madvise(ring.data_, 2 * bytes, MADV_DONTFORK);
   if (numa_node >= 0 && !bind_to_node(ring.data_, bytes, numa_node)) {
@@ -158,9 +187,12 @@ void RingMemory::erase() noexcept {
 
 void RingMemory::release() noexcept {
   if (data_ != nullptr) {
-    // One that was not made to its end held nothing, and has perhaps no pages to write to. A driver may have
-    // taken access away, from a device that did not confirm that it was done.
-    if (complete_ && ::mprotect(data_, size_, PROT_READ | PROT_WRITE) == 0) {
+    // One that was not made to its end held nothing, and has perhaps no pages to write to.
+    if (complete_) {
+      // A driver may have taken access away, but nobody else unmaps what is ours.
+      const bool writable = ::mprotect(data_, 2 * size_, PROT_READ | PROT_WRITE) == 0;
+      assert(writable);
+      static_cast<void>(writable);
       erase();
     }
     ::munmap(data_, 2 * size_);

@@ -13,7 +13,8 @@
 
 namespace ssn::hw {
 
-/// Moves, never copies. Any thread, one at a time.
+/// Moves, never copies. Any thread, one at a time. A child that fork() made does not have the memory: it must
+/// not end the object.
 class RingMemory {
  public:
   enum class Pages {

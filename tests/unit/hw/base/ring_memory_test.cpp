@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <thread>
 
 namespace ssn::hw {
 namespace {
@@ -80,6 +82,14 @@ TEST(RingMemory, IsErasedThoughADriverTookAccessAway) {
   ::close(kept);
 }
 
+TEST(RingMemoryDeathTest, IsNotSilentWhenItsMemoryIsGone) {
+  const auto lose_a_page = [] {
+    RingMemory ring = make_ring();
+    ::munmap(ring.data() + 4096, 4096);
+  };
+  EXPECT_DEATH(lose_a_page(), "writable");
+}
+
 TEST(RingMemory, LeavesNoMappingBehind) {
   const auto mappings = [] {
     std::ifstream maps("/proc/self/maps");
@@ -116,6 +126,64 @@ TEST(RingMemory, TakesHugePagesOnlyWhenThereAreAny) {
   made.value().data()[(std::size_t{8} << 20) - 1] = 1;
   EXPECT_EQ(made.value().data()[(std::size_t{4} << 20) - 1], 1);
   EXPECT_EQ(made.value().describe().page_bytes > 4096, made.value().huge_pages());
+}
+
+// Maps memory at an address, if that is free, and gives it back, until it ends. Counts how often somebody
+// else took it away meanwhile.
+class Mapper {
+ public:
+  Mapper() : thread_([this] { run(); }) {}
+  Mapper(const Mapper&) = delete;
+  Mapper& operator=(const Mapper&) = delete;
+  ~Mapper() { (void)taken_away(); }
+  void map_at(std::uint8_t* address) { wanted_ = address; }
+  int taken_away() {
+    stop_ = true;
+    if (thread_.joinable()) {
+      thread_.join();
+    }
+    return taken_away_;
+  }
+
+ private:
+  static constexpr std::size_t bytes = 1 << 14;
+
+  void run() {
+    while (wanted_ == nullptr && !stop_) {
+      std::this_thread::yield();
+    }
+    while (!stop_) {
+      void* const mine =
+          ::mmap(wanted_.load(), bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (mine == MAP_FAILED) {
+        continue;
+      }
+      // Says so, where touching it would end the process.
+      unsigned char resident[bytes / 4096];
+      if (::mincore(mine, bytes, resident) != 0) {
+        ++taken_away_;
+      } else {
+        ::munmap(mine, bytes);
+      }
+    }
+  }
+
+  std::atomic<std::uint8_t*> wanted_{nullptr};
+  std::atomic<bool> stop_{false};
+  int taken_away_ = 0;  // the thread's until it ends
+  std::thread thread_;
+};
+
+// Where huge pages are asked for in vain, a first attempt at a ring fails and is taken back.
+TEST(RingMemory, TakesNoMemoryOfOtherThreads) {
+  Mapper mapper;
+  for (int i = 0; i < 150; ++i) {
+    Result<RingMemory> made = RingMemory::make(std::size_t{4} << 20);
+    ASSERT_TRUE(made.ok()) << made.error().why;
+    // The next ring is tried about there, and then this is within the first of its two mappings.
+    mapper.map_at(made.value().data() + (1 << 20));
+  }
+  EXPECT_EQ(mapper.taken_away(), 0);
 }
 
 }  // namespace
