@@ -34,7 +34,7 @@ Outcome make_locked(hw::SecretBuffer& buffer, std::size_t bytes) {
 }  // namespace
 
 Outcome KeyChannel::open_streams(const NodeConfiguration& node, ssn_key_role role) {
-  const Result<const KeyDeviceConfiguration*> chosen = node.device_for(names_.peer);
+  const Result<const hw::KeyDeviceConfiguration*> chosen = node.device_for(names_.peer);
   if (!chosen.ok()) {
     return chosen.error();
   }
