@@ -18,7 +18,7 @@ std::uint32_t longest_range(const ssn_key_stream& stream) noexcept {
 
 PadSender::PadSender(ssn_key_stream& stream, StreamMarks& marks)
     : StreamEnd(stream, pad_granule), marks_(&marks), longest_(longest_range(stream)) {
-  assert(stream.role == SSN_KEY_SENDER);
+  assert(stream.role == SSN_KEY_SENDER || stream.role == SSN_KEY_RANDOM);
 }
 
 Take PadSender::why_not(std::uint64_t whole) const noexcept {

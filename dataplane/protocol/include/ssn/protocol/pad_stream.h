@@ -45,7 +45,9 @@ struct PadRange {
 /// The one sender of a D stream.
 class PadSender : public StreamEnd {
  public:
-  /// `stream` was just opened as SSN_KEY_SENDER. `marks` is the ledger's for this stream.
+  /// `stream` was just opened as SSN_KEY_SENDER. `marks` is the ledger's for this stream. Also for
+  /// SSN_KEY_RANDOM, whose bytes are taken, erased and accounted for like pads: then nothing is written
+  /// ahead, and `marks` grants everything.
   PadSender(ssn_key_stream& stream, StreamMarks& marks);
 
   /// Longest range that this stream can give.
