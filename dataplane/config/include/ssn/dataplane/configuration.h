@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The configuration of ssn-dataplane: what its TOML file says, checked as a whole. Plain values; no DPDK.
+// docs/dataplane.md lists every key with its default; names here are the names there.
+//
+//   Result<Configuration> configuration = Configuration::load("sae-a.toml");
+//
+// Whatever load() gives is consistent: names are found, addresses are of one family, shares fit links,
+// packets fit MTUs. What only the machine can say (does the device exist, is there memory) is checked by
+// eal/. Everything is read on control threads; values do not change once they are read.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ssn/dataplane/ip_address.h"
+#include "ssn/hw/key_device_configuration.h"
+#include "ssn/hw/result.h"
+
+namespace ssn::dataplane {
+
+/// [eal]
+struct EalConfiguration {
+  enum class HugePages {
+    automatic,  ///< where there are enough; otherwise normal pages, and a line that says so
+    require,
+    off,
+  };
+  HugePages huge_pages = HugePages::automatic;
+  std::uint64_t memory = std::uint64_t{256} << 20;  ///< bytes, for packets and tables
+  std::string file_prefix;                          ///< of DPDK's run-time files; unique on the machine
+  std::optional<unsigned> main_core;                ///< of the control thread; nothing: chosen
+};
+
+/// [workers]
+struct WorkersConfiguration {
+  /// What a worker does that finds nothing to do.
+  enum class Idle {
+    event,  ///< spins, then yields, then sleeps until something happens
+    yield,  ///< spins, then yields its core to whoever wants it
+    poll,   ///< spins
+  };
+  std::vector<unsigned> cores;  ///< one worker each, in this order; empty: chosen
+  Idle idle = Idle::event;
+};
+
+/// [[port]]
+struct PortConfiguration {
+  std::string name;
+  std::string device;  ///< vdev arguments ("net_af_packet0,iface=va"), or a PCI address ("0000:3b:00.0")
+  std::uint32_t mtu = 1500;  ///< bytes of an IP packet: without Ethernet header and check sequence
+  std::vector<IpPrefix> addresses;
+  std::vector<IpAddress> gateways;  ///< at most one of each family
+  unsigned queues = 1;              ///< for receiving; for sending each worker has its own where possible
+  std::string where;                ///< "file:line:column"
+
+  bool is_pci() const noexcept;
+};
+
+/// [[bridge]]: what one port receives the other sends, unchanged. Plain forwarding.
+struct BridgeConfiguration {
+  std::string ports[2];
+  std::string where;
+};
+
+/// [[peer.link]]
+struct LinkConfiguration {
+  std::string port;
+  IpAddress local;  ///< one of the port's addresses
+  IpAddress remote;
+  std::uint16_t udp_port = 0;  ///< at both ends
+  std::string where;
+};
+
+/// [[peer]]
+struct PeerConfiguration {
+  std::string name;   ///< SAE ID, and the common name of its certificate
+  std::string agent;  ///< "host:port" of its agent; may be empty: then it must call us
+  std::vector<LinkConfiguration> links;
+  std::string where;
+};
+
+/// [[stream]]: frames of a client port, shared over the links to one peer, and back.
+struct StreamConfiguration {
+  enum class Scheme { systematic, classic, ramp, rs };
+  enum class Random { stream, drbg };
+  enum class Shortage { refuse, wait, aes_256_gcm };
+  /// What becomes of frames that the filter does not pick.
+  enum class Others { drop, pass };
+
+  std::uint16_t id = 0;  ///< equal at both ends
+  std::string port;
+  std::string peer;
+  Scheme scheme = Scheme::systematic;
+  unsigned k = 3;
+  unsigned n = 5;
+  unsigned data_blocks = 1;   ///< L of ramp; k for rs; 1 otherwise
+  std::uint32_t cell = 1344;  ///< bytes of a share; a multiple of 64
+  Random random = Random::stream;
+  std::chrono::nanoseconds latency{0};  ///< how long a frame may wait for a block to fill
+  std::chrono::nanoseconds reorder = std::chrono::milliseconds(5);  ///< how long a block may wait for shares
+  Shortage shortage = Shortage::refuse;
+  std::vector<std::size_t> links;         ///< share i goes over peer.links[links[i-1]]; n of them
+  std::vector<std::uint16_t> ethertypes;  ///< the filter; empty: every frame
+  Others others = Others::drop;
+  std::string pass_to;  ///< port, where others is pass
+  std::string where;
+};
+
+/// [offload]
+struct OffloadConfiguration {
+  std::string driver = "cpu";
+  std::vector<std::pair<std::string, std::string>> settings;
+  std::chrono::nanoseconds deadline = std::chrono::milliseconds(1);  ///< after which the CPU does it again
+};
+
+/// [agent]. No address and no socket: nothing may be asked of the process.
+struct AgentConfiguration {
+  std::string listen;  ///< "address:port" for mutual TLS; empty: none
+  std::string socket;  ///< UNIX socket; empty: none
+  std::string certificate, key, ca;
+  std::vector<std::string> operators;  ///< names in certificates that may ask what the socket may
+};
+
+struct Configuration {
+  static constexpr std::size_t ports_max = 64;
+  static constexpr std::size_t addresses_max = 32;  ///< of a port
+  static constexpr std::size_t workers_max = 64;
+  static constexpr std::size_t bridges_max = 32;
+  static constexpr std::size_t peers_max = 256;
+  static constexpr std::size_t links_max = 255;  ///< to a peer
+  static constexpr std::size_t streams_max = 256;
+  static constexpr std::size_t filter_max = 32;  ///< EtherTypes
+  static constexpr std::size_t operators_max = 64;
+  static constexpr std::size_t name_max = 32;  ///< bytes of a port's name
+  static constexpr std::uint32_t mtu_min = 256, mtu_max = 9600;
+  static constexpr std::uint16_t default_udp_port = 4404;
+
+  std::string file;
+  std::string name;    ///< SAE ID
+  std::string ledger;  ///< file; may be empty where there are no streams
+  EalConfiguration eal;
+  WorkersConfiguration workers;
+  std::vector<PortConfiguration> ports;
+  std::vector<hw::KeyDeviceConfiguration> key_devices;
+  std::vector<PeerConfiguration> peers;
+  std::vector<StreamConfiguration> streams;
+  std::vector<BridgeConfiguration> bridges;
+  OffloadConfiguration offload;
+  AgentConfiguration agent;
+
+  static Result<Configuration> load(const std::string& file);
+  /// `file` stands for the text in messages; relative paths are taken from its folder.
+  static Result<Configuration> parse(std::string_view text, const std::string& file);
+
+  /// Null where there is none.
+  const PortConfiguration* port(std::string_view port_name) const noexcept;
+  const PeerConfiguration* peer(std::string_view peer_name) const noexcept;
+
+  /// Whether a running process can take `next` without a restart: only peers, streams, bridges and the
+  /// addresses of ports may differ. The error names what differs.
+  Outcome check_swap(const Configuration& next) const;
+};
+
+// As the file writes them.
+std::string_view name(EalConfiguration::HugePages value) noexcept;
+std::string_view name(WorkersConfiguration::Idle value) noexcept;
+std::string_view name(StreamConfiguration::Scheme value) noexcept;
+std::string_view name(StreamConfiguration::Random value) noexcept;
+std::string_view name(StreamConfiguration::Shortage value) noexcept;
+
+}  // namespace ssn::dataplane

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// IP addresses as plain values. No DPDK, no system call.
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ssn::dataplane {
+
+enum class IpFamily : std::uint8_t { v4 = 4, v6 = 6 };
+
+/// Network byte order; an IPv4 address takes the first four bytes, the others are 0.
+struct IpAddress {
+  IpFamily family = IpFamily::v4;
+  std::array<std::uint8_t, 16> bytes{};
+
+  std::size_t length() const noexcept { return family == IpFamily::v4 ? 4 : 16; }
+  unsigned bits() const noexcept { return family == IpFamily::v4 ? 32 : 128; }
+  bool is_multicast() const noexcept;
+  bool is_unspecified() const noexcept;
+  bool is_loopback() const noexcept;
+  /// 255.255.255.255.
+  bool is_broadcast() const noexcept;
+
+  auto operator<=>(const IpAddress&) const = default;
+};
+
+/// An address with the length of its network's prefix: "10.1.0.1/24". The host part is kept.
+struct IpPrefix {
+  IpAddress address;
+  std::uint8_t prefix_length = 0;
+
+  /// Whether `other` is in this network.
+  bool contains(const IpAddress& other) const noexcept;
+
+  auto operator<=>(const IpPrefix&) const = default;
+};
+
+/// Dotted IPv4, or IPv6 as in RFC 4291 without a zone. Nothing else is taken: no leading zeros, no blanks.
+std::optional<IpAddress> parse_ip_address(std::string_view text);
+/// With "/LENGTH", which is required.
+std::optional<IpPrefix> parse_ip_prefix(std::string_view text);
+/// As RFC 5952 writes it.
+std::string format(const IpAddress& address);
+std::string format(const IpPrefix& prefix);
+
+}  // namespace ssn::dataplane
