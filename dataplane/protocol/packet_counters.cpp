@@ -25,8 +25,12 @@ std::string_view name(DropReason reason) noexcept {
       "pad_range_forgotten",
       "bad_order",
       "no_room",
+      "late_share",
+      "block_given_up",
+      "too_far_ahead",
+      "unknown_stream",
   };
-  static_assert(static_cast<std::size_t>(DropReason::no_room) + 1 == drop_reason_count);
+  static_assert(static_cast<std::size_t>(DropReason::unknown_stream) + 1 == drop_reason_count);
   const auto at = static_cast<std::size_t>(reason);
   return at < names.size() ? names[at] : std::string_view("unknown");
 }

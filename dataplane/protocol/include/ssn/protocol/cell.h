@@ -59,8 +59,15 @@ struct alignas(64) Cell {
 
   PacketHeader header;
 
+  /// The offload device's handle of the registered memory that `data` lies in; UINT32_MAX: not registered.
+  std::uint32_t memory = UINT32_MAX;
+  bool verified = false;      ///< while a BlockCollector holds it: its tag was checked, and right
+  std::uint64_t arrived = 0;  ///< while a BlockCollector holds it: ns
+
   std::uint8_t* packet() const noexcept { return data - overhead_bytes; }
   std::uint32_t packet_bytes() const noexcept { return length + static_cast<std::uint32_t>(overhead_bytes); }
 };
+
+static_assert(sizeof(Cell) == 128);
 
 }  // namespace ssn::protocol

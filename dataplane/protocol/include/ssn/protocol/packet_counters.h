@@ -30,8 +30,13 @@ enum class DropReason : std::uint8_t {
   pad_range_forgotten,  ///< authentic, but so late that nothing is known of its range any more
   bad_order,            ///< authentic, but its contents contradict each other
   no_room,              ///< the caller gave no room for what it would yield
+  // Wire mode: block_collector.h. Nothing is known of the authenticity of the first two.
+  late_share,      ///< not needed any more: its block was recovered from other shares
+  block_given_up,  ///< too few shares of its block came in time
+  too_far_ahead,   ///< its block is beyond the window
+  unknown_stream,  ///< no stream of this node's
 };
-inline constexpr std::size_t drop_reason_count = 20;
+inline constexpr std::size_t drop_reason_count = 24;
 
 /// "bad_tag", ... ; stable, for metrics.
 std::string_view name(DropReason reason) noexcept;
