@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the host sends: datagrams over links, and what it says by itself.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ssn/dataplane/host.h"
+
+namespace ssn::dataplane {
+
+struct Encapsulated {
+  HostDrop reason = HostDrop::none;                   ///< or why the datagram cannot be sent now
+  NeighbourTable::Ask ask = NeighbourTable::Ask::no;  ///< send write_solicitation() as well, in either case
+  std::uint8_t header_bytes = 0;                      ///< written in front of the payload
+  std::uint8_t l2_bytes = 0;
+  std::uint8_t l3_bytes = 0;
+  bool ip_checksum_by_port = false;   ///< the port is to be told to fill these in
+  bool udp_checksum_by_port = false;  ///< the field holds the sum of the pseudo-header, as ports want it
+  std::uint16_t port = 0;
+};
+
+/// Writes Ethernet, IP and UDP headers in front of `payload`, which has max_link_header bytes of room before
+/// it. The source port is 49152 + the worker's index (modulo 16384), so that a receiver's RSS keeps the
+/// packets of one sending worker together. Don't-fragment is set; nothing is ever fragmented.
+Encapsulated encapsulate(HostWorker& worker, std::uint32_t link, std::uint8_t* payload, std::uint32_t bytes,
+                         std::uint64_t now) noexcept;
+
+/// An ARP request or a neighbour solicitation for an entry of the neighbour table. Returns the frame's
+/// length, at most max_host_frame; `out` has that much room. Counts it.
+std::uint32_t write_solicitation(HostWorker& worker, std::uint32_t neighbour, NeighbourTable::Ask ask,
+                                 std::span<std::uint8_t> out) noexcept;
+
+/// Says to all of a port's network that we have an address: an ARP announcement (RFC 5227, 3) or an
+/// unsolicited neighbour advertisement (RFC 4861, 7.2.6).
+std::uint32_t write_announcement(HostWorker& worker, const HostPort& port, const IpAddress& address,
+                                 std::span<std::uint8_t> out) noexcept;
+
+/// What the host says without being asked: announces each address `announcements` times at start, and keeps
+/// the next hops known. One worker of a host has one.
+class HostTimer {
+ public:
+  explicit HostTimer(HostWorker& worker, unsigned announcements = 3) noexcept;
+
+  struct Due {
+    std::uint16_t port = 0;
+    std::uint32_t length = 0;  ///< 0: nothing is due
+  };
+  /// The next frame to send, if any is due now; ask until there is none. When nothing is due this costs one
+  /// comparison.
+  Due next(std::uint64_t now, std::span<std::uint8_t> out) noexcept;
+  /// When to ask again.
+  std::uint64_t wake_at() const noexcept { return wake_at_; }
+
+ private:
+  bool next_announcement(std::uint64_t now, std::span<std::uint8_t> out, Due& due) noexcept;
+  bool next_solicitation(std::uint64_t now, std::span<std::uint8_t> out, Due& due) noexcept;
+
+  HostWorker* worker_;
+  unsigned announcements_left_;
+  std::size_t port_cursor_ = 0;
+  std::size_t address_cursor_ = 0;
+  std::uint32_t neighbour_cursor_ = 0;
+  std::uint64_t announce_at_ = 0;
+  std::uint64_t scan_at_ = 0;
+  std::uint64_t wake_at_ = 0;
+};
+
+}  // namespace ssn::dataplane
