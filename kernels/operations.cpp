@@ -85,10 +85,12 @@ Status check_recover(const Implementation& implementation, const RecoverJob& job
 
 // All bytes are compared, and only the answer is made public.
 bool equal(const std::uint8_t* a, const std::uint8_t* b) {
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < tag_bytes; ++i) {
-    difference |= static_cast<unsigned>(a[i] ^ b[i]);
-  }
+  std::uint64_t x[2];
+  std::uint64_t y[2];
+  static_assert(sizeof x == tag_bytes);
+  std::memcpy(x, a, sizeof x);
+  std::memcpy(y, b, sizeof y);
+  std::uint64_t difference = (x[0] ^ y[0]) | (x[1] ^ y[1]);
   SSN_DECLASSIFY(&difference, sizeof difference);
   return difference == 0;
 }
