@@ -24,6 +24,30 @@ Found both(Found range, Found check) noexcept {
   return Found::not_yet;
 }
 
+/// What a cell of `length` bytes takes of the D stream.
+std::uint64_t whole_range(std::uint32_t length) noexcept {
+  return (length + pad_alignment - 1) & ~(pad_alignment - 1);
+}
+
+// How many cells from the first one on continue one another: numbers and ranges one after another, one
+// length, room for what comes out. That is what honest packets do unless the network loses or reorders them.
+std::size_t run_length(std::span<Cell* const> cells) noexcept {
+  const Cell& first = *cells[0];
+  const std::uint64_t whole = whole_range(first.length);
+  std::size_t count = 0;
+  for (const Cell* const cell : cells) {
+    const PacketHeader& header = cell->header;
+    const bool room = cell->target == nullptr || cell->target_room >= first.length;
+    if (header.type != PacketType::cell || header.flags != 0 || cell->length != first.length || !room ||
+        header.number != first.header.number + count ||
+        header.d_offset != first.header.d_offset + count * whole) {
+      break;
+    }
+    ++count;
+  }
+  return count;
+}
+
 bool well_formed(const Cell& cell) noexcept {
   const std::span<const std::uint8_t> payload(cell.data, cell.length);
   if (cell.header.type == PacketType::pad_gone) {
@@ -158,16 +182,23 @@ void Opener::settle(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask, Fou
 }
 
 // Checks the tag, takes the pad off and erases it, in one pass. False: a wrong tag, and nothing has changed.
-bool Opener::open_payload(const Cell& cell, const kernels::TagKey& key, const std::uint8_t* mask,
-                          std::uint8_t* pad, std::uint8_t* target) noexcept {
+bool Opener::open_payload(Cell& cell, const kernels::TagKey& key, const std::uint8_t* mask,
+                          std::uint8_t* pad) noexcept {
   const std::uint8_t* const tag = cell.packet() + header_bytes;
+  std::uint8_t* const target = cell.target == nullptr ? cell.data : cell.target;
   const kernels::Tagging tagging{&key, cell.packet(), covered_header(), mask};
+  cell.range_length = cell.length;
   if (planted(PlantedFault::lost_erase)) {
-    return verify(key, cell.packet(), mask, cell, tag) &&
-           kernels::pad(*implementation_, cell.data, pad, target, cell.length) == kernels::Status::ok;
+    if (!verify(key, cell.packet(), mask, cell, tag) ||
+        kernels::pad(*implementation_, cell.data, pad, target, cell.length) != kernels::Status::ok) {
+      return false;
+    }
+  } else if (kernels::open(*implementation_, tagging, cell.data, pad, target, cell.length, tag) !=
+             kernels::Status::ok) {
+    return false;
   }
-  return kernels::open(*implementation_, tagging, cell.data, pad, target, cell.length, tag) ==
-         kernels::Status::ok;
+  cell.target = target;
+  return true;
 }
 
 // Tag and pad in one pass where the pad is there; looking for it changes nothing, so that a forged packet
@@ -185,14 +216,50 @@ void Opener::open_cell(ReceiveKeys& keys, Cell& cell, const kernels::TagKey& key
     }
     return room ? settle(keys, cell, mask, found) : drop(cell, DropReason::no_room);
   }
-  std::uint8_t* const target = cell.target == nullptr ? cell.data : cell.target;
-  if (!open_payload(cell, key, mask, pad, target)) {
+  if (!open_payload(cell, key, mask, pad)) {
     return drop(cell, DropReason::bad_tag);
   }
-  cell.target = target;
   accept(keys, cell, mask, cell.length);
   keys.pads->open_erased(cell.header.d_offset, cell.length);
   succeed(cell, OpenResult::opened);
+}
+
+// Opens cells that continue one another, as far as their numbers are fresh and their pads are there. No two
+// of them touch the same number or pad, so that looking for all first finds what looking for each in turn
+// would. Ends behind the first wrong tag. Returns how many cells are done with; 0: the first one is not so.
+std::size_t Opener::open_run(ReceiveKeys& keys, std::span<Cell* const> run) noexcept {
+  const PacketHeader& first = run[0]->header;
+  const std::uint32_t length = run[0]->length;
+  const std::uint8_t* masks = nullptr;
+  const kernels::TagKey* key = nullptr;
+  std::uint8_t* pads = nullptr;
+  std::uint32_t count = keys.tags->find_run(first.number, static_cast<std::uint32_t>(run.size()), masks, key);
+  if (count != 0) {
+    count = keys.pads->find_run(first.d_offset, length, count, pads);
+  }
+  std::uint32_t opened = 0;
+  for (; opened < count; ++opened) {
+    Cell& cell = *run[opened];
+    const std::uint8_t* const mask = masks + opened * mask_bytes;
+    if (!open_payload(cell, *key, mask, pads + opened * whole_range(length))) {
+      break;
+    }
+    keys.history->add(cell.header.number, cell.header.d_offset, length, cell.packet() + header_bytes, mask);
+    cell.open_result = OpenResult::opened;
+  }
+  if (opened != 0) {
+    if (!planted(PlantedFault::unmarked_number)) {
+      keys.tags->accept_run(first.number, opened);
+    }
+    keys.pads->open_erased(first.d_offset, length, opened);
+    counters_->opened += opened;
+    counters_->opened_bytes += std::uint64_t{opened} * length;
+  }
+  if (opened == count) {
+    return count;
+  }
+  drop(*run[opened], DropReason::bad_tag);
+  return opened + 1;
 }
 
 void Opener::open_order(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask) noexcept {
@@ -346,34 +413,55 @@ ReceiveKeys* Opener::begin(Cell& cell) noexcept {
   return keys;
 }
 
+void Opener::open_single(ReceiveKeys& keys, Cell& cell) noexcept {
+  if (keys.ended) {
+    drop(cell, DropReason::epoch_ended);
+  } else if ((cell.header.flags & flag_computational) != 0) {
+    open_computational(keys, cell);
+  } else {
+    open_one(keys, cell);
+  }
+}
+
+// Cells of one key index, in their order: runs at once, everything else one by one.
+void Opener::open_all(ReceiveKeys& keys, std::span<Cell* const> cells) noexcept {
+  std::size_t run = 0;  // what is left of the present one
+  for (std::size_t at = 0; at < cells.size();) {
+    if (run == 0) {
+      run = run_length(cells.subspan(at));
+    }
+    std::size_t done = run == 0 || keys.ended ? 0 : open_run(keys, cells.subspan(at, run));
+    if (done == 0) {
+      open_single(keys, *cells[at]);
+      done = 1;
+    }
+    run -= std::min(run, done);
+    at += done;
+  }
+  keys.pads->give_back();
+  keys.tags->give_back();
+}
+
 void Opener::open(std::span<Cell* const> cells) noexcept {
   constexpr std::size_t at_once = 64;
   std::array<ReceiveKeys*, at_once> found;
+  std::array<Cell*, at_once> same;
   for (std::size_t first = 0; first < cells.size(); first += at_once) {
     const std::span<Cell* const> part = cells.subspan(first, std::min(at_once, cells.size() - first));
     for (std::size_t i = 0; i < part.size(); ++i) {
       found[i] = begin(*part[i]);
     }
-    ReceiveKeys* last = nullptr;
+    // Those of one key index together: packets of several senders arrive mixed.
     for (std::size_t i = 0; i < part.size(); ++i) {
       ReceiveKeys* const keys = found[i];
       if (keys == nullptr) continue;
-      if (keys->ended) {
-        drop(*part[i], DropReason::epoch_ended);
-      } else if ((part[i]->header.flags & flag_computational) != 0) {
-        open_computational(*keys, *part[i]);
-      } else {
-        open_one(*keys, *part[i]);
+      std::size_t count = 0;
+      for (std::size_t other = i; other < part.size(); ++other) {
+        if (found[other] != keys) continue;
+        same[count++] = part[other];
+        found[other] = nullptr;
       }
-      if (last != nullptr && last != keys) {
-        last->pads->give_back();
-        last->tags->give_back();
-      }
-      last = keys;
-    }
-    if (last != nullptr) {
-      last->pads->give_back();
-      last->tags->give_back();
+      open_all(*keys, std::span(same).first(count));
     }
   }
 }

@@ -129,6 +129,17 @@ Found PadReceiver::find(std::uint64_t offset, std::uint32_t length, std::uint8_t
   return Found::ready;
 }
 
+std::uint32_t PadReceiver::find_run(std::uint64_t offset, std::uint32_t length, std::uint32_t most,
+                                    std::uint8_t*& pads) const noexcept {
+  if (length == 0 || length > longest_ || (offset & (pad_granule - 1)) != 0 || ended_) return 0;
+  const std::uint64_t first = offset / pad_granule;
+  const std::uint64_t each = round_up(length) / pad_granule;
+  const std::uint64_t limit = std::min(usable_end() / pad_granule, first + most * each);
+  if (first < window_.base() || first + each > limit) return 0;
+  pads = at(offset);
+  return static_cast<std::uint32_t>((window_.first_done(first, limit) - first) / each);
+}
+
 void PadReceiver::done(std::uint64_t offset, std::uint64_t length,
                        std::uint64_t KeyAccount::* column) noexcept {
   finish(offset, length, column);
@@ -142,9 +153,9 @@ void PadReceiver::note_seen(std::uint64_t behind) noexcept {
   }
 }
 
-void PadReceiver::open_erased(std::uint64_t offset, std::uint32_t length) noexcept {
-  finish_erased(offset, length, 1, &KeyAccount::used);
-  note_seen(offset + round_up(length));
+void PadReceiver::open_erased(std::uint64_t offset, std::uint32_t length, std::uint32_t count) noexcept {
+  finish_erased(offset, length, count, &KeyAccount::used);
+  note_seen(offset + count * round_up(length));
 }
 
 void PadReceiver::open(std::uint64_t offset, std::uint32_t length) noexcept {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <cstring>
 #include <memory>
 
 #include "planted_faults.h"
@@ -166,9 +167,40 @@ Found TagReceiver::find(std::uint64_t packet, const std::uint8_t*& mask,
   return Found::ready;
 }
 
+std::uint32_t TagReceiver::find_run(std::uint64_t packet, std::uint32_t most, const std::uint8_t*& masks,
+                                    const kernels::TagKey*& key) noexcept {
+  if (packet >= packet_number_end || packet < floor_ || ended_) return 0;
+  const std::uint64_t offset = mask_offset(packet);
+  const std::uint64_t first = offset / mask_bytes;
+  const std::uint64_t usable = usable_end() / mask_bytes;
+  if (first >= usable || first < window_.base()) return 0;
+  const std::uint64_t here = std::min<std::uint64_t>(most, block_packets - (packet & (block_packets - 1)));
+  const auto count =
+      static_cast<std::uint32_t>(window_.first_done(first, std::min(usable, first + here)) - first);
+  const std::uint64_t block = packet >> block_packets_log2;
+  if (count == 0 || block > (floor_ >> block_packets_log2) + 1 || !load_key(block)) return 0;
+  masks = at(offset);
+  key = &keys_.key(block);
+  return count;
+}
+
 void TagReceiver::accept(std::uint64_t packet) noexcept {
   assert(keys_.has(packet >> block_packets_log2));
   finish_one(mask_offset(packet), &KeyAccount::used);
+  note_seen(packet);
+}
+
+void TagReceiver::accept_run(std::uint64_t packet, std::uint32_t count) noexcept {
+  assert(keys_.has(packet >> block_packets_log2));
+  const std::uint64_t offset = mask_offset(packet);
+  if (!planted(PlantedFault::lost_erase)) {
+    ::explicit_bzero(at(offset), count * mask_bytes);
+  }
+  finish_erased(offset, mask_bytes, count, &KeyAccount::used);
+  note_seen(packet + count - 1);
+}
+
+void TagReceiver::note_seen(std::uint64_t packet) noexcept {
   if (packet < seen_) return;
   seen_ = packet + 1;
   marks_->advance(mask_offset(packet) + mask_bytes);

@@ -196,6 +196,40 @@ TEST(PadReceiver, TellsApartWhyARangeIsNotOpened) {
   EXPECT_EQ(receiver.pads.find(8192, 64, pad), Found::pad_gone);
 }
 
+TEST(PadReceiver, FindsRunsThatAreOpen) {
+  Receiver receiver;
+  receiver.keys.deliver(1024);
+  ASSERT_EQ(receiver.pads.poll(), SSN_OK);
+  std::uint8_t* pads = nullptr;
+  EXPECT_EQ(receiver.pads.find_run(0, 100, 4, pads), 4U);
+  EXPECT_EQ(receiver.pads.find_run(0, 100, 64, pads), 8U);  // 128 bytes each, as far as delivered
+  EXPECT_EQ(receiver.pads.find_run(896, 129, 64, pads), 0U);
+  EXPECT_EQ(receiver.pads.find_run(1024, 64, 64, pads), 0U);
+  EXPECT_EQ(receiver.pads.find_run(1, 64, 1, pads), 0U);
+  EXPECT_EQ(receiver.pads.find_run(0, 0, 1, pads), 0U);
+  EXPECT_EQ(receiver.pads.find_run(0, receiver.pads.longest() + 1, 1, pads), 0U);
+  EXPECT_EQ(receiver.pads.find_run(~std::uint64_t{63}, 64, 64, pads), 0U);
+  receiver.pads.open(448, 64);
+  EXPECT_EQ(receiver.pads.find_run(0, 100, 64, pads), 3U);  // the fourth is open in part
+  EXPECT_EQ(receiver.pads.find_run(448, 64, 2, pads), 0U);
+  ASSERT_EQ(receiver.pads.find_run(128, 100, 2, pads), 2U);
+  EXPECT_EQ(Bytes(pads, pads + 256), test::key_bytes(receiver.keys.ksid(), 128, 256));
+  for (const std::size_t at : {std::size_t{0}, std::size_t{128}})
+    std::fill_n(pads + at, 100, std::uint8_t{0});
+  receiver.pads.open_erased(128, 100, 2);
+  EXPECT_EQ(Bytes(pads, pads + 256), Bytes(256));  // with what rounding left over
+  EXPECT_EQ(receiver.pads.account().used, 64U + 2 * 100);
+  EXPECT_EQ(receiver.pads.account().discarded, 2U * 28);
+  EXPECT_EQ(receiver.pads.seen(), 512U);
+  EXPECT_TRUE(receiver.pads.audit());
+  receiver.pads.open(0, 128);
+  receiver.pads.give_back(true);
+  EXPECT_EQ(receiver.pads.released(), 384U);
+  EXPECT_EQ(receiver.pads.find_run(256, 64, 4, pads), 0U);  // behind the window
+  receiver.pads.end();
+  EXPECT_EQ(receiver.pads.find_run(512, 64, 1, pads), 0U);
+}
+
 TEST(PadReceiver, RemembersARingOfHistory) {
   Receiver receiver;
   for (std::uint64_t offset = 0; offset < 3 * ring_bytes; offset += 4096) {

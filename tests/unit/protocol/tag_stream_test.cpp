@@ -201,6 +201,53 @@ TEST(TagReceiver, MovesItsWindowOnlyForGoodPackets) {
   EXPECT_EQ(receiver.tags.credit(), packet_at(mask_offset(937) + ring_bytes));
 }
 
+TEST(TagReceiver, FindsRunsOfOneBlockThatAreFresh) {
+  Receiver receiver(64);
+  receiver.keys.deliver(16 + 16 * 10);
+  ASSERT_EQ(receiver.tags.poll(), SSN_OK);
+  const std::uint8_t* masks = nullptr;
+  const kernels::TagKey* key = nullptr;
+  EXPECT_EQ(receiver.tags.find_run(0, 4, masks, key), 4U);
+  EXPECT_EQ(receiver.tags.find_run(7, 8, masks, key), 3U);  // as far as delivered
+  EXPECT_EQ(receiver.tags.find_run(10, 8, masks, key), 0U);
+  EXPECT_EQ(receiver.tags.find_run(packet_number_end, 8, masks, key), 0U);
+  receiver.tags.accept(5);
+  ASSERT_EQ(receiver.tags.find_run(2, 8, masks, key), 3U);
+  EXPECT_EQ(receiver.tags.find_run(5, 8, masks, key), 0U);
+  const Bytes message(10, 7);
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    const kernels::Tagging checking{key, nullptr, 0, masks + 16 * i};
+    EXPECT_EQ(
+        kernels::verify(implementation(), checking, message.data(), 10, expected_tag(2 + i, message).data()),
+        kernels::Status::ok);
+  }
+  receiver.tags.accept_run(2, 3);
+  EXPECT_EQ(receiver.tags.seen(), 6U);
+  EXPECT_TRUE(std::all_of(masks, masks + 3 * 16, [](auto byte) { return byte == 0; }));
+  EXPECT_EQ(receiver.tags.account().used, 16U * 5);
+  EXPECT_TRUE(receiver.tags.audit());
+  // On to the end of the block.
+  receiver.tags.discard_below(block_packets - 3);
+  for (int i = 0; i < 300; ++i) {
+    receiver.tags.give_back(true);
+    receiver.keys.deliver(ring_bytes);
+    (void)receiver.tags.poll();
+  }
+  EXPECT_EQ(receiver.tags.find_run(block_packets - 4, 8, masks, key), 0U);
+  ASSERT_EQ(receiver.tags.find_run(block_packets - 3, 8, masks, key), 3U);
+  receiver.tags.accept_run(block_packets - 3, 3);
+  ASSERT_EQ(receiver.tags.find_run(block_packets, 8, masks, key), 8U);
+  const kernels::Tagging checking{key, nullptr, 0, masks + 16 * 7};
+  EXPECT_EQ(kernels::verify(implementation(), checking, message.data(), 10,
+                            expected_tag(block_packets + 7, message).data()),
+            kernels::Status::ok);
+  receiver.tags.accept_run(block_packets, 8);
+  EXPECT_EQ(receiver.tags.seen(), block_packets + 8);
+  EXPECT_TRUE(receiver.tags.audit());
+  receiver.tags.end();
+  EXPECT_EQ(receiver.tags.find_run(block_packets + 8, 8, masks, key), 0U);
+}
+
 // Masks that are delivered after the window has passed them must not hold up the ring.
 TEST(TagReceiver, DropsWhatIsDeliveredTooLate) {
   Receiver receiver(64);

@@ -78,17 +78,21 @@ class Opener {
         check_(implementation, memory) {}
 
   /// Opens packets: `data` and `length` are everything after UDP. Each gets open_result, header and the
-  /// length of its payload; `data` moves to the payload. Cells of different connections may be mixed.
+  /// length of its payload; `data` moves to the payload. Cells of different connections may be mixed: those
+  /// of one key index are opened in their order.
   void open(std::span<Cell* const> cells) noexcept;
 
  private:
   ReceiveKeys* begin(Cell& cell) noexcept;
+  void open_all(ReceiveKeys& keys, std::span<Cell* const> cells) noexcept;
+  std::size_t open_run(ReceiveKeys& keys, std::span<Cell* const> run) noexcept;
+  void open_single(ReceiveKeys& keys, Cell& cell) noexcept;
   void open_one(ReceiveKeys& keys, Cell& cell) noexcept;
   void open_computational(ReceiveKeys& keys, Cell& cell) noexcept;
   void open_cell(ReceiveKeys& keys, Cell& cell, const kernels::TagKey& key,
                  const std::uint8_t* mask) noexcept;
-  bool open_payload(const Cell& cell, const kernels::TagKey& key, const std::uint8_t* mask, std::uint8_t* pad,
-                    std::uint8_t* target) noexcept;
+  bool open_payload(Cell& cell, const kernels::TagKey& key, const std::uint8_t* mask,
+                    std::uint8_t* pad) noexcept;
   void open_order(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask) noexcept;
   void open_clear(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask) noexcept;
   /// The range is not there to be used. Whatever is said of it, the packet is authentic.

@@ -106,10 +106,16 @@ class PadReceiver : public StreamEnd {
   /// contiguous; check the tag before opening with it, then call open(), keep(), mask() or discard().
   Found find(std::uint64_t offset, std::uint32_t length, std::uint8_t*& pad) const noexcept;
 
+  /// Of `most` >= 1 ranges of `length` bytes one after another, as rounding lays them: how many from the
+  /// first one on are ready. They are contiguous from `pads` on. Changes nothing; 0 says no more than that
+  /// find() knows why.
+  std::uint32_t find_run(std::uint64_t offset, std::uint32_t length, std::uint32_t most,
+                         std::uint8_t*& pads) const noexcept;
+
   /// The range was found ready, its tag was right, and it is opened: erases the pad.
   void open(std::uint64_t offset, std::uint32_t length) noexcept;
-  /// As open(), where the caller has erased the pad while it opened.
-  void open_erased(std::uint64_t offset, std::uint32_t length) noexcept;
+  /// As open() of `count` ranges as in find_run(), where the caller has erased the pads while it opened.
+  void open_erased(std::uint64_t offset, std::uint32_t length, std::uint32_t count = 1) noexcept;
   /// Keep order: as PadSender::keep.
   void keep(std::uint64_t offset, std::span<std::uint8_t> share) noexcept;
   /// Mask order: as PadSender::mask.

@@ -118,6 +118,11 @@ class TagReceiver : public StreamEnd {
   /// is its mask and `key` its key. already_opened: seen before. pad_gone: behind the window, or given up.
   /// not_yet: beyond what was delivered. invalid: no packet number.
   Found find(std::uint64_t packet, const std::uint8_t*& mask, const kernels::TagKey*& key) noexcept;
+  /// Of `most` >= 1 packets one after another: how many from the first one on are fresh and can be checked
+  /// with one key. Their masks are contiguous from `masks` on. Changes what find() changes; 0 says no more
+  /// than that find() knows why.
+  std::uint32_t find_run(std::uint64_t packet, std::uint32_t most, const std::uint8_t*& masks,
+                         const kernels::TagKey*& key) noexcept;
   /// The key of a packet that was accepted, to judge a second one with its number; null: no longer held.
   const kernels::TagKey* held_key(std::uint64_t packet) const noexcept {
     const std::uint64_t block = packet >> block_packets_log2;
@@ -126,6 +131,8 @@ class TagReceiver : public StreamEnd {
   /// The packet was found ready and its tag was right: erases the mask, so that the number is not accepted
   /// again, and moves the window.
   void accept(std::uint64_t packet) noexcept;
+  /// The same for `count` >= 1 packets as in find_run().
+  void accept_run(std::uint64_t packet, std::uint32_t count) noexcept;
   /// The sender sends nothing below `packet` any more: discards those masks.
   void discard_below(std::uint64_t packet) noexcept;
 
@@ -139,6 +146,7 @@ class TagReceiver : public StreamEnd {
 
  private:
   bool load_key(std::uint64_t block) noexcept;
+  void note_seen(std::uint64_t packet) noexcept;
   void drop_below_floor() noexcept;
 
   StreamMarks* marks_;
