@@ -15,27 +15,6 @@ constexpr std::size_t longest_text = 64;
 
 }  // namespace
 
-bool IpAddress::is_multicast() const noexcept {
-  return family == IpFamily::v4 ? (bytes[0] & 0xf0) == 0xe0 : bytes[0] == 0xff;
-}
-
-bool IpAddress::is_unspecified() const noexcept {
-  return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
-}
-
-bool IpAddress::is_loopback() const noexcept {
-  if (family == IpFamily::v4) {
-    return bytes[0] == 127;
-  }
-  return bytes[15] == 1 &&
-         std::all_of(bytes.begin(), bytes.begin() + 15, [](std::uint8_t byte) { return byte == 0; });
-}
-
-bool IpAddress::is_broadcast() const noexcept {
-  return family == IpFamily::v4 &&
-         std::all_of(bytes.begin(), bytes.begin() + 4, [](std::uint8_t byte) { return byte == 0xff; });
-}
-
 bool IpPrefix::contains(const IpAddress& other) const noexcept {
   if (other.family != address.family) {
     return false;

@@ -38,8 +38,8 @@ Step arp_input(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   const std::uint8_t* const arp = frame.data + frame.l3;
   if (!well_formed(arp)) return dropped(HostDrop::arp_malformed);
   const MacAddress sender_mac = MacAddress::from(arp + 8);
-  const IpAddress sender = IpAddress::from4(arp + 14);
-  const IpAddress target = IpAddress::from4(arp + 24);
+  const IpAddress sender = ip4_address(arp + 14);
+  const IpAddress target = ip4_address(arp + 24);
   // The Ethernet source is no group, and not ours.
   if (!(sender_mac == MacAddress::from(frame.data + 6)) || sender_mac.is_zero() || sender.is_multicast() ||
       sender.is_loopback() || port.is_broadcast(sender)) {

@@ -30,8 +30,8 @@ std::uint64_t checksum_add(std::uint64_t sum, const std::uint8_t* data, std::siz
 std::uint64_t pseudo_header_sum(const IpAddress& source, const IpAddress& destination, std::uint8_t protocol,
                                 std::uint32_t bytes) noexcept {
   std::uint64_t sum = 0;
-  if (source.is4()) {
-    sum = checksum_add(checksum_add(0, source.four(), 4), destination.four(), 4);
+  if (is4(source)) {
+    sum = checksum_add(checksum_add(0, source.bytes.data(), 4), destination.bytes.data(), 4);
   } else {
     sum = checksum_add(checksum_add(0, source.bytes.data(), 16), destination.bytes.data(), 16);
   }

@@ -15,16 +15,17 @@ Error refused(std::string what, std::string why, std::string where, std::string 
   return Error{Exit::usage, std::move(what), std::move(why), std::move(where), std::move(fix)};
 }
 
-bool can_be_ours(const Prefix& prefix) noexcept {
+bool can_be_ours(const IpPrefix& prefix) noexcept {
   const IpAddress& address = prefix.address;
   return !address.is_unspecified() && !address.is_multicast() && !address.is_loopback() &&
-         !prefix.is_broadcast(address);
+         !address.is_broadcast() && !is_broadcast_of(prefix, address) &&
+         (is4(address) || !is_mapped(address));
 }
 
 Outcome check_port(const PortSpec& spec) {
   const std::string where = "port '" + spec.name + "'";
   const bool v6 = std::any_of(spec.addresses.begin(), spec.addresses.end(),
-                              [](const Prefix& prefix) { return !prefix.address.is4(); });
+                              [](const IpPrefix& prefix) { return !is4(prefix.address); });
   const std::uint32_t least = v6 ? 1280 : Host::min_mtu;
   if (spec.mtu < least || spec.mtu > Host::max_mtu) {
     return refused(
@@ -33,7 +34,7 @@ Outcome check_port(const PortSpec& spec) {
         "Set mtu to a number from " + std::to_string(least) + " to " + std::to_string(Host::max_mtu) + ".");
   }
   if (spec.mac.is_zero() || spec.mac.is_multicast()) {
-    return refused("a port cannot have the Ethernet address " + to_string(spec.mac),
+    return refused("a port cannot have the Ethernet address " + format(spec.mac),
                    "it is not the address of one station", where, "Give the device an address of its own.");
   }
   if (spec.vlan && (*spec.vlan == 0 || *spec.vlan > 4094)) {
@@ -44,9 +45,9 @@ Outcome check_port(const PortSpec& spec) {
     return refused("a port has too many addresses",
                    "one has at most " + std::to_string(HostPort::max_addresses - 1), where, "Remove some.");
   }
-  for (const Prefix& prefix : spec.addresses) {
+  for (const IpPrefix& prefix : spec.addresses) {
     if (can_be_ours(prefix)) continue;
-    return refused("a port cannot have the address " + to_string(prefix), "it is not the address of one host",
+    return refused("a port cannot have the address " + format(prefix), "it is not the address of one host",
                    where, "Give the port an address of its network, such as 10.0.1.1/24.");
   }
   return done;
@@ -56,14 +57,14 @@ Outcome add_gateways(const PortSpec& spec, HostPort& port) {
   for (const IpAddress& gateway : spec.gateways) {
     const std::string where = "port '" + spec.name + "', gateways";
     const bool second = std::any_of(port.gateways.begin(), port.gateways.end(),
-                                    [&](const IpAddress& other) { return other.is4() == gateway.is4(); });
+                                    [&](const IpAddress& other) { return is4(other) == is4(gateway); });
     if (second) {
       return refused("there is more than one gateway of a family",
                      "only one can be the way to everywhere else", where, "Leave one.");
     }
     const IpAddress* const hop = port.next_hop(gateway);
     if (hop == nullptr || port.owns(gateway) || gateway.is_multicast() || port.is_broadcast(gateway)) {
-      return refused("the gateway " + to_string(gateway) + " cannot be reached",
+      return refused("the gateway " + format(gateway) + " cannot be reached",
                      "it is not another host in one of the port's networks", where,
                      "Name a gateway that lies in one of the port's networks.");
     }
@@ -73,7 +74,7 @@ Outcome add_gateways(const PortSpec& spec, HostPort& port) {
 }
 
 void write_template(const HostPort& port, const LinkSpec& spec, HostLink& link) noexcept {
-  const bool v6 = !spec.local.is4();
+  const bool v6 = !is4(spec.local);
   // The destination is the next hop's address, which the first packets may have to wait for.
   write_ethernet(port, MacAddress{}, v6 ? headers::ethertype_ip6 : headers::ethertype_ip4,
                  link.header.data());
@@ -89,8 +90,8 @@ void write_template(const HostPort& port, const LinkSpec& spec, HostLink& link) 
     ip[6] = 0x40;  // don't fragment; such a packet needs no identification (RFC 6864)
     ip[8] = headers::default_hop_limit;
     ip[9] = headers::protocol_udp;
-    std::memcpy(ip + 12, spec.local.four(), 4);
-    std::memcpy(ip + 16, spec.remote.four(), 4);
+    std::memcpy(ip + 12, spec.local.bytes.data(), 4);
+    std::memcpy(ip + 16, spec.remote.bytes.data(), 4);
     link.ip_sum = checksum_fold(checksum_add(0, ip, ip4_bytes));
   }
   std::uint8_t* const udp = ip + (v6 ? ip6_bytes : ip4_bytes);
@@ -102,31 +103,29 @@ void write_template(const HostPort& port, const LinkSpec& spec, HostLink& link) 
 
 bool HostPort::owns(const IpAddress& address) const noexcept {
   return std::any_of(addresses.begin(), addresses.end(),
-                     [&](const Prefix& prefix) { return prefix.address == address; });
+                     [&](const IpPrefix& prefix) { return prefix.address == address; });
 }
 
 bool HostPort::in_group(const IpAddress& group6) const noexcept {
-  static constexpr IpAddress all_nodes{{0xFF, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
-  if (group6 == all_nodes) return true;
-  return std::any_of(addresses.begin(), addresses.end(), [&](const Prefix& prefix) {
-    return !prefix.address.is4() && solicited_node(prefix.address) == group6;
+  if (group6 == all_nodes6) return true;
+  return std::any_of(addresses.begin(), addresses.end(), [&](const IpPrefix& prefix) {
+    return !is4(prefix.address) && solicited_node(prefix.address) == group6;
   });
 }
 
 bool HostPort::is_broadcast(const IpAddress& address) const noexcept {
-  static constexpr std::uint8_t all[4] = {0xFF, 0xFF, 0xFF, 0xFF};
-  if (!address.is4()) return false;
-  return std::memcmp(address.four(), all, 4) == 0 ||
+  if (!is4(address)) return false;
+  return address.is_broadcast() ||
          std::any_of(addresses.begin(), addresses.end(),
-                     [&](const Prefix& prefix) { return prefix.is_broadcast(address); });
+                     [&](const IpPrefix& prefix) { return is_broadcast_of(prefix, address); });
 }
 
 const IpAddress* HostPort::next_hop(const IpAddress& remote) const noexcept {
-  for (const Prefix& prefix : addresses) {
+  for (const IpPrefix& prefix : addresses) {
     if (prefix.contains(remote)) return &remote;
   }
   for (const IpAddress& gateway : gateways) {
-    if (gateway.is4() == remote.is4() && !remote.is_link_local6()) return &gateway;
+    if (is4(gateway) == is4(remote) && !is_link_local6(remote)) return &gateway;
   }
   return nullptr;
 }
@@ -158,9 +157,9 @@ Outcome Host::add_ports(const std::vector<PortSpec>& specs) {
     made.computes_ip4_checksum = spec.computes_ip4_checksum;
     made.computes_udp_checksum = spec.computes_udp_checksum;
     made.addresses = spec.addresses;
-    const Prefix local{link_local(spec.mac), 64};
+    const IpPrefix local{link_local(spec.mac), 64};
     const bool v6 = std::any_of(spec.addresses.begin(), spec.addresses.end(),
-                                [](const Prefix& prefix) { return !prefix.address.is4(); });
+                                [](const IpPrefix& prefix) { return !is4(prefix.address); });
     if (v6 && !made.owns(local.address)) made.addresses.push_back(local);
     if (auto added = add_gateways(spec, made); !added.ok()) return added;
     ports_.push_back(std::move(made));
@@ -176,28 +175,28 @@ namespace {
 Result<IpAddress> check_link(const LinkSpec& spec, const HostPort* port) {
   const std::string where = "link '" + spec.name + "'";
   if (port == nullptr || !port->owns(spec.local)) {
-    return refused("the link cannot begin at " + to_string(spec.local), "its port does not have that address",
+    return refused("the link cannot begin at " + format(spec.local), "its port does not have that address",
                    where, "Set local to an address of the port, or give the port that address.");
   }
   const IpAddress* const hop = port->next_hop(spec.remote);
-  if (spec.local.is4() != spec.remote.is4() || hop == nullptr) {
-    return refused("there is no way from " + to_string(spec.local) + " to " + to_string(spec.remote),
+  if (is4(spec.local) != is4(spec.remote) || hop == nullptr) {
+    return refused("there is no way from " + format(spec.local) + " to " + format(spec.remote),
                    "the remote address is in no network of the port, and the port has no gateway for it",
                    where, "Correct remote, or give the port a gateway.");
   }
   if (port->owns(spec.remote) || spec.remote.is_multicast() || spec.remote.is_unspecified() ||
-      spec.remote.is_loopback() || port->is_broadcast(spec.remote)) {
-    return refused("the link cannot end at " + to_string(spec.remote),
-                   "it is not the address of another host", where, "Set remote to the peer's address.");
+      spec.remote.is_loopback() || port->is_broadcast(spec.remote) || is_mapped(spec.remote)) {
+    return refused("the link cannot end at " + format(spec.remote), "it is not the address of another host",
+                   where, "Set remote to the peer's address.");
   }
   if (spec.udp_port == 0) {
     return refused("the link has no UDP port", "port 0 cannot be sent to", where, "Set udp_port.");
   }
   if (spec.next_hop_mac && (spec.next_hop_mac->is_zero() || spec.next_hop_mac->is_multicast())) {
-    return refused("the next hop cannot have the address " + to_string(*spec.next_hop_mac),
+    return refused("the next hop cannot have the address " + format(*spec.next_hop_mac),
                    "it is not the address of one station", where, "Correct it, or leave it out.");
   }
-  const std::uint32_t overhead = (spec.local.is4() ? ip4_bytes : ip6_bytes) + udp_bytes;
+  const std::uint32_t overhead = (is4(spec.local) ? ip4_bytes : ip6_bytes) + udp_bytes;
   if (spec.payload_bytes + std::uint64_t{overhead} > port->mtu) {
     return refused("packets of " + std::to_string(spec.payload_bytes) + " bytes do not fit into the link",
                    "with " + std::to_string(overhead) + " bytes of IP and UDP they exceed the MTU " +
@@ -231,7 +230,7 @@ Outcome Host::add_links(const std::vector<LinkSpec>& specs) {
     link.local = spec.local;
     link.remote = spec.remote;
     link.udp_port = spec.udp_port;
-    link.v6 = !spec.local.is4();
+    link.v6 = !is4(spec.local);
     link.l2_bytes = static_cast<std::uint8_t>(from->l2_bytes());
     const std::uint32_t overhead = (link.v6 ? ip6_bytes : ip4_bytes) + udp_bytes;
     link.header_bytes = static_cast<std::uint8_t>(link.l2_bytes + overhead);
@@ -255,7 +254,7 @@ Outcome Host::add_links(const std::vector<LinkSpec>& specs) {
     const NeighbourTable::Answer before = neighbours_->look(links_[i].neighbour);
     if (before.state == NeighbourState::fixed && !(before.mac == *specs[i].next_hop_mac)) {
       return refused("one next hop cannot have two Ethernet addresses",
-                     "links give it " + to_string(before.mac) + " and " + to_string(*specs[i].next_hop_mac),
+                     "links give it " + format(before.mac) + " and " + format(*specs[i].next_hop_mac),
                      "link '" + specs[i].name + "'", "Correct one of them.");
     }
     neighbours_->fix(links_[i].neighbour, *specs[i].next_hop_mac);

@@ -57,7 +57,7 @@ Step error4(const Host& host, const Frame& frame) noexcept {
   std::uint32_t link = Host::no_link;
   // Ours have no options.
   if (bytes >= ip4_bytes + udp_bytes && inner[0] == 0x45 && inner[9] == headers::protocol_udp) {
-    link = host.find_link(frame.port, IpAddress::from4(inner + 12), IpAddress::from4(inner + 16),
+    link = host.find_link(frame.port, ip4_address(inner + 12), ip4_address(inner + 16),
                           headers::load16(inner + ip4_bytes + 2));
   }
   const bool too_big = icmp[0] == unreachable4 && icmp[1] == fragmentation_needed;
@@ -70,7 +70,7 @@ Step error6(const Host& host, const Frame& frame) noexcept {
   const std::uint32_t bytes = frame.end - frame.l4 - headers::icmp_bytes;
   std::uint32_t link = Host::no_link;
   if (bytes >= ip6_bytes + udp_bytes && inner[0] >> 4 == 6 && inner[6] == headers::protocol_udp) {
-    link = host.find_link(frame.port, IpAddress::from6(inner + 8), IpAddress::from6(inner + 24),
+    link = host.find_link(frame.port, ip6_address(inner + 8), ip6_address(inner + 24),
                           headers::load16(inner + ip6_bytes + 2));
   }
   return report_error(host, link, icmp[0] == packet_too_big6, headers::load32(icmp + 4));
@@ -83,8 +83,8 @@ Step echo4(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   const HostPort& port = *worker.host->port(frame.port);
   const std::uint8_t* const ip = frame.data + frame.l3;
   const MacAddress asker = MacAddress::from(frame.data + 6);
-  const IpAddress source = IpAddress::from4(ip + 12);
-  const IpAddress destination = IpAddress::from4(ip + 16);
+  const IpAddress source = ip4_address(ip + 12);
+  const IpAddress destination = ip4_address(ip + 16);
   const std::uint8_t service = ip[1];
   change_type(frame.data + frame.l4, echo_reply4);
   std::uint8_t* const out = frame.data + frame.l4 - ip4_bytes;
@@ -95,8 +95,8 @@ Step echo4(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   out[6] = 0x40;
   out[8] = headers::default_hop_limit;
   out[9] = headers::protocol_icmp4;
-  std::memcpy(out + 12, destination.four(), 4);
-  std::memcpy(out + 16, source.four(), 4);
+  std::memcpy(out + 12, destination.bytes.data(), 4);
+  std::memcpy(out + 16, source.bytes.data(), 4);
   headers::store_sum(out + 10, checksum_finish(checksum_add(0, out, ip4_bytes)));
   const std::uint32_t begin = frame.l4 - ip4_bytes - port.l2_bytes();
   write_ethernet(port, asker, headers::ethertype_ip4, frame.data + begin);
@@ -112,7 +112,7 @@ Step echo6(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   const MacAddress asker = MacAddress::from(frame.data + 6);
   // The checksum covers both addresses alike.
   change_type(frame.data + frame.l4, echo_reply6);
-  const Ip6Fields fields{IpAddress::from6(ip + 24), IpAddress::from6(ip + 8), frame.end - frame.l4,
+  const Ip6Fields fields{ip6_address(ip + 24), ip6_address(ip + 8), frame.end - frame.l4,
                          headers::protocol_icmp6, headers::default_hop_limit};
   write_ip6(fields, frame.data + frame.l4 - ip6_bytes);
   const std::uint32_t begin = frame.l4 - ip6_bytes - port.l2_bytes();
@@ -148,9 +148,9 @@ Step icmp6_input(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
   const std::uint8_t* const icmp = frame.data + frame.l4;
   if (bytes < headers::icmp_bytes) return dropped(HostDrop::icmp_malformed);
-  const IpAddress source = IpAddress::from6(ip + 8);
+  const IpAddress source = ip6_address(ip + 8);
   const std::uint64_t pseudo =
-      pseudo_header_sum(source, IpAddress::from6(ip + 24), headers::protocol_icmp6, bytes);
+      pseudo_header_sum(source, ip6_address(ip + 24), headers::protocol_icmp6, bytes);
   if (!checksum_right(checksum_add(pseudo, icmp, bytes))) return dropped(HostDrop::icmp_bad_checksum);
   if (icmp[0] >= first_nd && icmp[0] <= last_nd) return to_next(Next::nd);
   if (source.is_unspecified()) return dropped(HostDrop::ip6_bad_source);

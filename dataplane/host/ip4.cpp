@@ -35,19 +35,19 @@ bool good_source(const HostPort& port, const IpAddress& source) noexcept {
 
 HostDrop check_addresses(const HostPort& port, const Frame& frame) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
-  const IpAddress destination = IpAddress::from4(ip + 16);
+  const IpAddress destination = ip4_address(ip + 16);
   if (!port.owns(destination)) {
     return destination.is_multicast() || port.is_broadcast(destination) ? HostDrop::ip4_broadcast
                                                                         : HostDrop::ip4_not_ours;
   }
   // For us alone, but sent to everybody (RFC 1122, 3.3.6).
   if ((frame.data[0] & 1U) != 0) return HostDrop::ip4_broadcast;
-  return good_source(port, IpAddress::from4(ip + 12)) ? HostDrop::none : HostDrop::ip4_bad_source;
+  return good_source(port, ip4_address(ip + 12)) ? HostDrop::none : HostDrop::ip4_bad_source;
 }
 
 void report_fragment(const Host& host, const Frame& frame) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
-  const std::uint32_t link = host.find_link(frame.port, IpAddress::from4(ip + 16), IpAddress::from4(ip + 12));
+  const std::uint32_t link = host.find_link(frame.port, ip4_address(ip + 16), ip4_address(ip + 12));
   if (link != Host::no_link) host.report(link).fragments.fetch_add(1, std::memory_order_relaxed);
 }
 

@@ -27,20 +27,20 @@ bool options_pass(const std::uint8_t* options, std::uint32_t bytes) noexcept {
 
 void report_fragment(const Host& host, const Frame& frame) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
-  const std::uint32_t link = host.find_link(frame.port, IpAddress::from6(ip + 24), IpAddress::from6(ip + 8));
+  const std::uint32_t link = host.find_link(frame.port, ip6_address(ip + 24), ip6_address(ip + 8));
   if (link != Host::no_link) host.report(link).fragments.fetch_add(1, std::memory_order_relaxed);
 }
 
 HostDrop check_addresses(const HostPort& port, const Frame& frame) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
-  const IpAddress source = IpAddress::from6(ip + 8);
-  const IpAddress destination = IpAddress::from6(ip + 24);
+  const IpAddress source = ip6_address(ip + 8);
+  const IpAddress destination = ip6_address(ip + 24);
   if (destination.is_multicast()) {
     if (!port.in_group(destination)) return HostDrop::ip6_not_ours;
-  } else if (destination.is4() || !port.owns(destination) || (frame.data[0] & 1U) != 0) {
+  } else if (!port.owns(destination) || (frame.data[0] & 1U) != 0) {
     return HostDrop::ip6_not_ours;
   }
-  if (source.is4() || source.is_multicast() || source.is_loopback() || port.owns(source)) {
+  if (is_mapped(source) || source.is_multicast() || source.is_loopback() || port.owns(source)) {
     return HostDrop::ip6_bad_source;
   }
   return HostDrop::none;
@@ -96,7 +96,7 @@ Step ip6_input(const Host& host, Frame& frame) noexcept {
   if (const HostDrop bad = skip_extensions(host, frame, protocol); bad != HostDrop::none) return dropped(bad);
   if (protocol == headers::protocol_icmp6) return to_next(Next::icmp6);
   if (protocol != headers::protocol_udp) return dropped(HostDrop::ip6_protocol_unknown);
-  if (IpAddress::from6(ip + 8).is_unspecified()) return dropped(HostDrop::ip6_bad_source);
+  if (ip6_address(ip + 8).is_unspecified()) return dropped(HostDrop::ip6_bad_source);
   return to_next(Next::udp);
 }
 

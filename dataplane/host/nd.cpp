@@ -50,11 +50,10 @@ Step advertise(HostWorker& worker, const HostPort& port, Frame& frame, const Mes
   const std::uint32_t begin = frame.l4 - ip6_bytes - port.l2_bytes();
   if (frame.room < frame.l4 + bytes) return dropped(HostDrop::no_room);
   if (!worker.answers.grant(now)) return dropped(HostDrop::nd_rate_limited);
-  static constexpr IpAddress all_nodes{{0xFF, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
   const bool nameless = message.source.is_unspecified();  // somebody asks whether it may take our address
-  const IpAddress& to = nameless ? all_nodes : message.source;
+  const IpAddress& to = nameless ? all_nodes6 : message.source;
   const MacAddress to_mac =
-      nameless ? multicast_mac(all_nodes) : message.mac.value_or(MacAddress::from(frame.data + 6));
+      nameless ? multicast_mac(all_nodes6) : message.mac.value_or(MacAddress::from(frame.data + 6));
   std::uint8_t* const icmp = frame.data + frame.l4;
   std::memset(icmp, 0, 8);
   icmp[0] = headers::icmp6_advertisement;
@@ -114,7 +113,7 @@ Step nd_input(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   const bool asks = icmp[0] == headers::icmp6_solicitation;
   if (!asks && icmp[0] != headers::icmp6_advertisement) return dropped(HostDrop::nd_router_message);
   if (icmp[1] != 0 || bytes < headers::nd_message_bytes) return dropped(HostDrop::nd_malformed);
-  Message message{IpAddress::from6(ip + 8), IpAddress::from6(ip + 24), IpAddress::from6(icmp + 8), {}};
+  Message message{ip6_address(ip + 8), ip6_address(ip + 24), ip6_address(icmp + 8), {}};
   if (message.target.is_multicast()) return dropped(HostDrop::nd_malformed);
   const HostDrop bad =
       read_options(icmp + headers::nd_message_bytes, bytes - headers::nd_message_bytes,

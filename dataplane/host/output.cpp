@@ -28,7 +28,7 @@ std::uint64_t in_sum(std::uint32_t value) noexcept {
 
 /// The address of ours that a neighbour can answer to.
 const IpAddress& source_for(const HostPort& port, const IpAddress& neighbour) noexcept {
-  for (const Prefix& prefix : port.addresses) {
+  for (const IpPrefix& prefix : port.addresses) {
     if (prefix.contains(neighbour)) return prefix.address;
   }
   // A next hop lies in a network of its port: Host::make saw to that.
@@ -43,9 +43,9 @@ std::uint32_t write_arp_request(const HostPort& port, const IpAddress& sender, c
   static constexpr std::uint8_t fixed[8] = {0, 1, 8, 0, 6, 4, 0, 1};  // Ethernet, IPv4, request
   std::memcpy(arp, fixed, sizeof fixed);
   std::memcpy(arp + 8, port.mac.bytes.data(), 6);
-  std::memcpy(arp + 14, sender.four(), 4);
+  std::memcpy(arp + 14, sender.bytes.data(), 4);
   std::memset(arp + 18, 0, 6);
-  std::memcpy(arp + 24, target.four(), 4);
+  std::memcpy(arp + 24, target.bytes.data(), 4);
   return port.l2_bytes() + headers::arp_bytes;
 }
 
@@ -143,7 +143,7 @@ std::uint32_t write_solicitation(HostWorker& worker, std::uint32_t neighbour, As
   const NeighbourTable::Answer known = worker.host->neighbours().look(neighbour);
   const bool direct = ask == Ask::itself && known.usable;
   ++worker.counters.solicitations;
-  if (key.address.is4()) {
+  if (is4(key.address)) {
     return write_arp_request(port, source, key.address, direct ? known.mac : broadcast_mac, out.data());
   }
   const IpAddress group = solicited_node(key.address);
@@ -158,11 +158,10 @@ std::uint32_t write_announcement(HostWorker& worker, const HostPort& port, const
                                  std::span<std::uint8_t> out) noexcept {
   assert(out.size() >= max_host_frame);
   ++worker.counters.announcements;
-  if (address.is4()) return write_arp_request(port, address, address, broadcast_mac, out.data());
-  static constexpr IpAddress all_nodes{{0xFF, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  if (is4(address)) return write_arp_request(port, address, address, broadcast_mac, out.data());
   constexpr std::uint8_t flag_override = 0x20;
   return write_nd(port,
-                  {address, all_nodes, address, multicast_mac(all_nodes), headers::icmp6_advertisement,
+                  {address, all_nodes6, address, multicast_mac(all_nodes6), headers::icmp6_advertisement,
                    flag_override, headers::nd_option_target},
                   out.data());
 }

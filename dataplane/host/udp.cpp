@@ -8,8 +8,8 @@ namespace {
 
 bool checksum_holds(const Frame& frame, bool v6, std::uint32_t bytes) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
-  const IpAddress source = v6 ? IpAddress::from6(ip + 8) : IpAddress::from4(ip + 12);
-  const IpAddress destination = v6 ? IpAddress::from6(ip + 24) : IpAddress::from4(ip + 16);
+  const IpAddress source = v6 ? ip6_address(ip + 8) : ip4_address(ip + 12);
+  const IpAddress destination = v6 ? ip6_address(ip + 24) : ip4_address(ip + 16);
   const std::uint64_t sum = pseudo_header_sum(source, destination, headers::protocol_udp, bytes);
   return checksum_right(checksum_add(sum, frame.data + frame.l4, bytes));
 }

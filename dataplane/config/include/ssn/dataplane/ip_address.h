@@ -21,11 +21,20 @@ struct IpAddress {
 
   std::size_t length() const noexcept { return family == IpFamily::v4 ? 4 : 16; }
   unsigned bits() const noexcept { return family == IpFamily::v4 ? 32 : 128; }
-  bool is_multicast() const noexcept;
-  bool is_unspecified() const noexcept;
-  bool is_loopback() const noexcept;
+  // Asked of every packet, hence here.
+  bool is_multicast() const noexcept {
+    return family == IpFamily::v4 ? (bytes[0] & 0xf0) == 0xe0 : bytes[0] == 0xff;
+  }
+  bool is_unspecified() const noexcept { return bytes == std::array<std::uint8_t, 16>{}; }
+  bool is_loopback() const noexcept {
+    return family == IpFamily::v4
+               ? bytes[0] == 127
+               : bytes == std::array<std::uint8_t, 16>{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1};
+  }
   /// 255.255.255.255.
-  bool is_broadcast() const noexcept;
+  bool is_broadcast() const noexcept {
+    return family == IpFamily::v4 && (bytes[0] & bytes[1] & bytes[2] & bytes[3]) == 0xff;
+  }
 
   auto operator<=>(const IpAddress&) const = default;
 };

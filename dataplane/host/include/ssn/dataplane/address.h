@@ -6,10 +6,11 @@
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 
-#include "ssn/hw/result.h"
+#include "ssn/dataplane/ip_address.h"
 
 namespace ssn::dataplane {
 
@@ -33,47 +34,30 @@ struct MacAddress {
 
 inline constexpr MacAddress broadcast_mac{{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}};
 
-struct IpAddress {
-  std::array<std::uint8_t, 16> bytes{};
+inline bool is4(const IpAddress& address) noexcept { return address.family == IpFamily::v4; }
 
-  static IpAddress from4(const std::uint8_t* four) noexcept {
-    IpAddress out;
-    out.bytes[10] = out.bytes[11] = 0xFF;
-    std::memcpy(out.bytes.data() + 12, four, 4);
-    return out;
-  }
-  static IpAddress from6(const std::uint8_t* sixteen) noexcept {
-    IpAddress out;
-    std::memcpy(out.bytes.data(), sixteen, 16);
-    return out;
-  }
-  bool is4() const noexcept {
-    static constexpr std::uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
-    return std::memcmp(bytes.data(), mapped, sizeof mapped) == 0;
-  }
-  /// The four bytes of an IPv4 address.
-  const std::uint8_t* four() const noexcept { return bytes.data() + 12; }
-  /// 0.0.0.0 or ::
-  bool is_unspecified() const noexcept;
-  /// 224.0.0.0/4 or ff00::/8
-  bool is_multicast() const noexcept { return is4() ? (bytes[12] & 0xF0U) == 0xE0 : bytes[0] == 0xFF; }
-  /// 127.0.0.0/8 or ::1
-  bool is_loopback() const noexcept;
-  /// fe80::/10; IPv4's 169.254.0.0/16 needs no special treatment.
-  bool is_link_local6() const noexcept { return bytes[0] == 0xFE && (bytes[1] & 0xC0U) == 0x80; }
-  bool operator==(const IpAddress&) const = default;
-};
+inline IpAddress ip4_address(const std::uint8_t* four) noexcept {
+  IpAddress out;
+  std::memcpy(out.bytes.data(), four, 4);
+  return out;
+}
+inline IpAddress ip6_address(const std::uint8_t* sixteen) noexcept {
+  IpAddress out;
+  out.family = IpFamily::v6;
+  std::memcpy(out.bytes.data(), sixteen, 16);
+  return out;
+}
 
-/// An address of ours with the network that it lies in: 10.0.1.1/24.
-struct Prefix {
-  IpAddress address;
-  std::uint8_t length = 0;  ///< in bits of its family: 0 to 32 or 0 to 128
+/// An IPv4 address in the clothes of an IPv6 one (RFC 4291, 2.5.5.2): never to be seen in a packet.
+bool is_mapped(const IpAddress& address6) noexcept;
+/// fe80::/10
+inline bool is_link_local6(const IpAddress& address) noexcept {
+  return address.family == IpFamily::v6 && address.bytes[0] == 0xFE && (address.bytes[1] & 0xC0U) == 0x80;
+}
+/// The broadcast address of a network; only IPv4 networks of up to 30 bits have one.
+bool is_broadcast_of(const IpPrefix& network, const IpAddress& address) noexcept;
 
-  bool contains(const IpAddress& other) const noexcept;
-  /// The network's broadcast address; only IPv4 networks of up to 30 bits have one.
-  bool is_broadcast(const IpAddress& other) const noexcept;
-  bool operator==(const Prefix&) const = default;
-};
+inline constexpr IpAddress all_nodes6{IpFamily::v6, {0xFF, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
 
 /// ff02::1:ffXX:XXXX, where neighbours ask for `address` (RFC 4291, 2.7.1).
 IpAddress solicited_node(const IpAddress& address) noexcept;
@@ -82,14 +66,8 @@ MacAddress multicast_mac(const IpAddress& group6) noexcept;
 /// fe80:: with the interface identifier made from the Ethernet address (RFC 2464, 4 and 5).
 IpAddress link_local(const MacAddress& mac) noexcept;
 
-/// Each says in its Error what is wrong with `text`; `where` is the setting that it came from.
-Result<MacAddress> parse_mac(std::string_view text, std::string_view where);
-Result<IpAddress> parse_address(std::string_view text, std::string_view where);
-/// ADDRESS/LENGTH, or ADDRESS alone, which is a network of one.
-Result<Prefix> parse_prefix(std::string_view text, std::string_view where);
-
-std::string to_string(const MacAddress& address);
-std::string to_string(const IpAddress& address);
-std::string to_string(const Prefix& prefix);
+/// Six pairs of hexadecimal digits with colons between.
+std::optional<MacAddress> parse_mac(std::string_view text);
+std::string format(const MacAddress& address);
 
 }  // namespace ssn::dataplane

@@ -46,7 +46,7 @@ struct PortSpec {
   std::uint16_t id = 0;  ///< the EAL's port number
   MacAddress mac;
   std::uint32_t mtu = 1500;            ///< of an IP packet; frames are longer by their Ethernet header
-  std::vector<Prefix> addresses;       ///< a link-local address is added where there is an IPv6 one
+  std::vector<IpPrefix> addresses;     ///< a link-local address is added where there is an IPv6 one
   std::vector<IpAddress> gateways;     ///< at most one of each family, on-link
   std::optional<std::uint16_t> vlan;   ///< 1 to 4094: all frames carry this tag; without: none does
   bool computes_ip4_checksum = false;  ///< the port fills in the IPv4 header checksum of what it sends
@@ -90,7 +90,7 @@ struct HostPort {
   std::uint16_t vlan = 0;  ///< 0: none
   bool computes_ip4_checksum = false;
   bool computes_udp_checksum = false;
-  std::vector<Prefix> addresses;
+  std::vector<IpPrefix> addresses;
   std::vector<IpAddress> gateways;
 
   /// Length of the Ethernet header of every frame.
