@@ -137,7 +137,7 @@ std::uint32_t PadReceiver::find_run(std::uint64_t offset, std::uint32_t length, 
   const std::uint64_t limit = std::min(usable_end() / pad_granule, first + most * each);
   if (first < window_.base() || first + each > limit) return 0;
   pads = at(offset);
-  return static_cast<std::uint32_t>((window_.first_done(first, limit) - first) / each);
+  return static_cast<std::uint32_t>(window_.open_prefix(first, limit - first) / each);
 }
 
 void PadReceiver::done(std::uint64_t offset, std::uint64_t length,

@@ -64,14 +64,7 @@ RangeWindow::State RangeWindow::state(std::uint64_t first, std::uint64_t count) 
   return any_open || any_gone ? State::mixed : State::taken;
 }
 
-bool RangeWindow::all_open(std::uint64_t first, std::uint64_t count) const noexcept {
-  std::uint64_t done = 0;
-  each_word(first, count, [&](std::uint64_t word, std::uint64_t mask) { done |= done_[word] & mask; });
-  return done == 0;
-}
-
-void RangeWindow::take_all(std::uint64_t first, std::uint64_t count) noexcept {
-  assert(first >= base_);
+void RangeWindow::take_many(std::uint64_t first, std::uint64_t count) noexcept {
   std::uint64_t done = 0;
   each_word(first, count, [&](std::uint64_t word, std::uint64_t mask) {
     done |= done_[word] & mask;

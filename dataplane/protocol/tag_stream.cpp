@@ -175,8 +175,7 @@ std::uint32_t TagReceiver::find_run(std::uint64_t packet, std::uint32_t most, co
   const std::uint64_t usable = usable_end() / mask_bytes;
   if (first >= usable || first < window_.base()) return 0;
   const std::uint64_t here = std::min<std::uint64_t>(most, block_packets - (packet & (block_packets - 1)));
-  const auto count =
-      static_cast<std::uint32_t>(window_.first_done(first, std::min(usable, first + here)) - first);
+  const auto count = static_cast<std::uint32_t>(window_.open_prefix(first, std::min(here, usable - first)));
   const std::uint64_t block = packet >> block_packets_log2;
   if (count == 0 || block > (floor_ >> block_packets_log2) + 1 || !load_key(block)) return 0;
   masks = at(offset);

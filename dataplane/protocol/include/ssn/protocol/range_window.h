@@ -3,6 +3,7 @@
 // behind it, so that a late duplicate is told from a range whose pad is gone. Fixed size.
 #pragma once
 
+#include <bit>
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
@@ -43,9 +44,25 @@ class RangeWindow {
     done_[word_of(granule)] |= std::uint64_t{1} << (granule % 64);
   }
   /// Whether every granule is open; the common case of state(), fast.
-  bool all_open(std::uint64_t first, std::uint64_t count) const noexcept;
+  bool all_open(std::uint64_t first, std::uint64_t count) const noexcept {
+    return open_prefix(first, count) == count;
+  }
+  /// How many of the `count` granules from the first one on are open.
+  std::uint64_t open_prefix(std::uint64_t first, std::uint64_t count) const noexcept {
+    assert(holds(first, count));
+    if (count > 64) return first_done(first, first + count) - first;
+    const std::uint64_t done = pair_at(first) & low_bits(count);
+    return done == 0 ? count : static_cast<std::uint64_t>(std::countr_zero(done));
+  }
   /// Marks open granules as taken; asserts that all of them were open.
-  void take_all(std::uint64_t first, std::uint64_t count) noexcept;
+  void take_all(std::uint64_t first, std::uint64_t count) noexcept {
+    assert(first >= base_ && holds(first, count));
+    if (count > 64) return take_many(first, count);
+    const std::uint64_t mask = low_bits(count);
+    assert((pair_at(first) & mask) == 0);
+    done_[word_of(first)] |= mask << (first % 64);
+    done_[word_after(first)] |= (mask >> 1) >> (63 - first % 64);
+  }
   /// Marks those that are open as gone and returns how many those were.
   std::uint64_t drop(std::uint64_t first, std::uint64_t count) noexcept;
   /// The first open granule at or above `from`, at most `limit`.
@@ -67,6 +84,18 @@ class RangeWindow {
   std::size_t word_of(std::uint64_t granule) const noexcept {
     return static_cast<std::size_t>((granule & (2 * half_ - 1)) / 64);
   }
+  std::size_t word_after(std::uint64_t granule) const noexcept {
+    return (word_of(granule) + 1) & (done_.size() - 1);
+  }
+  /// The done bits of 64 granules: of two words, without a branch on where they begin.
+  std::uint64_t pair_at(std::uint64_t first) const noexcept {
+    return done_[word_of(first)] >> (first % 64) | (done_[word_after(first)] << 1) << (63 - first % 64);
+  }
+  /// `count` <= 64 ones.
+  static std::uint64_t low_bits(std::uint64_t count) noexcept {
+    return count == 0 ? 0 : ~std::uint64_t{0} >> (64 - count);
+  }
+  void take_many(std::uint64_t first, std::uint64_t count) noexcept;
   std::uint64_t first_with(std::uint64_t from, std::uint64_t limit, std::uint64_t flip) const noexcept;
 
   std::uint64_t half_;  // granules in the ring
