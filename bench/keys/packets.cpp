@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <random>
 #include <vector>
 
 #include "device.h"
@@ -139,6 +140,12 @@ struct Ends {
   void open() {
     for (std::size_t i = 0; i < packets; i += burst) opener.open(std::span(to_open).subspan(i, burst));
   }
+  /// As if the network had delivered each burst in random order.
+  void shuffle() {
+    for (auto first = to_open.begin(); first != to_open.end(); first += burst) {
+      std::shuffle(first, first + burst, random);
+    }
+  }
   bool all_opened() const {
     return std::all_of(to_open.begin(), to_open.end(),
                        [](const Cell* cell) { return cell->open_result == OpenResult::opened; });
@@ -174,9 +181,10 @@ struct Ends {
   std::vector<std::uint8_t> plain = std::vector<std::uint8_t>(packets * stride, 2);
   std::vector<Cell> cells = std::vector<Cell>(2 * packets);
   std::vector<Cell*> to_seal, to_open;
+  std::minstd_rand random{1};
 };
 
-enum class What { bare_seal, fused_seal, seal, bare_open, fused_open, open };
+enum class What { bare_seal, fused_seal, seal, bare_open, fused_open, open, open_shuffled };
 
 // The kernels alone, over the bytes that the next bursts of Ends would use. Masks as in the A stream.
 void bare(Ends& ends, const kernels::TagKey& key, bool seals) {
@@ -276,7 +284,8 @@ void run(benchmark::State& state, What what) {
       const std::vector<Keys> keys = find_keys(*ends, key, false);
       timed(What::fused_open, [&] { right = fused(*ends, keys, false); });
     }
-    timed(What::open, [&] { ends->open(); });
+    if (what == What::open_shuffled) ends->shuffle();
+    timed(what == What::open_shuffled ? what : What::open, [&] { ends->open(); });
     if (!sealed || !right || !ends->all_opened()) return state.SkipWithError("a cell was lost");
   }
   const auto middle = speeds.begin() + static_cast<std::ptrdiff_t>(speeds.size() / 2);
@@ -297,6 +306,7 @@ void register_packets() {
   add("bare_verify_pad/bytes/1344", What::bare_open);
   add("fused_open/bytes/1344", What::fused_open);
   add("open/bytes/1344", What::open);
+  add("open_shuffled/bytes/1344", What::open_shuffled);
 }
 
 }  // namespace ssn::bench
