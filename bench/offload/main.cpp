@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,16 +48,17 @@ bool is_in(const Case& what, std::uint32_t set) { return ssn_offload_is_in(what.
 
 // One job's buffers, and its arguments for the kernels and for the device, made once.
 struct Job {
-  std::vector<std::uint8_t*> inputs, outputs, pads;
+  std::vector<std::uint8_t*> pointers;
+  std::span<std::uint8_t*> inputs, outputs, pads;
   std::vector<kernels::Tagging> kernel_tagging;
   std::unique_ptr<std::uint8_t[][tag_bytes]> kernel_tags;
   kernels::SplitJob split;
   kernels::RecoverJob recover;
 
-  std::vector<ssn_offload_segment> segments;
-  std::vector<ssn_offload_buffer> input_list, output_list, pad_list;
+  std::vector<ssn_offload_buffer> buffers;
+  std::span<ssn_offload_buffer> input_list, output_list, pad_list;
   std::vector<ssn_offload_tagging> tagging;
-  ssn_offload_job job{};
+  alignas(64) ssn_offload_job job{};
 };
 
 // The kernels with everything made ready beforehand, the kernels with their lists made from the buffers of
@@ -79,7 +81,6 @@ class Bench {
   void lay_out(Job& job, std::uint64_t& random);
   void lay_out_kernels(Job& job);
   void lay_out_device(Job& job);
-  ssn_offload_buffer segment(Job& job, std::uint8_t* data);
   bool run_kernels(bool make_lists);
   void make_lists(Job& job);
   bool run_device();
@@ -177,14 +178,18 @@ void Bench::lay_out(Job& job, std::uint64_t& random) {
                         : is_in(what_, SSN_OFFLOAD_PADS_OUTPUTS) ? rows_
                                                                  : 0;
   arena_.restart_colours();
-  for (unsigned i = 0; i < columns_; ++i) {
-    job.inputs.push_back(filled(arena_.buffer(bytes_), bytes_, random));
+  job.pointers.resize(columns_ + rows_ + pads);
+  job.inputs = std::span(job.pointers).first(columns_);
+  job.outputs = std::span(job.pointers).subspan(columns_, rows_);
+  job.pads = std::span(job.pointers).last(pads);
+  for (std::uint8_t*& input : job.inputs) {
+    input = filled(arena_.buffer(bytes_), bytes_, random);
   }
-  for (unsigned i = 0; i < pads; ++i) {
-    job.pads.push_back(filled(arena_.buffer(bytes_), bytes_, random));
+  for (std::uint8_t*& pad : job.pads) {
+    pad = filled(arena_.buffer(bytes_), bytes_, random);
   }
-  for (unsigned i = 0; i < rows_; ++i) {
-    job.outputs.push_back(arena_.buffer(bytes_));
+  for (std::uint8_t*& output : job.outputs) {
+    output = arena_.buffer(bytes_);
   }
   job.kernel_tags = std::make_unique<std::uint8_t[][tag_bytes]>(rows_ + columns_);
   for (unsigned i = 0; i < pads; ++i) {
@@ -221,35 +226,30 @@ void Bench::lay_out_kernels(Job& job) {
   job.recover.length = bytes_;
 }
 
-ssn_offload_buffer Bench::segment(Job& job, std::uint8_t* data) {
-  job.segments.push_back({data, static_cast<std::uint32_t>(bytes_), SSN_OFFLOAD_UNREGISTERED});
-  return {&job.segments.back(), 1};
-}
-
 void Bench::lay_out_device(Job& job) {
-  job.segments.reserve(job.inputs.size() + job.outputs.size() + job.pads.size());
-  for (std::uint8_t* const data : job.inputs) {
-    job.input_list.push_back(segment(job, data));
+  for (std::uint8_t* const data : job.pointers) {
+    job.buffers.push_back(ssn_offload_whole(data, SSN_OFFLOAD_UNREGISTERED));
   }
-  for (std::uint8_t* const data : job.outputs) {
-    job.output_list.push_back(segment(job, data));
-  }
+  job.input_list = std::span(job.buffers).first(columns_);
+  job.output_list = std::span(job.buffers).subspan(columns_, rows_);
+  job.pad_list = std::span(job.buffers).last(job.pads.size());
   for (std::size_t i = 0; i < job.pads.size(); ++i) {
-    job.pad_list.push_back(segment(job, job.pads[i]));
     const kernels::Tagging& from = job.kernel_tagging[i];
     ssn_offload_tagging to{};
     to.key = device_key_.get();
-    to.header = {const_cast<std::uint8_t*>(from.header), header_bytes, SSN_OFFLOAD_UNREGISTERED};
-    to.mask = {const_cast<std::uint8_t*>(from.mask), tag_bytes, SSN_OFFLOAD_UNREGISTERED};
-    to.tag = {job.kernel_tags[i], tag_bytes, SSN_OFFLOAD_UNREGISTERED};
+    to.header = const_cast<std::uint8_t*>(from.header);
+    to.header_length = header_bytes;
+    to.mask = const_cast<std::uint8_t*>(from.mask);
+    to.tag = job.kernel_tags[i];
+    to.header_memory = to.mask_memory = to.tag_memory = SSN_OFFLOAD_UNREGISTERED;
     job.tagging.push_back(to);
   }
   ssn_offload_job& device = job.job;
-  device.operation = what_.operation;
+  device.operation = static_cast<std::uint16_t>(what_.operation);
   device.length = static_cast<std::uint32_t>(bytes_);
   device.matrix = matrix_.get();
-  device.input_count = columns_;
-  device.output_count = rows_;
+  device.input_count = static_cast<std::uint16_t>(columns_);
+  device.output_count = static_cast<std::uint16_t>(rows_);
   device.inputs = job.input_list.data();
   device.outputs = job.output_list.data();
   device.pads = job.pad_list.data();
@@ -259,20 +259,20 @@ void Bench::lay_out_device(Job& job) {
 // What the kernels want, from what describes a job; nothing is checked.
 void Bench::make_lists(Job& job) {
   for (unsigned i = 0; i < columns_; ++i) {
-    job.inputs[i] = job.input_list[i].segments->data;
+    job.inputs[i] = job.input_list[i].data;
   }
   for (unsigned i = 0; i < rows_; ++i) {
-    job.outputs[i] = job.output_list[i].segments->data;
+    job.outputs[i] = job.output_list[i].data;
   }
   for (std::size_t i = 0; i < job.pads.size(); ++i) {
-    job.pads[i] = job.pad_list[i].segments->data;
+    job.pads[i] = job.pad_list[i].data;
   }
   for (std::size_t i = 0; i < job.tagging.size(); ++i) {
     kernels::Tagging& tagging = job.kernel_tagging[i];
     tagging.key = &key_;
-    tagging.header = job.tagging[i].header.data;
-    tagging.header_length = job.tagging[i].header.length;
-    tagging.mask = job.tagging[i].mask.data;
+    tagging.header = job.tagging[i].header;
+    tagging.header_length = job.tagging[i].header_length;
+    tagging.mask = job.tagging[i].mask;
   }
   benchmark::ClobberMemory();
 }

@@ -13,32 +13,6 @@ namespace {
 
 constexpr unsigned buffers_max = kernels::max_shares;
 
-// Lists the addresses of buffers in one piece. False when there is another, or one that is not as it should
-// be.
-template <class List>
-bool list_pieces(const ssn_offload_buffer* buffers, std::uint32_t count, std::uint32_t length,
-                 List& list) noexcept {
-  if (buffers == nullptr) {
-    return false;
-  }
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const ssn_offload_segment* const segment = buffers[i].segments;
-    if (buffers[i].segment_count != 1 || segment == nullptr || segment->length != length ||
-        segment->data == nullptr) {
-      return false;
-    }
-    list[i] = segment->data;
-  }
-  return true;
-}
-
-bool is_tagging(const ssn_offload_tagging& tagging) noexcept {
-  return tagging.key != nullptr && tagging.mask.data != nullptr &&
-         tagging.mask.length == kernels::tag_bytes && tagging.tag.data != nullptr &&
-         tagging.tag.length == kernels::tag_bytes && tagging.header.length <= Executor::header_length_max &&
-         (tagging.header.data == nullptr) == (tagging.header.length == 0);
-}
-
 bool pads_inputs(const ssn_offload_job& job) noexcept {
   return ssn_offload_is_in(job.operation, SSN_OFFLOAD_PADS_INPUTS);
 }
@@ -50,9 +24,9 @@ bool pads_outputs(const ssn_offload_job& job) noexcept {
 kernels::Tagging tagging_of(const ssn_offload_tagging& from) noexcept {
   kernels::Tagging to;
   to.key = reinterpret_cast<const kernels::TagKey*>(from.key);
-  to.header = from.header.data;
-  to.header_length = from.header.length;
-  to.mask = from.mask.data;
+  to.header = from.header;
+  to.header_length = from.header_length;
+  to.mask = from.mask;
   return to;
 }
 
@@ -64,32 +38,36 @@ void mark_mismatch(ssn_offload_job& job, std::uint32_t input) noexcept {
   job.tag_mismatch[input / 64] |= std::uint64_t{1} << input % 64;
 }
 
-// Walks the segments of one buffer.
+// Walks the pieces of one buffer.
 class Cursor {
  public:
-  explicit Cursor(const ssn_offload_buffer& buffer) noexcept : segment_(buffer.segments) {}
+  Cursor(const ssn_offload_buffer& buffer, std::uint32_t length) noexcept
+      : buffer_(&buffer), length_(length), piece_(ssn_offload_piece(&buffer, length, 0)) {}
   Cursor() noexcept = default;
-  std::uint8_t* at() const noexcept { return segment_->data + offset_; }
-  std::uint32_t left() const noexcept { return segment_->length - offset_; }
+  std::uint8_t* at() const noexcept { return piece_.data; }
+  std::uint32_t left() const noexcept { return piece_.length; }
   void advance(std::uint32_t bytes) noexcept {
     assert(bytes <= left());
-    offset_ += bytes;
-    if (offset_ == segment_->length) {
-      ++segment_;  // looked at only while bytes are left
-      offset_ = 0;
+    piece_.data += bytes;
+    piece_.length -= bytes;
+    if (piece_.length == 0 && ++number_ < ssn_offload_pieces(buffer_)) {
+      piece_ = ssn_offload_piece(buffer_, length_, number_);
     }
   }
 
  private:
-  const ssn_offload_segment* segment_ = nullptr;
-  std::uint32_t offset_ = 0;
+  const ssn_offload_buffer* buffer_ = nullptr;
+  std::uint32_t length_ = 0;
+  std::uint32_t number_ = 0;
+  ssn_offload_segment piece_{};
 };
 
 using CursorList = std::array<Cursor, buffers_max>;
 
-void begin(const ssn_offload_buffer* buffers, std::uint32_t count, CursorList& cursors) noexcept {
+void begin(const ssn_offload_buffer* buffers, std::uint32_t count, std::uint32_t length,
+           CursorList& cursors) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
-    cursors[i] = Cursor(buffers[i]);
+    cursors[i] = Cursor(buffers[i], length);
   }
 }
 
@@ -110,8 +88,9 @@ void list_and_advance(CursorList& cursors, std::uint32_t count, std::uint32_t by
 
 void erase_outputs(const ssn_offload_job& job) noexcept {
   for (std::uint32_t i = 0; i < job.output_count; ++i) {
-    for (std::uint32_t j = 0; j < job.outputs[i].segment_count; ++j) {
-      std::memset(job.outputs[i].segments[j].data, 0, job.outputs[i].segments[j].length);
+    for (std::uint32_t j = 0; j < ssn_offload_pieces(&job.outputs[i]); ++j) {
+      const ssn_offload_segment piece = ssn_offload_piece(&job.outputs[i], job.length, j);
+      std::memset(piece.data, 0, piece.length);
     }
   }
 }
@@ -124,84 +103,14 @@ ssn_status finish(kernels::Status status) noexcept {
 
 }  // namespace
 
-// What one kernel call wants. Not cleared: only what is used is written.
-struct Executor::Lists {
-  std::array<const std::uint8_t*, buffers_max> inputs;
-  std::array<const std::uint8_t*, buffers_max> pads;
-  std::array<std::uint8_t*, buffers_max> outputs;
-  std::array<std::uint8_t[kernels::tag_bytes], buffers_max> tags;
-
-  // False when one is not as it should be.
-  bool list_tagging(const ssn_offload_tagging* from, std::uint32_t count) noexcept {
-    if (from == nullptr) {
-      return false;
-    }
-    auto* const list = reinterpret_cast<kernels::Tagging*>(tagging_bytes_.data());
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (!is_tagging(from[i])) {
-        return false;
-      }
-      std::construct_at(list + i, tagging_of(from[i]));
-    }
-    return true;
-  }
-  const kernels::Tagging* tagging() const noexcept {
-    return reinterpret_cast<const kernels::Tagging*>(tagging_bytes_.data());
-  }
-
- private:
-  alignas(kernels::Tagging) std::array<std::byte, buffers_max * sizeof(kernels::Tagging)> tagging_bytes_;
-};
-
-kernels::Status PreparedMatrix::prepare(const std::uint8_t* coefficients, unsigned rows,
-                                        unsigned columns) noexcept {
-  if (const kernels::Status status =
-          kernels::Code::make(kernels::Scheme::rs, columns, columns, columns, code);
-      status != kernels::Status::ok) {
-    return status;
-  }
-  return transform.make_matrix({coefficients, std::size_t{rows} * columns}, rows, columns);
-}
-
-PreparedMatrix Executor::one_by_one() noexcept {
-  PreparedMatrix matrix;
+Executor::Executor(const kernels::Implementation& implementation)
+    : implementation_(implementation),
+      identity_(std::make_unique<PreparedMatrix>()),
+      gathered_(std::make_unique<std::uint8_t[]>(length_max)) {
   const std::uint8_t one = 1;
-  const kernels::Status status = matrix.prepare(&one, 1, 1);
+  const kernels::Status status = identity_->prepare(&one, 1, 1, 0);
   assert(status == kernels::Status::ok);
   static_cast<void>(status);
-  return matrix;
-}
-
-bool Executor::run_common(ssn_offload_job& job, ssn_status& status) noexcept {
-  Lists lists;
-  const bool single = ssn_offload_is_in(job.operation, SSN_OFFLOAD_WITHOUT_MATRIX);
-  if (job.operation >= SSN_OFFLOAD_OPERATIONS || (!single && job.matrix == nullptr) ||
-      job.length - 1 >= length_max) {
-    return false;
-  }
-  const kernels::Transform& transform = matrix_of(job).transform;
-  const std::uint32_t columns = transform.columns();
-  const std::uint32_t rows = transform.rows();
-  if (job.input_count != columns || job.output_count != rows ||
-      !list_pieces(job.inputs, columns, job.length, lists.inputs) ||
-      !list_pieces(job.outputs, rows, job.length, lists.outputs)) {
-    return false;
-  }
-  if (!pads_inputs(job) && !pads_outputs(job)) {
-    status = multiply(job, lists);
-    return true;
-  }
-  const std::uint32_t pads = pads_inputs(job) ? columns : rows;
-  if (!list_pieces(job.pads, pads, job.length, lists.pads) ||
-      (job.operation != SSN_OFFLOAD_SPLIT_PAD && !lists.list_tagging(job.tagging, pads))) {
-    return false;
-  }
-  if (single) {
-    status = pads_inputs(job) ? open_one(job, lists) : seal_one(job, lists);
-  } else {
-    status = pads_inputs(job) ? open(job, lists) : seal(job, lists);
-  }
-  return true;
 }
 
 // Column by column nothing depends on where a buffer is cut, but tags do: ciphertext is gathered for them.
@@ -217,118 +126,42 @@ ssn_status Executor::run(ssn_offload_job& job) noexcept {
   return finish(status);
 }
 
-ssn_status Executor::multiply(ssn_offload_job& job, const Lists& lists) noexcept {
-  return finish(kernels::dot(implementation_, matrix_of(job).transform, lists.inputs.data(),
-                             lists.outputs.data(), job.length));
-}
-
-// One buffer alone: two passes over what is in the nearest cache are faster than the fused kernel.
-ssn_status Executor::seal_one(ssn_offload_job& job, const Lists& lists) noexcept {
-  std::uint8_t* const out = lists.outputs[0];
-  const kernels::Status status =
-      kernels::pad(implementation_, lists.inputs[0], lists.pads[0], out, job.length);
-  if (status != kernels::Status::ok) {
-    return finish(status);
-  }
-  return finish(kernels::tag(implementation_, lists.tagging()[0], out, job.length, job.tagging[0].tag.data));
-}
-
-ssn_status Executor::open_one(ssn_offload_job& job, const Lists& lists) noexcept {
-  const kernels::Status status = kernels::verify(implementation_, lists.tagging()[0], lists.inputs[0],
-                                                 job.length, job.tagging[0].tag.data);
-  if (status == kernels::Status::tag_mismatch) {
-    clear_mismatches(job);
-    mark_mismatch(job, 0);
-    erase_outputs(job);
-    return SSN_INTEGRITY;
-  }
-  return finish(status != kernels::Status::ok ? status
-                                              : kernels::pad(implementation_, lists.inputs[0], lists.pads[0],
-                                                             lists.outputs[0], job.length));
-}
-
-ssn_status Executor::seal(ssn_offload_job& job, Lists& lists) noexcept {
-  const PreparedMatrix& matrix = matrix_of(job);
-  const bool tagged = ssn_offload_is_in(job.operation, SSN_OFFLOAD_WRITES_TAGS);
-  kernels::SplitJob split;
-  split.transform = &matrix.transform;
-  split.code = &matrix.code;
-  split.data = lists.inputs.data();
-  split.pads = lists.pads.data();
-  split.shares = lists.outputs.data();
-  split.length = job.length;
-  if (tagged) {
-    split.tagging = lists.tagging();
-    split.tags = lists.tags.data();
-  }
-  const kernels::Status status = kernels::split(implementation_, split);
-  for (std::uint32_t i = 0; tagged && i < job.output_count; ++i) {
-    std::memcpy(job.tagging[i].tag.data, lists.tags[i], kernels::tag_bytes);
-  }
-  return finish(status);
-}
-
-ssn_status Executor::open(ssn_offload_job& job, Lists& lists) noexcept {
-  kernels::RecoverJob recover;
-  recover.transform = &matrix_of(job).transform;
-  recover.shares = lists.inputs.data();
-  recover.pads = lists.pads.data();
-  recover.data = lists.outputs.data();
-  recover.tagging = lists.tagging();
-  recover.tags = lists.tags.data();
-  recover.length = job.length;
-  std::array<bool, buffers_max> matches;
-  recover.tag_ok = matches.data();
-  for (std::uint32_t i = 0; i < job.input_count; ++i) {
-    std::memcpy(lists.tags[i], job.tagging[i].tag.data, kernels::tag_bytes);
-  }
-  const kernels::Status status = kernels::recover(implementation_, recover);
-  if (status != kernels::Status::tag_mismatch) {
-    return finish(status);
-  }
-  clear_mismatches(job);
-  for (std::uint32_t i = 0; i < job.input_count; ++i) {
-    if (!matches[i]) {
-      mark_mismatch(job, i);
-    }
-  }
-  return SSN_INTEGRITY;
-}
-
 kernels::Status Executor::multiply_pieces(const ssn_offload_job& job) noexcept {
   const PreparedMatrix& matrix = matrix_of(job);
-  Lists lists;
+  std::array<const std::uint8_t*, buffers_max> input_list;
+  std::array<const std::uint8_t*, buffers_max> pad_list;
+  std::array<std::uint8_t*, buffers_max> output_list;
   CursorList inputs;
   CursorList outputs;
   CursorList pads;
   const bool padded = pads_inputs(job) || pads_outputs(job);
   const std::uint32_t pad_count = !padded ? 0 : pads_inputs(job) ? job.input_count : job.output_count;
-  begin(job.inputs, job.input_count, inputs);
-  begin(job.outputs, job.output_count, outputs);
-  begin(job.pads, pad_count, pads);
+  begin(job.inputs, job.input_count, job.length, inputs);
+  begin(job.outputs, job.output_count, job.length, outputs);
+  begin(job.pads, pad_count, job.length, pads);
   kernels::Status status = kernels::Status::ok;
   for (std::uint32_t done = 0; done < job.length && status == kernels::Status::ok;) {
     std::uint32_t bytes = least_left(inputs, job.input_count, job.length - done);
     bytes = least_left(outputs, job.output_count, bytes);
     bytes = least_left(pads, pad_count, bytes);
-    list_and_advance(inputs, job.input_count, bytes, lists.inputs);
-    list_and_advance(outputs, job.output_count, bytes, lists.outputs);
-    list_and_advance(pads, pad_count, bytes, lists.pads);
+    list_and_advance(inputs, job.input_count, bytes, input_list);
+    list_and_advance(outputs, job.output_count, bytes, output_list);
+    list_and_advance(pads, pad_count, bytes, pad_list);
     if (pads_outputs(job)) {
       kernels::SplitJob split;
       split.transform = &matrix.transform;
       split.code = &matrix.code;
-      split.data = lists.inputs.data();
-      split.pads = lists.pads.data();
-      split.shares = lists.outputs.data();
+      split.data = input_list.data();
+      split.pads = pad_list.data();
+      split.shares = output_list.data();
       split.length = bytes;
       status = kernels::split(implementation_, split);
     } else {
       kernels::RecoverJob recover;
       recover.transform = &matrix.transform;
-      recover.shares = lists.inputs.data();
-      recover.pads = padded ? lists.pads.data() : nullptr;
-      recover.data = lists.outputs.data();
+      recover.shares = input_list.data();
+      recover.pads = padded ? pad_list.data() : nullptr;
+      recover.data = output_list.data();
       recover.length = bytes;
       status = kernels::recover(implementation_, recover);
     }
@@ -337,9 +170,9 @@ kernels::Status Executor::multiply_pieces(const ssn_offload_job& job) noexcept {
   return status;
 }
 
-const std::uint8_t* Executor::gather(const ssn_offload_buffer& buffer) noexcept {
-  if (buffer.segment_count == 1) {
-    return buffer.segments[0].data;
+const std::uint8_t* Executor::gather(const ssn_offload_buffer& buffer, std::uint32_t length) noexcept {
+  if (ssn_offload_pieces(&buffer) == 1) {
+    return ssn_offload_piece(&buffer, length, 0).data;
   }
   std::uint8_t* to = gathered_.get();
   for (std::uint32_t i = 0; i < buffer.segment_count; ++i) {
@@ -353,8 +186,8 @@ kernels::Status Executor::write_tags(const ssn_offload_job& job) noexcept {
   kernels::Status status = kernels::Status::ok;
   for (std::uint32_t i = 0; i < job.output_count && status == kernels::Status::ok; ++i) {
     const kernels::Tagging tagging = tagging_of(job.tagging[i]);
-    status =
-        kernels::tag(implementation_, tagging, gather(job.outputs[i]), job.length, job.tagging[i].tag.data);
+    status = kernels::tag(implementation_, tagging, gather(job.outputs[i], job.length), job.length,
+                          job.tagging[i].tag);
   }
   return status;
 }
@@ -364,8 +197,8 @@ bool Executor::check_tags(ssn_offload_job& job) noexcept {
   clear_mismatches(job);
   for (std::uint32_t i = 0; i < job.input_count; ++i) {
     const kernels::Tagging tagging = tagging_of(job.tagging[i]);
-    if (kernels::verify(implementation_, tagging, gather(job.inputs[i]), job.length,
-                        job.tagging[i].tag.data) != kernels::Status::ok) {
+    if (kernels::verify(implementation_, tagging, gather(job.inputs[i], job.length), job.length,
+                        job.tagging[i].tag) != kernels::Status::ok) {
       mark_mismatch(job, i);
       all_match = false;
     }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "driver_file.h"
+#include "driver_main.h"
 #include "driver_support.h"
 #include "ssn/hw/driver_error.h"
 #include "ssn/offload_check.h"
@@ -207,9 +208,10 @@ void Queue::take_in(Taken& taken, std::uint64_t now) noexcept {
   }
 }
 
-void flip(const ssn_offload_buffer& buffer, std::uint64_t random) noexcept {
-  const ssn_offload_segment& segment = buffer.segments[random % buffer.segment_count];
-  segment.data[(random >> 8) % segment.length] ^= static_cast<std::uint8_t>(1U << (random >> 60) % 8);
+void flip(const ssn_offload_buffer& buffer, std::uint32_t length, std::uint64_t random) noexcept {
+  const auto number = static_cast<std::uint32_t>(random % ssn_offload_pieces(&buffer));
+  const ssn_offload_segment piece = ssn_offload_piece(&buffer, length, number);
+  piece.data[(random >> 8) % piece.length] ^= static_cast<std::uint8_t>(1U << (random >> 60) % 8);
 }
 
 void Queue::spoil(Taken& taken) noexcept {
@@ -222,11 +224,11 @@ void Queue::spoil(Taken& taken) noexcept {
       taken.status = SSN_TIMEOUT;
       break;
     case Fault::corrupt:
-      flip(job.outputs[random() % job.output_count], random());
+      flip(job.outputs[random() % job.output_count], job.length, random());
       break;
     case Fault::corrupt_tag:
       if (ssn_offload_is_in(job.operation, SSN_OFFLOAD_WRITES_TAGS)) {
-        job.tagging[random() % job.output_count].tag.data[random() % SSN_OFFLOAD_TAG_BYTES] ^= 1;
+        job.tagging[random() % job.output_count].tag[random() % SSN_OFFLOAD_TAG_BYTES] ^= 1;
       }
       break;
     case Fault::forge:
@@ -234,7 +236,7 @@ void Queue::spoil(Taken& taken) noexcept {
       break;
     case Fault::unerased:
       if (taken.status == SSN_INTEGRITY) {
-        flip(job.outputs[0], random());
+        flip(job.outputs[0], job.length, random());
       }
       break;
     case Fault::misname:
@@ -242,12 +244,12 @@ void Queue::spoil(Taken& taken) noexcept {
       break;
     case Fault::overrun: {
       const ssn_offload_buffer& last = job.outputs[job.output_count - 1];
-      const ssn_offload_segment& segment = last.segments[last.segment_count - 1];
-      segment.data[segment.length] ^= 1;
+      const ssn_offload_segment end = ssn_offload_piece(&last, job.length, ssn_offload_pieces(&last) - 1);
+      end.data[end.length] ^= 1;
       break;
     }
     case Fault::touch_input:
-      flip(job.inputs[0], random());
+      flip(job.inputs[0], job.length, random());
       break;
     default:
       break;
@@ -298,7 +300,7 @@ bool Queue::give(Taken& taken, std::uint64_t now) noexcept {
 
 void Queue::linger() noexcept {
   for (ssn_offload_job* const job : given_) {
-    flip(job->outputs[0], random());
+    flip(job->outputs[0], job->length, random());
   }
   given_.clear();
 }
@@ -525,29 +527,8 @@ std::uint32_t dequeue(ssn_offload_queue* queue, ssn_offload_job** jobs, std::uin
 
 void cancel(ssn_offload_queue* queue) { of(queue).cancel(); }
 
-const ssn_offload_driver driver = {
-    SSN_OFFLOAD_DEVICE_ABI,
-    "fault",
-    "another driver with a fault, for tests of hosts",
-    open_device,
-    close_device,
-    describe,
-    register_memory,
-    unregister_memory,
-    prepare_matrix,
-    release_matrix,
-    prepare_tag_key,
-    release_tag_key,
-    open_queue,
-    close_queue,
-    enqueue,
-    dequeue,
-    cancel,
-};
-
 }  // namespace
-}  // namespace ssn::hw::offload
 
-extern "C" __attribute__((visibility("default"))) const ssn_offload_driver* ssn_get_offload_driver() {
-  return &ssn::hw::offload::driver;
-}
+SSN_EXPORT_OFFLOAD_DRIVER("fault", "another driver with a fault, for tests of hosts")
+
+}  // namespace ssn::hw::offload

@@ -2,7 +2,7 @@
 /*
  * For drivers of offload devices: whether a job keeps the rules of offload_device.h. Use it, so that all
  * drivers refuse the same things. What only a driver can know it must check itself: that registered memory
- * covers the segments.
+ * covers the buffers, piece by piece.
  */
 #ifndef SSN_OFFLOAD_CHECK_H
 #define SSN_OFFLOAD_CHECK_H
@@ -30,22 +30,41 @@ static inline bool ssn_offload_is_in(uint32_t operation, uint32_t set) {
   return operation < SSN_OFFLOAD_OPERATIONS && (set >> operation & 1u) != 0;
 }
 
-static inline bool ssn_offload_segment_aligned(const struct ssn_offload_device_info* info,
-                                               const struct ssn_offload_segment* segment) {
-  return ((uintptr_t)segment->data & (info->alignment - 1u)) == 0;
+/* The pieces of a buffer of `length` bytes, whether it is in one or cut. */
+static inline uint32_t ssn_offload_pieces(const struct ssn_offload_buffer* buffer) {
+  return buffer->segment_count == 0 ? 1 : buffer->segment_count;
+}
+
+static inline struct ssn_offload_segment ssn_offload_piece(const struct ssn_offload_buffer* buffer,
+                                                           uint32_t length, uint32_t i) {
+  struct ssn_offload_segment piece;
+  if (buffer->segment_count != 0) {
+    return buffer->segments[i];
+  }
+  piece.data = buffer->data;
+  piece.length = length;
+  piece.memory = buffer->memory;
+  return piece;
+}
+
+static inline bool ssn_offload_aligned(const struct ssn_offload_device_info* info, const uint8_t* data) {
+  return ((uintptr_t)data & (info->alignment - 1u)) == 0;
 }
 
 static inline bool ssn_offload_check_buffer(const struct ssn_offload_device_info* info,
                                             const struct ssn_offload_buffer* buffer, uint32_t length) {
   uint64_t sum = 0;
   uint32_t i;
-  if (buffer->segments == NULL || buffer->segment_count == 0 || buffer->segment_count > info->segments_max) {
+  if (buffer->segment_count == 0) {
+    return buffer->data != NULL && ssn_offload_aligned(info, buffer->data);
+  }
+  if (buffer->segments == NULL || buffer->segment_count > info->segments_max) {
     return false;
   }
   for (i = 0; i < buffer->segment_count; ++i) {
     const struct ssn_offload_segment* const segment = &buffer->segments[i];
     const bool last = i + 1 == buffer->segment_count;
-    if (segment->data == NULL || segment->length == 0 || !ssn_offload_segment_aligned(info, segment) ||
+    if (segment->data == NULL || segment->length == 0 || !ssn_offload_aligned(info, segment->data) ||
         (!last && (segment->length & (info->alignment - 1u)) != 0)) {
       return false;
     }
@@ -77,10 +96,8 @@ static inline bool ssn_offload_check_tagging(const struct ssn_offload_device_inf
   }
   for (i = 0; i < count; ++i) {
     const struct ssn_offload_tagging* const one = &tagging[i];
-    if (one->key == NULL || one->mask.data == NULL || one->mask.length != SSN_OFFLOAD_TAG_BYTES ||
-        one->tag.data == NULL || one->tag.length != SSN_OFFLOAD_TAG_BYTES ||
-        one->header.length > info->header_length_max ||
-        (one->header.data == NULL) != (one->header.length == 0)) {
+    if (one->key == NULL || one->mask == NULL || one->tag == NULL ||
+        one->header_length > info->header_length_max || (one->header == NULL && one->header_length != 0)) {
       return false;
     }
   }

@@ -137,39 +137,59 @@ struct ssn_offload_segment {
   uint32_t memory; /* handle from memory_register, or SSN_OFFLOAD_UNREGISTERED */
 };
 
-/* A buffer: its segments one after the other, which together are job.length bytes. Buffers of one job may be
- * cut at different places. Only outputs are written. */
+/* A buffer of job.length bytes. In one piece, as most are: its address, and no segments to look up. Or cut
+ * into segments, one after the other, which together are job.length bytes; buffers of one job may be cut at
+ * different places. Only outputs are written. */
 struct ssn_offload_buffer {
-  const struct ssn_offload_segment* segments;
+  union {
+    uint8_t* data;                              /* segment_count is 0 */
+    const struct ssn_offload_segment* segments; /* segment_count is 1 to segments_max */
+  };
   uint32_t segment_count;
+  uint32_t memory; /* what `data` lies in, as in a segment; ignored where there are segments */
 };
+
+static inline struct ssn_offload_buffer ssn_offload_whole(uint8_t* data, uint32_t memory) {
+  struct ssn_offload_buffer buffer;
+  buffer.data = data;
+  buffer.segment_count = 0;
+  buffer.memory = memory;
+  return buffer;
+}
+
+static inline struct ssn_offload_buffer ssn_offload_cut(const struct ssn_offload_segment* segments,
+                                                        uint32_t segment_count) {
+  struct ssn_offload_buffer buffer;
+  buffer.segments = segments;
+  buffer.segment_count = segment_count;
+  buffer.memory = SSN_OFFLOAD_UNREGISTERED;
+  return buffer;
+}
 
 /* What belongs to one tag. */
 struct ssn_offload_tagging {
   const struct ssn_offload_tag_key* key;
-  struct ssn_offload_segment header; /* data NULL and length 0: no header */
-  struct ssn_offload_segment mask;   /* 16 bytes, used once */
-  struct ssn_offload_segment tag; /* 16 bytes: written by SEAL and SPLIT_SEAL, read by OPEN and OPEN_RECOVER;
-                                     may be the same bytes as the mask where it is written */
+  uint8_t* header; /* not looked at where header_length is 0 */
+  uint8_t* mask;   /* 16 bytes, used once */
+  uint8_t* tag;    /* 16 bytes: written by SEAL and SPLIT_SEAL, read by OPEN and OPEN_RECOVER; may be the same
+                      bytes as the mask where it is written */
+  uint32_t header_length; /* 0: no header */
+  uint32_t header_memory; /* what each lies in, as in a segment */
+  uint32_t mask_memory;
+  uint32_t tag_memory;
 };
 
+/* What a driver reads and writes of every job comes first: one cache line where the job is aligned to 64
+ * bytes. */
 struct ssn_offload_job {
   /* Set by the host. */
-  uint32_t operation;                      /* enum ssn_offload_operation */
-  uint32_t length;                         /* of every buffer */
-  const struct ssn_offload_matrix* matrix; /* ignored by SEAL and OPEN */
-  uint32_t input_count;                    /* columns of the matrix; 1 for SEAL and OPEN */
-  uint32_t output_count;                   /* rows of the matrix; 1 for SEAL and OPEN */
-  const struct ssn_offload_buffer* inputs;
-  const struct ssn_offload_buffer* outputs;
-  const struct ssn_offload_buffer* pads; /* SEAL, SPLIT_PAD, SPLIT_SEAL: one an output. OPEN, OPEN_RECOVER:
-                                            one an input. Ignored by the others */
-  const struct ssn_offload_tagging* tagging; /* SEAL, SPLIT_SEAL: one an output. OPEN, OPEN_RECOVER: one an
-                                                input. Ignored by the others */
-  uint64_t deadline;                         /* ns of the queue's clock; 0: none */
-  void* context;                             /* the host's; the driver never looks at it */
+  uint16_t operation;    /* enum ssn_offload_operation */
+  uint16_t input_count;  /* columns of the matrix; 1 for SEAL and OPEN */
+  uint16_t output_count; /* rows of the matrix; 1 for SEAL and OPEN */
 
   /* Set by the driver, in enqueue or dequeue. */
+  bool held; /* with SSN_TIMEOUT and SSN_CANCELLED: the device may still touch the job, which will be dequeued
+                once more, with the same status, when it does not */
   enum ssn_status
       status; /* SSN_AGAIN while in flight, then
 SSN_OK           done
@@ -180,8 +200,20 @@ SSN_TIMEOUT      late; outputs and written tags are undefined
 SSN_CANCELLED    given up after cancel(); outputs and written tags are undefined
 SSN_UNAVAILABLE  the device cannot do it at present; outputs and written tags are undefined
 SSN_FAILED       the device is broken, every later job will end so too; outputs and tags are undefined */
-  bool held; /* with SSN_TIMEOUT and SSN_CANCELLED: the device may still touch the job, which will be dequeued
-                once more, with the same status, when it does not */
+
+  /* Set by the host. */
+  uint32_t length;                         /* of every buffer */
+  const struct ssn_offload_matrix* matrix; /* ignored by SEAL and OPEN */
+  const struct ssn_offload_buffer* inputs;
+  const struct ssn_offload_buffer* outputs;
+  const struct ssn_offload_buffer* pads; /* SEAL, SPLIT_PAD, SPLIT_SEAL: one an output. OPEN, OPEN_RECOVER:
+                                            one an input. Ignored by the others */
+  const struct ssn_offload_tagging* tagging; /* SEAL, SPLIT_SEAL: one an output. OPEN, OPEN_RECOVER: one an
+                                                input. Ignored by the others */
+  uint64_t deadline;                         /* ns of the queue's clock; 0: none */
+  void* context;                             /* the host's; the driver never looks at it */
+
+  /* Set by the driver, in enqueue or dequeue. */
   uint64_t tag_mismatch[4]; /* with SSN_INTEGRITY: bit i % 64 of word i / 64 is set where tag i is wrong */
 };
 

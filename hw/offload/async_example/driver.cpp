@@ -277,10 +277,11 @@ bool registered(const Device& device, const ssn_offload_segment& segment) noexce
   return at >= begin && at - begin <= bytes && segment.length <= bytes - (at - begin);
 }
 
-bool registered(const Device& device, const ssn_offload_buffer* buffers, std::uint32_t count) noexcept {
+bool registered(const Device& device, const ssn_offload_buffer* buffers, std::uint32_t count,
+                std::uint32_t length) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
-    for (std::uint32_t j = 0; j < buffers[i].segment_count; ++j) {
-      if (!registered(device, buffers[i].segments[j])) {
+    for (std::uint32_t j = 0; j < ssn_offload_pieces(&buffers[i]); ++j) {
+      if (!registered(device, ssn_offload_piece(&buffers[i], length, j))) {
         return false;
       }
     }
@@ -290,20 +291,22 @@ bool registered(const Device& device, const ssn_offload_buffer* buffers, std::ui
 
 // What the device may touch: everything that a job names lies in registered memory.
 bool registered(const Device& device, const ssn_offload_job& job) noexcept {
-  if (!registered(device, job.inputs, job.input_count) ||
-      !registered(device, job.outputs, job.output_count)) {
+  if (!registered(device, job.inputs, job.input_count, job.length) ||
+      !registered(device, job.outputs, job.output_count, job.length)) {
     return false;
   }
   const bool padded = ssn_offload_is_in(job.operation, SSN_OFFLOAD_PADS_INPUTS | SSN_OFFLOAD_PADS_OUTPUTS);
   const bool tagged = ssn_offload_is_in(job.operation, SSN_OFFLOAD_CHECKS_TAGS | SSN_OFFLOAD_WRITES_TAGS);
   const std::uint32_t count =
       ssn_offload_is_in(job.operation, SSN_OFFLOAD_PADS_INPUTS) ? job.input_count : job.output_count;
-  if (padded && !registered(device, job.pads, count)) {
+  if (padded && !registered(device, job.pads, count, job.length)) {
     return false;
   }
   for (std::uint32_t i = 0; tagged && i < count; ++i) {
-    if (!registered(device, job.tagging[i].header) || !registered(device, job.tagging[i].mask) ||
-        !registered(device, job.tagging[i].tag)) {
+    const ssn_offload_tagging& one = job.tagging[i];
+    if (!registered(device, {one.header, one.header_length, one.header_memory}) ||
+        !registered(device, {one.mask, SSN_OFFLOAD_TAG_BYTES, one.mask_memory}) ||
+        !registered(device, {one.tag, SSN_OFFLOAD_TAG_BYTES, one.tag_memory})) {
       return false;
     }
   }

@@ -11,26 +11,28 @@ namespace async_example {
 namespace kernels = ssn::kernels;
 namespace {
 
-void copy_in(const ssn_offload_buffer& from, std::uint8_t* to) noexcept {
-  for (std::uint32_t i = 0; i < from.segment_count; ++i) {
-    memcpy(to, from.segments[i].data, from.segments[i].length);
-    to += from.segments[i].length;
+void copy_in(const ssn_offload_buffer& from, std::uint8_t* to, std::uint32_t length) noexcept {
+  for (std::uint32_t i = 0; i < ssn_offload_pieces(&from); ++i) {
+    const ssn_offload_segment piece = ssn_offload_piece(&from, length, i);
+    memcpy(to, piece.data, piece.length);
+    to += piece.length;
   }
 }
 
-void copy_out(const std::uint8_t* from, const ssn_offload_buffer& to) noexcept {
-  for (std::uint32_t i = 0; i < to.segment_count; ++i) {
-    memcpy(to.segments[i].data, from, to.segments[i].length);
-    from += to.segments[i].length;
+void copy_out(const std::uint8_t* from, const ssn_offload_buffer& to, std::uint32_t length) noexcept {
+  for (std::uint32_t i = 0; i < ssn_offload_pieces(&to); ++i) {
+    const ssn_offload_segment piece = ssn_offload_piece(&to, length, i);
+    memcpy(piece.data, from, piece.length);
+    from += piece.length;
   }
 }
 
 kernels::Tagging tagging_of(const ssn_offload_tagging& from) noexcept {
   kernels::Tagging tagging;
   tagging.key = reinterpret_cast<const TagKey*>(from.key)->expanded;
-  tagging.header = from.header.data;
-  tagging.header_length = from.header.length;
-  tagging.mask = from.mask.data;
+  tagging.header = from.header;
+  tagging.header_length = from.header_length;
+  tagging.mask = from.mask;
   return tagging;
 }
 
@@ -61,7 +63,7 @@ Result Engine::run(const ssn_offload_job& job) noexcept {
   std::array<std::uint8_t*, rows_max> out;
   for (std::uint32_t i = 0; i < job.input_count; ++i) {
     in[i] = input(i);
-    copy_in(job.inputs[i], in[i]);
+    copy_in(job.inputs[i], in[i], job.length);
   }
   for (std::uint32_t i = 0; i < job.output_count; ++i) {
     out[i] = output(i);
@@ -87,7 +89,7 @@ Result Engine::run(const ssn_offload_job& job) noexcept {
     if (result.status == SSN_INTEGRITY) {
       memset(out[i], 0, job.length);  // nothing unauthenticated leaves
     }
-    copy_out(out[i], job.outputs[i]);
+    copy_out(out[i], job.outputs[i], job.length);
     explicit_bzero(out[i], job.length);
   }
   for (std::uint32_t i = 0; i < job.input_count; ++i) {
@@ -100,7 +102,7 @@ Result Engine::run(const ssn_offload_job& job) noexcept {
 void Engine::check_tags(const ssn_offload_job& job, Result& result) noexcept {
   for (std::uint32_t i = 0; i < job.input_count; ++i) {
     const kernels::Tagging tagging = tagging_of(job.tagging[i]);
-    if (kernels::verify(implementation_, tagging, input(i), job.length, job.tagging[i].tag.data) !=
+    if (kernels::verify(implementation_, tagging, input(i), job.length, job.tagging[i].tag) !=
         kernels::Status::ok) {
       result.status = SSN_INTEGRITY;
       result.tag_mismatch[i / 64] |= std::uint64_t{1} << i % 64;
@@ -111,7 +113,7 @@ void Engine::check_tags(const ssn_offload_job& job, Result& result) noexcept {
 void Engine::add_pads(const ssn_offload_job& job, std::uint8_t* const* buffers,
                       std::uint32_t count) noexcept {
   for (std::uint32_t i = 0; i < count; ++i) {
-    copy_in(job.pads[i], pad());
+    copy_in(job.pads[i], pad(), job.length);
     const kernels::Status status = kernels::pad(implementation_, buffers[i], pad(), buffers[i], job.length);
     assert(status == kernels::Status::ok);
     static_cast<void>(status);
@@ -121,8 +123,8 @@ void Engine::add_pads(const ssn_offload_job& job, std::uint8_t* const* buffers,
 
 void Engine::write_tags(const ssn_offload_job& job) noexcept {
   for (std::uint32_t i = 0; i < job.output_count; ++i) {
-    const kernels::Status status = kernels::tag(implementation_, tagging_of(job.tagging[i]), output(i),
-                                                job.length, job.tagging[i].tag.data);
+    const kernels::Status status =
+        kernels::tag(implementation_, tagging_of(job.tagging[i]), output(i), job.length, job.tagging[i].tag);
     assert(status == kernels::Status::ok);
     static_cast<void>(status);
   }

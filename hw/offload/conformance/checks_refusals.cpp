@@ -14,11 +14,21 @@ bool has_matrix(const Task& task) { return !is_in(task, SSN_OFFLOAD_WITHOUT_MATR
 bool padded(const Task& task) { return !task.pads.empty(); }
 bool tagged(const Task& task) { return !task.tagging.empty(); }
 
-// Gives the first input, output or pad a list of its own, which may then be made wrong.
+// Gives the first input, output or pad a list of segments of its own, which may then be made wrong.
 ssn_offload_segment* own_list(Task& task, std::vector<ssn_offload_buffer>& list) {
-  task.spare.assign(list[0].segments, list[0].segments + list[0].segment_count);
-  list[0].segments = task.spare.data();
+  task.spare.clear();
+  for (std::uint32_t i = 0; i < ssn_offload_pieces(&list[0]); ++i) {
+    task.spare.push_back(ssn_offload_piece(&list[0], task.job.length, i));
+  }
+  list[0] = ssn_offload_cut(task.spare.data(), static_cast<std::uint32_t>(task.spare.size()));
   return task.spare.data();
+}
+
+// Gives it back in one piece, where it is.
+ssn_offload_buffer& in_one_piece(Task& task, std::vector<ssn_offload_buffer>& list) {
+  const ssn_offload_segment& first = *own_list(task, list);
+  list[0] = ssn_offload_whole(first.data, first.memory);
+  return list[0];
 }
 
 // Breaks one rule. False when the rule means nothing for this device and operation.
@@ -45,7 +55,7 @@ constexpr Rule count_rules[] = {
        return ++t.job.output_count, true;
      }},
     {"an operation that there is not", [](Task& t, const Context&) { return t.job.operation = 8, true; }},
-    {"operation UINT32_MAX", [](Task& t, const Context&) { return t.job.operation = UINT32_MAX, true; }},
+    {"operation 65535", [](Task& t, const Context&) { return t.job.operation = UINT16_MAX, true; }},
     {"no matrix",
      [](Task& t, const Context&) { return has_matrix(t) ? (t.job.matrix = nullptr, true) : false; }},
     {"no pads", [](Task& t, const Context&) { return padded(t) ? (t.job.pads = nullptr, true) : false; }},
@@ -56,7 +66,9 @@ constexpr Rule count_rules[] = {
 constexpr Rule length_rules[] = {
     {"length 0", [](Task& t, const Context&) { return t.job.length = 0, true; }},
     {"a length that the buffers do not have",
-     [](Task& t, const Context& c) { return t.job.length += c.info().length_multiple, true; }},
+     [](Task& t, const Context& c) {
+       return own_list(t, t.input_list), t.job.length += c.info().length_multiple, true;
+     }},
     {"a length beyond length_max",
      [](Task& t, const Context& c) {
        if (c.info().length_max > UINT32_MAX - c.info().length_multiple) {
@@ -74,9 +86,15 @@ constexpr Rule length_rules[] = {
 
 constexpr Rule segment_rules[] = {
     {"an input without segments",
-     [](Task& t, const Context&) { return t.input_list[0].segments = nullptr, true; }},
-    {"an output of 0 segments",
-     [](Task& t, const Context&) { return t.output_list[0].segment_count = 0, true; }},
+     [](Task& t, const Context&) { return t.input_list[0] = ssn_offload_cut(nullptr, 1), true; }},
+    {"an input in one piece at no address",
+     [](Task& t, const Context&) { return in_one_piece(t, t.input_list).data = nullptr, true; }},
+    {"an output in one piece at no address",
+     [](Task& t, const Context&) { return in_one_piece(t, t.output_list).data = nullptr, true; }},
+    {"a pad in one piece at no address",
+     [](Task& t, const Context&) {
+       return padded(t) ? (in_one_piece(t, t.pad_list).data = nullptr, true) : false;
+     }},
     {"an input at no address",
      [](Task& t, const Context&) { return own_list(t, t.input_list)->data = nullptr, true; }},
     {"an output at no address",
@@ -98,7 +116,7 @@ constexpr Rule segment_rules[] = {
        const ssn_offload_segment whole = *own_list(t, t.output_list);
        const std::uint32_t half = 0x80000000U;
        t.spare = {{whole.data, half, whole.memory}, {whole.data, half, whole.memory}, whole};
-       t.output_list[0] = {t.spare.data(), 3};
+       t.output_list[0] = ssn_offload_cut(t.spare.data(), 3);
        return true;
      }},
     {"a pad of the wrong length",
@@ -121,36 +139,35 @@ constexpr Rule segment_rules[] = {
          const std::uint64_t length = i + 1 < count ? step : whole.length - i * step;
          t.spare.push_back({whole.data + i * step, static_cast<std::uint32_t>(length), whole.memory});
        }
-       t.input_list[0] = {t.spare.data(), static_cast<std::uint32_t>(count)};
+       t.input_list[0] = ssn_offload_cut(t.spare.data(), static_cast<std::uint32_t>(count));
        return true;
      }},
     {"an output that is not aligned",
      [](Task& t, const Context& c) {
        return c.info().alignment > 1 ? (++own_list(t, t.output_list)->data, true) : false;
      }},
+    {"an output in one piece that is not aligned",
+     [](Task& t, const Context& c) {
+       return c.info().alignment > 1 ? (++in_one_piece(t, t.output_list).data, true) : false;
+     }},
 };
 
 constexpr Rule tag_rules[] = {
     {"no tag key", [](Task& t, const Context&) { return t.tagging[0].key = nullptr, true; }},
-    {"no mask", [](Task& t, const Context&) { return t.tagging[0].mask.data = nullptr, true; }},
-    {"a mask of 15 bytes", [](Task& t, const Context&) { return t.tagging[0].mask.length = 15, true; }},
-    {"no place for a tag", [](Task& t, const Context&) { return t.tagging[0].tag.data = nullptr, true; }},
-    {"a tag of 17 bytes", [](Task& t, const Context&) { return t.tagging[0].tag.length = 17, true; }},
+    {"no mask", [](Task& t, const Context&) { return t.tagging[0].mask = nullptr, true; }},
+    {"no place for a tag", [](Task& t, const Context&) { return t.tagging[0].tag = nullptr, true; }},
     {"a header at no address",
      [](Task& t, const Context&) {
-       return t.tagging[0].header = {nullptr, 16, t.tagging[0].mask.memory}, true;
-     }},
-    {"a header of length 0",
-     [](Task& t, const Context&) {
-       return t.tagging[0].header = {t.tagging[0].mask.data, 0, t.tagging[0].mask.memory}, true;
+       t.tagging[0].header = nullptr;
+       return t.tagging[0].header_length = 16, true;
      }},
     {"a header beyond header_length_max",
      [](Task& t, const Context& c) {
        if (c.info().header_length_max == UINT32_MAX) {
          return false;
        }
-       t.tagging[0].header = {t.tagging[0].mask.data, c.info().header_length_max + 1,
-                              t.tagging[0].mask.memory};
+       t.tagging[0].header = t.tagging[0].mask;
+       t.tagging[0].header_length = c.info().header_length_max + 1;
        return true;
      }},
 };
@@ -247,7 +264,12 @@ void check_unregistered(Context& context, Check& check) {
     if (needed) {
       task->expect_refusal(SSN_INVALID);
     }
-    ssn_offload_segment& segment = *own_list(*task, list);
+    if (i % 3 == 1 && tagged(*task)) {
+      task->tagging[0].mask_memory = SSN_OFFLOAD_UNREGISTERED;
+      tasks.push_back(std::move(task));
+      continue;
+    }
+    ssn_offload_segment segment = *own_list(*task, list);
     if (i % 3 == 2 && needed) {
       // The bytes behind the memory are there, but they are not the device's.
       const ssn_memory memory = context.arena.describe();
@@ -256,6 +278,10 @@ void check_unregistered(Context& context, Check& check) {
           static_cast<std::uint8_t*>(memory.base) + memory.bytes - segment.length / behind * behind + behind;
     } else {
       segment.memory = SSN_OFFLOAD_UNREGISTERED;
+    }
+    task->spare[0] = segment;
+    if (i / 3 % 2 == 0) {
+      list[0] = ssn_offload_whole(segment.data, segment.memory);
     }
     tasks.push_back(std::move(task));
   }

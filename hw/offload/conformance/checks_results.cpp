@@ -169,11 +169,11 @@ void falsify(Task& task, std::uint32_t number, Random& random) {
   const ssn_offload_tagging& tagging = task.tagging[number];
   switch (random.below(4)) {
     case 0:
-      flip(tagging.mask.data, SSN_OFFLOAD_TAG_BYTES, random);
+      flip(tagging.mask, SSN_OFFLOAD_TAG_BYTES, random);
       break;
     case 1:
-      if (tagging.header.length > 0) {
-        flip(tagging.header.data, tagging.header.length, random);
+      if (tagging.header_length > 0) {
+        flip(tagging.header, tagging.header_length, random);
         break;
       }
       [[fallthrough]];
@@ -187,7 +187,7 @@ void falsify(Task& task, std::uint32_t number, Random& random) {
       break;
     }
     default:
-      flip(tagging.tag.data, SSN_OFFLOAD_TAG_BYTES, random);
+      flip(tagging.tag, SSN_OFFLOAD_TAG_BYTES, random);
   }
   task.expect_mismatch(number);
 }

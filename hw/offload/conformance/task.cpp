@@ -21,20 +21,26 @@ std::string first_difference(const Bytes& found, const Bytes& wanted) {
                      wanted[static_cast<std::size_t>(at)]);
 }
 
+constexpr std::uint32_t splits = SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT) | SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT_PAD) |
+                                 SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT_SEAL);
+constexpr std::uint32_t recovers =
+    SSN_OFFLOAD_BIT(SSN_OFFLOAD_RECOVER) | SSN_OFFLOAD_BIT(SSN_OFFLOAD_OPEN_RECOVER);
+
+// Operations of one kind share their matrices, as they do at hosts.
+std::uint32_t kind(const Shape& shape) { return has(shape, splits) ? 0 : has(shape, recovers) ? 1 : 2; }
+
 // Coefficients as hosts use them: of a code where there is one of that shape, otherwise random ones.
 std::vector<std::uint8_t> coefficients(const Shape& shape, Random& random) {
   std::vector<std::uint8_t> all(std::size_t{shape.rows} * shape.columns);
   random.fill(all.data(), all.size());
   kernels::Code code;
   const unsigned k = shape.columns;
-  if (has(shape, SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT) | SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT_PAD) |
-                     SSN_OFFLOAD_BIT(SSN_OFFLOAD_SPLIT_SEAL)) &&
+  if (has(shape, splits) &&
       kernels::Code::make(kernels::Scheme::systematic, k, shape.rows, 1, code) == kernels::Status::ok) {
     for (unsigned row = 0; row < shape.rows; ++row) {
       code.generator_row(row + 1, all.data() + std::size_t{row} * k);
     }
-  } else if (has(shape, SSN_OFFLOAD_BIT(SSN_OFFLOAD_RECOVER) | SSN_OFFLOAD_BIT(SSN_OFFLOAD_OPEN_RECOVER)) &&
-             shape.rows == 1 && k <= 250 &&
+  } else if (has(shape, recovers) && shape.rows == 1 && k <= 250 &&
              kernels::Code::make(kernels::Scheme::systematic, k, k + 5, 1, code) == kernels::Status::ok) {
     std::vector<std::uint8_t> shares(k);
     for (unsigned i = 0; i < k; ++i) {
@@ -108,7 +114,7 @@ std::string Task::verify() const {
     }
   }
   for (std::size_t i = 0; i < expected_tags.size(); ++i) {
-    const std::uint8_t* const tag = tagging[i].tag.data;
+    const std::uint8_t* const tag = tagging[i].tag;
     if (const Bytes found(tag, tag + SSN_OFFLOAD_TAG_BYTES); found != expected_tags[i]) {
       return wrong(fmt::format("tag {}: {}", i, first_difference(found, expected_tags[i])));
     }
@@ -128,7 +134,7 @@ void Task::expect_refusal(ssn_status status) {
   }
   expected_tags.clear();
   for (const ssn_offload_tagging& one : tagging) {
-    expected_tags.emplace_back(one.tag.data, one.tag.data + SSN_OFFLOAD_TAG_BYTES);
+    expected_tags.emplace_back(one.tag, one.tag + SSN_OFFLOAD_TAG_BYTES);
   }
 }
 
@@ -138,7 +144,7 @@ void Task::expect_mismatch(std::uint32_t number) {
   for (Bytes& bytes : expected_outputs) {
     std::fill(bytes.begin(), bytes.end(), std::uint8_t{0});
   }
-  const std::uint8_t* const tag = tagging[number].tag.data;
+  const std::uint8_t* const tag = tagging[number].tag;
   expected_tags[number].assign(tag, tag + SSN_OFFLOAD_TAG_BYTES);
 }
 
@@ -180,8 +186,7 @@ void TaskMaker::reset() {
 }
 
 TestMatrix* TaskMaker::matrix(const Shape& shape) {
-  std::unique_ptr<TestMatrix>& found =
-      matrices_[{static_cast<std::uint32_t>(shape.operation), shape.rows, shape.columns}];
+  std::unique_ptr<TestMatrix>& found = matrices_[{kind(shape), shape.rows, shape.columns}];
   if (found == nullptr) {
     const std::vector<std::uint8_t> all = coefficients(shape, random_);
     auto made = std::make_unique<TestMatrix>();
@@ -202,9 +207,7 @@ TestMatrix* TaskMaker::matrix(const Shape& shape) {
   return found.get();
 }
 
-ssn_offload_segment TaskMaker::segment(std::uint32_t length) {
-  return {arena_.take(length, 1, random_.below(16)), length, memory_};
-}
+std::uint8_t* TaskMaker::bytes(std::uint32_t length) { return arena_.take(length, 1, random_.below(16)); }
 
 // A buffer of shape.length bytes in a random number of pieces, as the device allows them.
 bool TaskMaker::cut(const Shape& shape, Buffer& buffer) {
@@ -269,31 +272,37 @@ bool TaskMaker::add_tagging(Task& task, std::uint32_t count) {
     key_of_.push_back(random_.below(keys_.size()));
     ssn_offload_tagging one{};
     one.key = keys_[key_of_.back()]->device.get();
-    if (const std::uint32_t length = random_.between(0, std::min(info().header_length_max, 48U));
-        length > 0) {
-      one.header = segment(length);
-    }
-    one.mask = segment(SSN_OFFLOAD_TAG_BYTES);
+    one.header_memory = one.mask_memory = one.tag_memory = memory_;
+    one.header_length = random_.between(0, std::min(info().header_length_max, 48U));
+    one.mask = bytes(SSN_OFFLOAD_TAG_BYTES);
+    // Without a header it does not matter where one would be.
+    one.header = one.header_length > 0   ? bytes(one.header_length)
+                 : random_.below(2) == 0 ? one.mask
+                                         : nullptr;
     // Where a tag is written it may replace its mask.
     const bool shared = has(task.shape, SSN_OFFLOAD_WRITES_TAGS) && random_.below(4) == 0;
-    one.tag = shared ? one.mask : segment(SSN_OFFLOAD_TAG_BYTES);
-    if ((one.header.length > 0 && one.header.data == nullptr) || one.mask.data == nullptr ||
-        one.tag.data == nullptr) {
+    one.tag = shared ? one.mask : bytes(SSN_OFFLOAD_TAG_BYTES);
+    if ((one.header_length > 0 && one.header == nullptr) || one.mask == nullptr || one.tag == nullptr) {
       return false;
     }
-    if (one.header.length > 0) {
-      random_.fill(one.header.data, one.header.length);
+    if (one.header_length > 0) {
+      random_.fill(one.header, one.header_length);
     }
-    std::memset(one.tag.data, unwritten, SSN_OFFLOAD_TAG_BYTES);
-    random_.fill(one.mask.data, SSN_OFFLOAD_TAG_BYTES);
+    std::memset(one.tag, unwritten, SSN_OFFLOAD_TAG_BYTES);
+    random_.fill(one.mask, SSN_OFFLOAD_TAG_BYTES);
     task.tagging.push_back(one);
   }
   return true;
 }
 
-void TaskMaker::list(const std::vector<Buffer>& buffers, std::vector<ssn_offload_buffer>& out) const {
+// What is in one piece is described as such, or as a buffer of one segment.
+void TaskMaker::list(const std::vector<Buffer>& buffers, std::vector<ssn_offload_buffer>& out) {
   for (const Buffer& buffer : buffers) {
-    out.push_back({buffer.segments.data(), static_cast<std::uint32_t>(buffer.segments.size())});
+    const ssn_offload_segment& first = buffer.segments[0];
+    out.push_back(
+        buffer.segments.size() == 1 && random_.below(4) != 0
+            ? ssn_offload_whole(first.data, first.memory)
+            : ssn_offload_cut(buffer.segments.data(), static_cast<std::uint32_t>(buffer.segments.size())));
   }
 }
 
@@ -319,10 +328,10 @@ std::unique_ptr<Task> TaskMaker::make(const Shape& shape) {
     }
     job.matrix = found->device.get();
   }
-  job.operation = shape.operation;
+  job.operation = static_cast<std::uint16_t>(shape.operation);
   job.length = shape.length;
-  job.input_count = shape.columns;
-  job.output_count = shape.rows;
+  job.input_count = static_cast<std::uint16_t>(shape.columns);
+  job.output_count = static_cast<std::uint16_t>(shape.rows);
   job.inputs = task->input_list.data();
   job.outputs = task->output_list.data();
   job.pads = task->pads.empty() ? nullptr : task->pad_list.data();
@@ -382,15 +391,15 @@ void TaskMaker::compute_tags(Task& task, const std::vector<Bytes>& tagged) {
     const ssn_offload_tagging& one = task.tagging[i];
     kernels::Tagging tagging;
     tagging.key = &keys_[key_of_[i]]->reference;
-    tagging.header = one.header.data;
-    tagging.header_length = one.header.length;
-    tagging.mask = one.mask.data;
+    tagging.header = one.header;
+    tagging.header_length = one.header_length;
+    tagging.mask = one.mask;
     Bytes tag(SSN_OFFLOAD_TAG_BYTES);
     [[maybe_unused]] const kernels::Status status =
         kernels::tag(*scalar_, tagging, tagged[i].data(), tagged[i].size(), tag.data());
     assert(status == kernels::Status::ok);
     if (has(task.shape, SSN_OFFLOAD_CHECKS_TAGS)) {
-      std::copy(tag.begin(), tag.end(), one.tag.data);
+      std::copy(tag.begin(), tag.end(), one.tag);
     }
     task.expected_tags.push_back(std::move(tag));
   }

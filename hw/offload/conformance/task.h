@@ -126,15 +126,14 @@ class TaskMaker {
 
   Random& random() noexcept { return random_; }
   const ssn_offload_device_info& info() const noexcept { return device_.info(); }
-  /// Some memory, described as a segment.
-  ssn_offload_segment segment(std::uint32_t length);
 
  private:
   TestMatrix* matrix(const Shape& shape);
   bool add_buffers(const Shape& shape, Task& task);
   bool cut(const Shape& shape, Buffer& buffer);
+  std::uint8_t* bytes(std::uint32_t length);
   bool add_tagging(Task& task, std::uint32_t count);
-  void list(const std::vector<Buffer>& buffers, std::vector<ssn_offload_buffer>& out) const;
+  void list(const std::vector<Buffer>& buffers, std::vector<ssn_offload_buffer>& out);
   void compute(Task& task);
   void compute_tags(Task& task, const std::vector<Bytes>& tagged);
 

@@ -34,13 +34,12 @@ class SealJob {
   }
 
   void place(std::uint32_t memory) {
-    segments_ = {{{in_, 16, memory}, {out_, 16, memory}, {pad_, 16, memory}}};
-    for (std::size_t i = 0; i < buffers_.size(); ++i) {
-      buffers_[i] = {&segments_[i], 1};
-    }
+    buffers_ = {ssn_offload_whole(in_, memory), ssn_offload_whole(out_, memory),
+                ssn_offload_whole(pad_, memory)};
     tagging_.key = key_.get();
-    tagging_.mask = {in_ + 192, 16, memory};
-    tagging_.tag = {in_ + 256, 16, memory};
+    tagging_.mask = in_ + 192;
+    tagging_.tag = in_ + 256;
+    tagging_.mask_memory = tagging_.tag_memory = memory;
     job.operation = SSN_OFFLOAD_SEAL;
     job.length = 16;
     job.input_count = job.output_count = 1;
@@ -66,7 +65,6 @@ class SealJob {
   std::uint8_t* out_;
   std::uint8_t* pad_;
   OffloadTagKey key_;
-  std::array<ssn_offload_segment, 3> segments_{};
   std::array<ssn_offload_buffer, 3> buffers_{};
   ssn_offload_tagging tagging_{};
 };
@@ -121,6 +119,37 @@ TEST(OffloadCpu, TakesMoreThanTheDepthOfItsQueue) {
   EXPECT_EQ(bench.queue.enqueue(jobs.data(), 100, 0, completed), 100U);
   EXPECT_EQ(completed, 100U);
   bench.job.expect_sealed();
+}
+
+// It keeps what it made ready for the last matrix; another may come to lie where that was.
+TEST(OffloadCpu, TellsAMatrixFromOneThatWasReleased) {
+  OffloadDevice device = std::move(OffloadDevice::open({.driver = "cpu"}).value());
+  OffloadQueue queue = std::move(device.open_queue({1, -1, -1}).value());
+  for (unsigned round = 0; round < 8; ++round) {
+    const unsigned rows = 1 + round % 2;
+    const std::array<std::uint8_t, 2> coefficients{static_cast<std::uint8_t>(2 + round), 3};
+    OffloadMatrix matrix =
+        std::move(device.prepare_matrix(std::span(coefficients).first(rows), rows, 1).value());
+    std::uint8_t in = 1;
+    std::array<std::uint8_t, 2> out{};
+    const ssn_offload_buffer input = ssn_offload_whole(&in, SSN_OFFLOAD_UNREGISTERED);
+    const std::array<ssn_offload_buffer, 2> outputs{ssn_offload_whole(&out[0], SSN_OFFLOAD_UNREGISTERED),
+                                                    ssn_offload_whole(&out[1], SSN_OFFLOAD_UNREGISTERED)};
+    ssn_offload_job job{};
+    job.operation = SSN_OFFLOAD_DOT;
+    job.length = 1;
+    job.matrix = matrix.get();
+    job.input_count = 1;
+    job.output_count = static_cast<std::uint16_t>(rows);
+    job.inputs = &input;
+    job.outputs = outputs.data();
+    ssn_offload_job* one = &job;
+    std::uint32_t completed = 0;
+    ASSERT_EQ(queue.enqueue(&one, 1, 0, completed), 1U);
+    EXPECT_EQ(job.status, SSN_OK);
+    EXPECT_EQ(out[0], 2 + round) << round;
+    EXPECT_EQ(out[1], rows == 2 ? 3 : 0) << round;
+  }
 }
 
 TEST(OffloadAsyncExample, CompletesLater) {

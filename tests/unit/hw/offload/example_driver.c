@@ -163,19 +163,19 @@ static void close_queue(struct ssn_offload_queue* queue) {
 }
 
 static bool registered(const struct ssn_offload_device* device, const struct ssn_offload_buffer* buffers,
-                       uint32_t count) {
+                       uint32_t count, uint32_t length) {
   uint32_t i;
   for (i = 0; i < count; ++i) {
-    const struct ssn_offload_segment* const segment = buffers[i].segments;
+    const struct ssn_offload_segment piece = ssn_offload_piece(&buffers[i], length, 0); /* there is no other */
     const struct ssn_memory* memory;
     uintptr_t begin;
-    if (segment->memory < 100 || segment->memory >= 100 + MEMORIES_MAX) {
+    if (piece.memory < 100 || piece.memory >= 100 + MEMORIES_MAX) {
       return false;
     }
-    memory = &device->memories[segment->memory - 100];
+    memory = &device->memories[piece.memory - 100];
     begin = (uintptr_t)memory->base;
-    if (memory->base == NULL || (uintptr_t)segment->data < begin ||
-        (uintptr_t)segment->data - begin + segment->length > memory->bytes) {
+    if (memory->base == NULL || (uintptr_t)piece.data < begin ||
+        (uintptr_t)piece.data - begin + piece.length > memory->bytes) {
       return false;
     }
   }
@@ -193,8 +193,8 @@ static enum ssn_status check(const struct ssn_offload_queue* queue, const struct
   if (status != SSN_OK) {
     return status;
   }
-  if (!registered(queue->device, job->inputs, job->input_count) ||
-      !registered(queue->device, job->outputs, job->output_count)) {
+  if (!registered(queue->device, job->inputs, job->input_count, job->length) ||
+      !registered(queue->device, job->outputs, job->output_count, job->length)) {
     return SSN_INVALID;
   }
   return job->deadline != 0 && job->deadline <= now ? SSN_TIMEOUT : SSN_AGAIN;
@@ -215,10 +215,10 @@ static void compute(const struct ssn_offload_job* job) {
   const struct ssn_offload_matrix* const matrix = job->matrix;
   uint32_t row, column, i;
   for (row = 0; row < matrix->rows; ++row) {
-    uint8_t* const out = job->outputs[row].segments[0].data;
+    uint8_t* const out = ssn_offload_piece(&job->outputs[row], job->length, 0).data;
     memset(out, 0, job->length);
     for (column = 0; column < matrix->columns; ++column) {
-      const uint8_t* const in = job->inputs[column].segments[0].data;
+      const uint8_t* const in = ssn_offload_piece(&job->inputs[column], job->length, 0).data;
       const uint8_t coefficient = matrix->coefficients[row * matrix->columns + column];
       for (i = 0; i < job->length; ++i) {
         out[i] = (uint8_t)(out[i] ^ multiply(coefficient, in[i]));
