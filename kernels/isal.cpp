@@ -19,9 +19,9 @@
 #include <cstring>
 
 #include "cpu.h"
-#include "erase.h"
 #include "registry.h"
 #include "scalar_aes.h"
+#include "ssn/kernels/erase.h"
 
 namespace ssn::kernels {
 namespace {

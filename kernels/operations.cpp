@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "declassify.h"
-#include "erase.h"
 #include "implementation.h"
+#include "ssn/kernels/erase.h"
 
 namespace ssn::kernels {
 namespace {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "erase.h"
 #include "scalar_aes.h"
+#include "ssn/kernels/erase.h"
 #include "ssn/kernels/kernels.h"
 
 namespace ssn::kernels {

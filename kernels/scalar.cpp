@@ -5,10 +5,10 @@
 #include <array>
 #include <cstring>
 
-#include "erase.h"
 #include "implementation.h"
 #include "registry.h"
 #include "scalar_aes.h"
+#include "ssn/kernels/erase.h"
 
 namespace ssn::kernels {
 namespace {

@@ -7,7 +7,7 @@
 #include <cassert>
 #include <cstring>
 
-#include "erase.h"
+#include "ssn/kernels/erase.h"
 
 namespace ssn::kernels {
 namespace {

@@ -31,6 +31,15 @@ Outcome make_locked(hw::SecretBuffer& buffer, std::size_t bytes) {
   return done;
 }
 
+bool poll_both(protocol::StreamEnd& pads, protocol::StreamEnd& tags, bool all) noexcept {
+  bool well = true;
+  for (protocol::StreamEnd* const end : {&pads, &tags}) {
+    well &= end->poll() != SSN_FAILED;
+    end->give_back(all);
+  }
+  return well;
+}
+
 }  // namespace
 
 Outcome KeyChannel::open_streams(const NodeConfiguration& node, ssn_key_role role) {
@@ -148,13 +157,7 @@ Result<std::unique_ptr<SendChannel>> SendChannel::open(const NodeConfiguration& 
   return channel;
 }
 
-bool SendChannel::poll(bool all) noexcept {
-  const bool pads = pads_->poll() != SSN_FAILED;
-  const bool tags = tags_->poll() != SSN_FAILED;
-  pads_->give_back(all);
-  tags_->give_back(all);
-  return pads && tags;
-}
+bool SendChannel::poll(bool all) noexcept { return poll_both(*pads_, *tags_, all); }
 
 std::size_t SendChannel::seal(std::span<protocol::Cell* const> cells) { return sealer_->seal(keys_, cells); }
 
@@ -202,13 +205,7 @@ Result<std::unique_ptr<ReceiveChannel>> ReceiveChannel::open(const NodeConfigura
   return channel;
 }
 
-bool ReceiveChannel::poll(bool all) noexcept {
-  const bool pads = pads_->poll() != SSN_FAILED;
-  const bool tags = tags_->poll() != SSN_FAILED;
-  pads_->give_back(all);
-  tags_->give_back(all);
-  return pads && tags;
-}
+bool ReceiveChannel::poll(bool all) noexcept { return poll_both(*pads_, *tags_, all); }
 
 void ReceiveChannel::open_packets(std::span<protocol::Cell* const> cells) { opener_->open(cells); }
 

@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "interrupt.h"
+#include "ssn/hw/nearest.h"
 #include "ssn/hw/secret_buffer.h"
 
 namespace ssn::cli {
@@ -150,24 +151,6 @@ class ParserTable final : public OptionTable {
   CLI::App& app_;
 };
 
-// The number of single-letter changes between two words (Levenshtein 1965).
-std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) {
-    row[j] = j;
-  }
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
-    row[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
-
 Exit usage_failure(Error error, bool json) {
   print_error(error);
   if (json) {
@@ -249,21 +232,17 @@ bool Program::has_entry(const std::string& path) const {
 }
 
 Exit Program::unknown_command(const std::string& prefix, const std::string& given, bool json) const {
-  std::string nearest;
-  std::size_t least = 3;  // more changes than that are no typing error
+  std::vector<std::string> commands;
   for (const Entry& entry : entries_) {
     const std::size_t space = entry.path.rfind(' ');
     const std::size_t start = space == std::string::npos ? 0 : space + 1;
-    if (entry.path.substr(0, start) != prefix) {
-      continue;
-    }
-    if (const std::size_t changes = distance(given, entry.path.substr(start)); changes < least) {
-      least = changes;
-      nearest = entry.path;
+    if (entry.path.substr(0, start) == prefix) {
+      commands.push_back(entry.path.substr(start));
     }
   }
-  const std::string fix = nearest.empty() ? fmt::format("see `ssn {}--help`", prefix)
-                                          : fmt::format("did you mean `ssn {}`?", nearest);
+  const std::string meant = hw::nearest(given, commands);
+  const std::string fix = meant.empty() ? fmt::format("see `ssn {}--help`", prefix)
+                                        : fmt::format("did you mean `ssn {}{}`?", prefix, meant);
   return usage_failure(
       {Exit::usage, "cannot do that", fmt::format("ssn has no command {}{}", prefix, given), "", fix}, json);
 }

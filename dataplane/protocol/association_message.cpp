@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "bytes.h"
+#include "stream_record.h"
 
 namespace ssn::protocol {
 namespace {
@@ -11,11 +12,8 @@ namespace {
 constexpr std::uint32_t magic = 0x53534e41;  // "SSNA"
 enum MessageType : std::uint8_t { hello_type = 1, confirm_type = 2, refused_type = 3 };
 
-constexpr std::uint8_t flag_sender = 1;
-constexpr std::uint8_t flag_tag_keys = 2;
-
 void write(ByteWriter& out, const Hello& hello) {
-  assert(hello.connections.size() <= workers_max && hello.streams.size() <= 4 * workers_max);
+  assert(hello.connections.size() <= workers_max && hello.streams.size() <= peer_streams_max);
   out.text(hello.from);
   out.text(hello.to);
   out.bytes(hello.instance);
@@ -31,15 +29,7 @@ void write(ByteWriter& out, const Hello& hello) {
   out.number(hello.window, 4);
   out.number(hello.connections.size(), 2);
   for (const std::uint32_t id : hello.connections) out.number(id, 4);
-  out.number(hello.streams.size(), 2);
-  for (const StreamRecord& stream : hello.streams) {
-    out.bytes(stream.ksid);
-    const unsigned sender = stream.sender ? flag_sender : 0U;
-    out.number(sender | (stream.kind == StreamKind::tag_keys ? flag_tag_keys : 0U), 1);
-    out.number(stream.worker, 2);
-    out.number(stream.sent, 8);
-    out.number(stream.seen, 8);
-  }
+  write_streams(out, hello.streams);
 }
 
 void write(ByteWriter& out, const Confirm& confirm) {
@@ -77,21 +67,7 @@ Result<AssociationMessage> read_hello(ByteReader& in) {
   for (std::size_t i = 0; i < connections; ++i) {
     hello.connections.push_back(static_cast<std::uint32_t>(in.number(4)));
   }
-  const auto streams = static_cast<std::size_t>(in.number(2));
-  if (!in.ok() || streams > 4 * workers_max) return malformed("its streams");
-  for (std::size_t i = 0; i < streams; ++i) {
-    StreamRecord stream;
-    stream.ksid = in.bytes<SSN_KSID_BYTES>();
-    const std::uint64_t flags = in.number(1);
-    if ((flags & ~std::uint64_t{flag_sender | flag_tag_keys}) != 0) return malformed("a stream's flags");
-    stream.sender = (flags & flag_sender) != 0;
-    stream.kind = (flags & flag_tag_keys) != 0 ? StreamKind::tag_keys : StreamKind::pads;
-    stream.worker = static_cast<std::uint16_t>(in.number(2));
-    stream.sent = in.number(8);
-    stream.seen = in.number(8);
-    if (!in.ok() || stream.worker >= workers_max) return malformed("a stream");
-    hello.streams.push_back(stream);
-  }
+  if (!read_streams(in, hello.streams)) return malformed("its streams");
   if (in.left() != 0 || hello.from.empty() || hello.to.empty() || hello.incarnation == 0 ||
       hello.attempt == 0 || hello.epoch >= UINT64_MAX / 2) {
     return malformed("a field is out of range");

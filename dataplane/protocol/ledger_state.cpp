@@ -5,6 +5,7 @@
 #include <cassert>
 
 #include "bytes.h"
+#include "stream_record.h"
 
 namespace ssn::protocol {
 namespace {
@@ -15,8 +16,6 @@ enum RecordType : std::uint8_t { node_record = 1, peer_record = 2, marks_record 
 constexpr std::uint8_t flag_self_quarantine = 1;
 constexpr std::uint8_t flag_open = 1;
 constexpr std::uint8_t flag_confirmed = 2;
-constexpr std::uint8_t flag_sender = 1;
-constexpr std::uint8_t flag_tag_keys = 2;
 
 bool valid_name(const std::string& name) { return !name.empty() && name.size() <= node_name_max; }
 
@@ -35,17 +34,6 @@ bool apply_node(ByteReader& in, LedgerState& state) {
   return true;
 }
 
-bool read_stream(ByteReader& in, StreamRecord& stream) {
-  stream.ksid = in.bytes<SSN_KSID_BYTES>();
-  const std::uint64_t flags = in.number(1);
-  stream.sender = (flags & flag_sender) != 0;
-  stream.kind = (flags & flag_tag_keys) != 0 ? StreamKind::tag_keys : StreamKind::pads;
-  stream.worker = static_cast<std::uint16_t>(in.number(2));
-  stream.sent = in.number(8);
-  stream.seen = in.number(8);
-  return in.ok() && (flags & ~std::uint64_t{flag_sender | flag_tag_keys}) == 0 && stream.worker < workers_max;
-}
-
 bool apply_peer(ByteReader& in, LedgerState& state) {
   const std::string name = in.text();
   PeerRecord peer;
@@ -55,18 +43,14 @@ bool apply_peer(ByteReader& in, LedgerState& state) {
   peer.peer_instance = in.bytes<16>();
   const std::uint64_t flags = in.number(1);
   const std::uint64_t quarantine = in.number(1);
-  const std::uint64_t streams = in.number(2);
   if (!in.ok() || !valid_name(name) || (flags & ~std::uint64_t{flag_open | flag_confirmed}) != 0 ||
-      quarantine > static_cast<std::uint64_t>(Quarantine::cloned) || streams > 4 * workers_max) {
+      quarantine > static_cast<std::uint64_t>(Quarantine::cloned)) {
     return false;
   }
   peer.open = (flags & flag_open) != 0;
   peer.confirmed = (flags & flag_confirmed) != 0;
   peer.quarantine = static_cast<Quarantine>(quarantine);
-  peer.streams.resize(static_cast<std::size_t>(streams));
-  for (StreamRecord& stream : peer.streams) {
-    if (!read_stream(in, stream)) return false;
-  }
+  if (!read_streams(in, peer.streams)) return false;
   const auto known = state.peers.find(name);
   if (known != state.peers.end() && peer.epoch < known->second.epoch) return false;
   state.peers[name] = std::move(peer);
@@ -110,7 +94,7 @@ void encode_node(const LedgerState& state, std::vector<std::uint8_t>& out) {
 }
 
 void encode_peer(const std::string& name, const PeerRecord& peer, std::vector<std::uint8_t>& out) {
-  assert(valid_name(name) && peer.streams.size() <= 4 * workers_max);
+  assert(valid_name(name) && peer.streams.size() <= peer_streams_max);
   ByteWriter writer(out);
   writer.number(peer_record, 1);
   writer.text(name);
@@ -121,15 +105,7 @@ void encode_peer(const std::string& name, const PeerRecord& peer, std::vector<st
   const unsigned open = peer.open ? flag_open : 0U;
   writer.number(open | (peer.confirmed ? flag_confirmed : 0U), 1);
   writer.number(static_cast<std::uint64_t>(peer.quarantine), 1);
-  writer.number(peer.streams.size(), 2);
-  for (const StreamRecord& stream : peer.streams) {
-    writer.bytes(stream.ksid);
-    const unsigned sender = stream.sender ? flag_sender : 0U;
-    writer.number(sender | (stream.kind == StreamKind::tag_keys ? flag_tag_keys : 0U), 1);
-    writer.number(stream.worker, 2);
-    writer.number(stream.sent, 8);
-    writer.number(stream.seen, 8);
-  }
+  write_streams(writer, peer.streams);
 }
 
 void encode_marks(const std::string& name, std::uint16_t stream, const StreamRecord& record,

@@ -21,24 +21,10 @@ PadSender::PadSender(ssn_key_stream& stream, StreamMarks& marks)
   assert(stream.role == SSN_KEY_SENDER || stream.role == SSN_KEY_RANDOM);
 }
 
-Take PadSender::why_not(std::uint64_t whole) const noexcept {
-  if (ended_) return Take::ended;
-  const std::uint64_t until = stream_->next + whole;
-  if (until > end_) {
-    if (failed_ || stream_->health == SSN_KEY_HEALTH_FAILED) return Take::ended;
-    // The device cannot deliver before ranges that are held are done with.
-    return until - stream_->released > stream_->ring_bytes ? Take::busy : Take::shortage;
-  }
-  if (until > marks_->granted() && !planted(PlantedFault::skipped_write_ahead)) {
-    return Take::not_written_ahead;
-  }
-  return Take::ok;
-}
-
 Take PadSender::reserve(std::uint32_t length, PadRange& range) noexcept {
   assert(length >= 1 && length <= longest_);
   const std::uint64_t whole = round_up(length);
-  if (const Take why = why_not(whole); why != Take::ok) return why;
+  if (const Take why = why_not(stream_->next + whole, *marks_); why != Take::ok) return why;
   range.offset = stream_->next;
   range.pad = at(stream_->next);
   range.length = length;

@@ -7,18 +7,13 @@
 #include <cstring>
 
 #include "planted_faults.h"
+#include "ssn/kernels/erase.h"
 
 namespace ssn::protocol {
 namespace {
 
 // A doorbell for every 64 KiB or an eighth of a small ring.
 constexpr std::uint64_t release_bytes = 64 * 1024;
-
-// Granules are multiples of 16 bytes, and mostly just that: without a call.
-void erase_block(std::uint8_t* block) noexcept {
-  std::memset(block, 0, 16);
-  asm volatile("" : : "r"(block) : "memory");
-}
 
 }  // namespace
 
@@ -77,10 +72,24 @@ void StreamEnd::finish_erased(std::uint64_t offset, std::uint64_t length, std::u
   check();
 }
 
+Take StreamEnd::why_not(std::uint64_t until, const StreamMarks& marks) const noexcept {
+  if (ended_) return Take::ended;
+  if (until > end_) {
+    if (failed_ || stream_->health == SSN_KEY_HEALTH_FAILED) return Take::ended;
+    // The device cannot deliver before ranges that are held are done with.
+    return until - stream_->released > stream_->ring_bytes ? Take::busy : Take::shortage;
+  }
+  if (until > marks.granted() && !planted(PlantedFault::skipped_write_ahead)) {
+    return Take::not_written_ahead;
+  }
+  return Take::ok;
+}
+
 void StreamEnd::finish_one(std::uint64_t offset, std::uint64_t KeyAccount::* column) noexcept {
   assert(!ended_ && (offset & (granule_ - 1)) == 0 && offset + granule_ <= end_);
   if (!planted(PlantedFault::lost_erase)) {
-    for (std::uint64_t i = 0; i < granule_; i += 16) erase_block(at(offset) + i);
+    // Granules are multiples of 16 bytes, and mostly just that.
+    for (std::uint64_t i = 0; i < granule_; i += 16) kernels::erase_block(at(offset) + i);
   }
   window_.take_one(offset / granule_);
   account_.left -= granule_;

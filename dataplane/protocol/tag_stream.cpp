@@ -48,23 +48,11 @@ TagSender::TagSender(ssn_key_stream& stream, StreamMarks& marks,
   assert(stream.role == SSN_KEY_SENDER);
 }
 
-Take TagSender::why_not(std::uint64_t until) const noexcept {
-  if (ended_) return Take::ended;
-  if (until > end_) {
-    if (failed_ || stream_->health == SSN_KEY_HEALTH_FAILED) return Take::ended;
-    return until - stream_->released > stream_->ring_bytes ? Take::busy : Take::shortage;
-  }
-  if (until > marks_->granted() && !planted(PlantedFault::skipped_write_ahead)) {
-    return Take::not_written_ahead;
-  }
-  return Take::ok;
-}
-
 // Moves the hash key of the block that comes next out of the ring.
 Take TagSender::begin_block(std::uint64_t block) noexcept {
   const std::uint64_t offset = block * tag_block_bytes;
   assert(stream_->next == offset);
-  if (const Take why = why_not(offset + hash_key_bytes); why != Take::ok) return why;
+  if (const Take why = why_not(offset + hash_key_bytes, *marks_); why != Take::ok) return why;
   // The key of the block before the last gives way: none of its packets may still be in the making.
   if (block >= 2 &&
       window_.first_open(window_.base(), offset / mask_bytes) * mask_bytes < (block - 1) * tag_block_bytes) {
@@ -84,7 +72,7 @@ Take TagSender::take(std::uint32_t most, TagBurst& burst) noexcept {
     if (const Take why = begin_block(block); why != Take::ok) return why;
   }
   const std::uint64_t offset = mask_offset(next_);
-  if (const Take why = why_not(offset + mask_bytes); why != Take::ok) return why;
+  if (const Take why = why_not(offset + mask_bytes, *marks_); why != Take::ok) return why;
   assert(stream_->next == offset);
   const std::uint64_t limit =
       planted(PlantedFault::skipped_write_ahead) ? usable_end() : std::min(usable_end(), marks_->granted());

@@ -26,15 +26,6 @@ inline constexpr std::uint64_t pad_granule = 64;
 /// Longest range: a keep order's (DESIGN par. 5). Also at most a quarter of the ring.
 inline constexpr std::uint32_t pad_range_max = 256 * 1024;
 
-/// Why a sender gave nothing or less.
-enum class Take : std::uint8_t {
-  ok,
-  shortage,           ///< the key manager has not delivered as much: the shortage policy decides
-  not_written_ahead,  ///< the ledger is behind: try again when it has caught up
-  busy,               ///< too much is taken and not yet done with
-  ended,              ///< nothing more will ever come from this stream
-};
-
 /// A range of a sender's stream, from reserve() to use(), keep(), mask() or discard(), exactly one of them.
 struct PadRange {
   std::uint8_t* pad = nullptr;  ///< contiguous in the ring
@@ -76,7 +67,6 @@ class PadSender : public StreamEnd {
   std::uint64_t available() const noexcept;
 
  private:
-  Take why_not(std::uint64_t whole) const noexcept;
   void copy_out(const PadRange& range, std::span<std::uint8_t> out,
                 std::uint64_t KeyAccount::* column) noexcept;
 

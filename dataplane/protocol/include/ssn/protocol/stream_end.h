@@ -9,8 +9,18 @@
 #include "ssn/key_device.h"
 #include "ssn/protocol/key_account.h"
 #include "ssn/protocol/range_window.h"
+#include "ssn/protocol/stream_marks.h"
 
 namespace ssn::protocol {
+
+/// Why a sender gave nothing or less.
+enum class Take : std::uint8_t {
+  ok,
+  shortage,           ///< the key manager has not delivered as much: the shortage policy decides
+  not_written_ahead,  ///< the ledger is behind: try again when it has caught up
+  busy,               ///< too much is taken and not yet done with
+  ended,              ///< nothing more will ever come from this stream
+};
 
 /// One thread at a time, the one that owns the stream. Nothing here allocates after construction. The stream
 /// and its ring outlive this object; nobody else moves the stream's cursors.
@@ -48,6 +58,8 @@ class StreamEnd {
   /// Erases what is left: no end of a stream leaves key bytes behind.
   ~StreamEnd();
 
+  /// Sender's: whether everything below `until` may be taken now.
+  Take why_not(std::uint64_t until, const StreamMarks& marks) const noexcept;
   std::uint64_t round_up(std::uint64_t length) const noexcept {
     return (length + granule_ - 1) & ~(granule_ - 1);
   }

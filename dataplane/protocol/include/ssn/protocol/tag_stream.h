@@ -96,7 +96,6 @@ class TagSender : public StreamEnd {
   void end() noexcept;
 
  private:
-  Take why_not(std::uint64_t until) const noexcept;
   Take begin_block(std::uint64_t block) noexcept;
 
   StreamMarks* marks_;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
+// Erasing secrets.
 #pragma once
 
 #include <cstddef>
