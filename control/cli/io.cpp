@@ -29,21 +29,6 @@ int inherited_descriptor(const std::string& path) {
 
 }  // namespace
 
-FileDescriptor& FileDescriptor::operator=(FileDescriptor&& other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = std::exchange(other.fd_, -1);
-  }
-  return *this;
-}
-
-void FileDescriptor::close() noexcept {
-  if (fd_ >= 0) {
-    ::close(fd_);
-    fd_ = -1;
-  }
-}
-
 Result<FileDescriptor> open_input(const std::string& path) {
   const std::string what = "cannot open " + (path == "-" ? std::string("standard input") : path);
   const int inherited = inherited_descriptor(path);

@@ -7,28 +7,12 @@
 #include <span>
 #include <string>
 
+#include "ssn/hw/file_descriptor.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::cli {
 
-/// Owns an open file and closes it.
-class FileDescriptor {
- public:
-  FileDescriptor() noexcept = default;
-  explicit FileDescriptor(int fd) noexcept : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept;
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() { close(); }
-
-  int get() const noexcept { return fd_; }
-  bool is_open() const noexcept { return fd_ >= 0; }
-  void close() noexcept;
-
- private:
-  int fd_ = -1;
-};
+using hw::FileDescriptor;
 
 /// Opens for reading. "-" is standard input; /dev/fd/N and /dev/stdin work although the process is not
 /// dumpable, which hides its /proc entries even from itself. Refuses directories.

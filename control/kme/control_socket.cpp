@@ -19,26 +19,14 @@
 #include <sstream>
 #include <thread>
 
+#include "ssn/hw/file_descriptor.h"
+
 namespace ssn::kme {
 namespace {
 
 constexpr int timeout_s = 5;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
+using hw::FileDescriptor;
 
 std::optional<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un address{};
@@ -55,15 +43,15 @@ Error bad_path(const std::string& path) {
           "choose a shorter one"};
 }
 
-Descriptor open_socket() {
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+FileDescriptor open_socket() {
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const timeval limit{timeout_s, 0};
   ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
   return socket;
 }
 
-bool connects(const Descriptor& socket, const sockaddr_un& address) {
+bool connects(const FileDescriptor& socket, const sockaddr_un& address) {
   return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
@@ -106,7 +94,7 @@ std::string one_line(std::string text) {
 
 class Server final : public ControlServer {
  public:
-  Server(std::string path, Descriptor listening, Descriptor stop, ControlHandler handler)
+  Server(std::string path, FileDescriptor listening, FileDescriptor stop, ControlHandler handler)
       : path_(std::move(path)),
         listening_(std::move(listening)),
         stop_(std::move(stop)),
@@ -131,7 +119,7 @@ class Server final : public ControlServer {
         return;
       }
       if (wait[0].revents != 0) {
-        const Descriptor connection(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        const FileDescriptor connection(::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC));
         if (connection.get() >= 0) {
           answer(connection.get());
         }
@@ -164,8 +152,8 @@ class Server final : public ControlServer {
   }
 
   std::string path_;
-  Descriptor listening_;
-  Descriptor stop_;
+  FileDescriptor listening_;
+  FileDescriptor stop_;
   ControlHandler handler_;
   std::thread thread_;
 };
@@ -185,14 +173,14 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(const std::string& p
   if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) {
     ::unlink(path.c_str());
   }
-  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   // Before it has a name: nobody can connect while it has other permissions.
   if (::fchmod(socket.get(), 0600) != 0 ||
       ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
       ::listen(socket.get(), 16) != 0) {
     return system_error(errno, "cannot make the control socket", path);
   }
-  Descriptor stop(::eventfd(0, EFD_CLOEXEC));
+  FileDescriptor stop(::eventfd(0, EFD_CLOEXEC));
   if (stop.get() < 0) {
     return system_error(errno, "cannot make the control socket", path);
   }
@@ -205,7 +193,7 @@ Result<std::string> ask_control(const std::string& path, bool json, const std::v
   if (!address) {
     return bad_path(path);
   }
-  const Descriptor socket = open_socket();
+  const FileDescriptor socket = open_socket();
   if (!connects(socket, *address)) {
     return Error{errno == EACCES ? Exit::refused : Exit::not_found, "cannot reach ssn-kme",
                  std::strerror(errno), path,

@@ -9,26 +9,14 @@
 #include <cerrno>
 #include <vector>
 
+#include "ssn/hw/file_descriptor.h"
+
 namespace ssn::ledger {
 namespace {
 
 using Span = std::span<const std::uint8_t>;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) noexcept : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
+using hw::FileDescriptor;
 
 Outcome write_all(int fd, std::uint64_t offset, Span bytes, const std::string& path) {
   while (!bytes.empty()) {
@@ -43,7 +31,7 @@ Outcome write_all(int fd, std::uint64_t offset, Span bytes, const std::string& p
 
 class PosixFile : public LedgerFile {
  public:
-  PosixFile(Descriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
+  PosixFile(FileDescriptor fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
   Outcome write(std::uint64_t offset, Span bytes) override {
     return write_all(fd_.get(), offset, bytes, path_);
   }
@@ -54,7 +42,7 @@ class PosixFile : public LedgerFile {
   }
 
  private:
-  Descriptor fd_;  // holds the lock
+  FileDescriptor fd_;  // holds the lock
   std::string path_;
 };
 
@@ -67,7 +55,8 @@ std::string directory_of(const std::string& path) {
 // Puts the first image in place; never over a file that is there. A crash leaves no ledger or a whole one.
 Outcome create_file(const std::string& path, std::string_view node) {
   const std::string temporary = path + "." + std::to_string(::getpid()) + ".new";
-  const Descriptor fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  const FileDescriptor fd(
+      ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (fd.get() < 0) return system_error(errno, "cannot create the ledger", temporary);
   Outcome result = write_all(fd.get(), 0, protocol::Ledger::initial_image(node), temporary);
   if (result.ok() && ::fsync(fd.get()) != 0) {
@@ -78,7 +67,7 @@ Outcome create_file(const std::string& path, std::string_view node) {
   }
   ::unlink(temporary.c_str());
   if (!result.ok()) return result;
-  const Descriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const FileDescriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (directory.get() < 0 || ::fsync(directory.get()) != 0) {
     return system_error(errno, "cannot make sure that the ledger's name is on the disk", directory_of(path));
   }
@@ -114,7 +103,7 @@ Result<FileLedger> FileLedger::open(const std::string& path, std::string_view no
     if (Outcome created = create_file(path, node); !created.ok()) return created.error();
     fd = ::open(path.c_str(), flags);
   }
-  Descriptor file(fd);
+  FileDescriptor file(fd);
   if (fd < 0) return system_error(errno, "cannot open the ledger", path);
   if (Outcome locked = lock(fd, path); !locked.ok()) return locked.error();
   struct stat status{};

@@ -18,6 +18,7 @@
 #include <ctime>
 #include <filesystem>
 
+#include "ssn/hw/file_descriptor.h"
 #include "ssn/hw/preflight.h"
 #include "ssn/kernels/kernels.h"
 
@@ -25,22 +26,6 @@ namespace ssn::hw {
 namespace {
 
 constexpr std::size_t file_bytes_max = std::size_t{256} << 10;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::uint64_t limit_of(__rlimit_resource resource) {
   rlimit limit{};
@@ -93,7 +78,7 @@ class RealSystem final : public SystemView {
 };
 
 std::optional<std::string> RealSystem::read(const std::string& path) const {
-  const Descriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const FileDescriptor file(::open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status{};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
     return std::nullopt;
@@ -200,7 +185,7 @@ Result<SystemView::Storage> RealSystem::storage(const std::string& folder) const
   out.type = file_system_name(static_cast<std::uint64_t>(type.f_type));
   out.free_bytes = std::uint64_t{space.f_bavail} * space.f_frsize;
   std::string name = real + "/.ssn-doctor-XXXXXX";
-  const Descriptor file(::mkostemp(name.data(), O_CLOEXEC));
+  const FileDescriptor file(::mkostemp(name.data(), O_CLOEXEC));
   if (file.get() < 0) {
     out.write_error = errno;
     return out;

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "message_socket.h"
+
 namespace ssn::kme {
 namespace {
 
@@ -38,26 +40,6 @@ kmnic::Answer answer_for(Exit code) noexcept {
     default:
       return kmnic::answer_exhausted;
   }
-}
-
-// All descriptors that came with a message, whatever the message is; the first is kept.
-int take_descriptor(msghdr& header) noexcept {
-  int first = -1;
-  for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr; entry = CMSG_NXTHDR(&header, entry)) {
-    if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) {
-      continue;
-    }
-    for (std::size_t at = 0; at + sizeof(int) <= entry->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(entry) + at, sizeof fd);
-      if (first < 0) {
-        first = fd;
-      } else {
-        ::close(fd);
-      }
-    }
-  }
-  return first;
 }
 
 }  // namespace
@@ -138,27 +120,15 @@ Connection::~Connection() {
 bool Connection::serve_messages(ModelStream::Counters& counters) {
   for (int i = 0; i < messages_per_round; ++i) {
     kmnic::Message message{};
-    iovec part{&message, sizeof message};
-    alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    const ssize_t length = ::recvmsg(socket_, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (length < 0) {
-      return errno == EAGAIN || errno == EINTR;
+    const kmnic::Received received = kmnic::receive_message(socket_, message, MSG_DONTWAIT);
+    if (received.reason == EAGAIN || received.reason == EINTR) {
+      return true;
     }
-    if (length == 0) {
+    if (received.hung_up || (received.reason != 0 && received.reason != EPROTO)) {
       return false;
     }
-    const int fd = take_descriptor(header);
-    const bool known = length == static_cast<ssize_t>(sizeof message) && message.magic == kmnic::magic &&
-                       (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0;
-    const bool goes_on = known && handle(message, fd, counters);
-    if (fd >= 0) {
-      ::close(fd);
-    }
+    const bool known = received.reason == 0;
+    const bool goes_on = known && handle(message, received.fd.get(), counters);
     if (!goes_on) {
       counters.rejected += known ? 0 : 1;
       return false;
@@ -168,22 +138,8 @@ bool Connection::serve_messages(ModelStream::Counters& counters) {
 }
 
 bool Connection::answer(kmnic::Message& message, int fd_to_send) {
-  iovec part{&message, sizeof message};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd_to_send >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-    entry->cmsg_level = SOL_SOCKET;
-    entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = CMSG_LEN(sizeof fd_to_send);
-    std::memcpy(CMSG_DATA(entry), &fd_to_send, sizeof fd_to_send);
-  }
   // A driver that does not read its answers is gone.
-  return ::sendmsg(socket_, &header, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(sizeof message);
+  return kmnic::send_message(socket_, message, fd_to_send, MSG_DONTWAIT) == 0;
 }
 
 bool Connection::handle(kmnic::Message& message, int fd, ModelStream::Counters& counters) {

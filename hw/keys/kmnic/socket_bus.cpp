@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,30 +13,12 @@
 
 #include "bus.h"
 #include "layout.h"
+#include "message_socket.h"
 
 namespace ssn::kmnic {
 namespace {
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(int fd = -1) noexcept : fd_(fd) {}
-  FileDescriptor(FileDescriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileDescriptor& operator=(FileDescriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  ~FileDescriptor() {
-    if (fd_ >= 0) {
-      ::close(fd_);
-    }
-  }
-  int get() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
+using hw::FileDescriptor;
 
 // Bus addresses are the driver's choice: memory gets the next multiple of 1 GiB, the largest page there is.
 constexpr std::uint64_t address_step = std::uint64_t{1} << 30;
@@ -67,7 +48,12 @@ class SocketBus final : public Bus {
   }
 
  private:
-  bool send(Message& message, int fd) noexcept;
+  // Returns 0, or an errno value.
+  int send(Message& message, int fd) noexcept {
+    message.magic = magic;
+    message.version = version;
+    return send_message(socket_.get(), message, fd, 0);
+  }
   // The answer to `message`, which replaces it. Returns 0, or an errno value.
   int exchange(Message& message, int fd, FileDescriptor* received) noexcept;
   Error failed(int reason, std::string what) const;
@@ -84,40 +70,19 @@ Error SocketBus::failed(int reason, std::string what) const {
   error.code = reason == ENOENT || reason == ENOTDIR ? Exit::not_found : Exit::temporary;
   if (reason == EACCES || reason == EPERM) {
     error.code = Exit::refused;
-  } else if (reason != ENOENT && reason != ENOTDIR) {
-    error.fix = "check that the key manager (ssn-kme) runs and serves this socket";
+  } else {
+    error.fix = "start the key manager (ssn-kme), or give the socket that it serves";
   }
   return error;
 }
 
-bool SocketBus::send(Message& message, int fd) noexcept {
-  message.magic = magic;
-  message.version = version;
-  iovec part{&message, sizeof message};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd >= 0) {
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-    entry->cmsg_level = SOL_SOCKET;
-    entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = CMSG_LEN(sizeof fd);
-    std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
-  }
-  ssize_t sent = -1;
-  do {
-    sent = ::sendmsg(socket_.get(), &header, MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
-  return sent == static_cast<ssize_t>(sizeof message);
-}
-
 int SocketBus::exchange(Message& message, int fd, FileDescriptor* received) noexcept {
   const std::uint32_t kind = message.kind;
-  if (gone() || !send(message, fd)) {
-    return gone() ? EPIPE : (errno != 0 ? errno : EIO);
+  if (gone()) {
+    return EPIPE;
+  }
+  if (const int reason = send(message, fd); reason != 0) {
+    return reason;
   }
   pollfd wait{socket_.get(), POLLIN, 0};
   int ready = -1;
@@ -129,30 +94,13 @@ int SocketBus::exchange(Message& message, int fd, FileDescriptor* received) noex
     cut_off();
     return ready == 0 ? ETIMEDOUT : errno;
   }
-  iovec part{&message, sizeof message};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr header{};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  const ssize_t length = ::recvmsg(socket_.get(), &header, MSG_CMSG_CLOEXEC);
-  FileDescriptor passed;
-  for (cmsghdr* entry = CMSG_FIRSTHDR(&header); length > 0 && entry != nullptr;
-       entry = CMSG_NXTHDR(&header, entry)) {
-    if (entry->cmsg_level == SOL_SOCKET && entry->cmsg_type == SCM_RIGHTS &&
-        entry->cmsg_len == CMSG_LEN(sizeof(int))) {
-      int value = -1;
-      std::memcpy(&value, CMSG_DATA(entry), sizeof value);
-      passed = FileDescriptor(value);
-    }
-  }
-  if (length != static_cast<ssize_t>(sizeof message) || message.magic != magic || message.kind != kind) {
+  Received answer = receive_message(socket_.get(), message, 0);
+  if (answer.reason != 0 || message.kind != kind) {
     cut_off();
-    return length == 0 ? ECONNRESET : EPROTO;
+    return answer.reason != 0 ? answer.reason : EPROTO;
   }
   if (received != nullptr) {
-    *received = std::move(passed);
+    *received = std::move(answer.fd);
   }
   return message.result <= 4095 ? static_cast<int>(message.result) : EPROTO;
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "layout.h"
+#include "message_socket.h"
 #include "registers.h"
 #include "setup.h"
 
@@ -64,31 +65,13 @@ class RawHost {
     if (message.magic == 0) {
       message.magic = layout::magic;
     }
-    iovec part{&message, sizeof message};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    if (fd >= 0) {
-      header.msg_control = control;
-      header.msg_controllen = sizeof control;
-      cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-      entry->cmsg_level = SOL_SOCKET;
-      entry->cmsg_type = SCM_RIGHTS;
-      entry->cmsg_len = CMSG_LEN(sizeof fd);
-      std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
-    }
-    (void)!::sendmsg(socket_, &header, MSG_NOSIGNAL);
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    if (::recvmsg(socket_, &header, MSG_CMSG_CLOEXEC) != static_cast<ssize_t>(sizeof message)) {
+    (void)layout::send_message(socket_, message, fd, 0);
+    const layout::Received answer = layout::receive_message(socket_, message, 0);
+    if (answer.reason != 0) {
       return -1;
     }
-    if (cmsghdr* const entry = CMSG_FIRSTHDR(&header); entry != nullptr) {
-      int bar = -1;
-      std::memcpy(&bar, CMSG_DATA(entry), sizeof bar);
-      bar_ = ::mmap(nullptr, message.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bar, 0);
-      ::close(bar);
+    if (answer.fd.is_open()) {
+      bar_ = ::mmap(nullptr, message.bytes, PROT_READ | PROT_WRITE, MAP_SHARED, answer.fd.get(), 0);
       registers_ = layout::Registers(bar_, message.bytes);
     }
     return static_cast<int>(message.result);
