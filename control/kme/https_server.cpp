@@ -213,7 +213,7 @@ Outcome HttpsServer::Engine::start() {
   if (!bind()) {
     return Error{Exit::failed, "cannot listen", "the address is not of this machine, or the port is in use",
                  options_.listen + ":" + std::to_string(options_.port),
-                 "choose another address or port (0: any that is free)"};
+                 "choose another address or port, 0 for any that is free (ssn kme init --port)"};
   }
   thread_ = std::thread([this] { server_->listen_after_bind(); });
   // stop() has no effect before.

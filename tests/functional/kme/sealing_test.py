@@ -6,7 +6,7 @@ import random
 
 from support import *
 
-OK, REFUSED, INTEGRITY, KEY_MATERIAL = 0, 6, 7, 9
+OK, NOT_FOUND, REFUSED, INTEGRITY, KEY_MATERIAL = 0, 4, 6, 7, 9
 # What the model can do to a stream that the driver mends by itself.
 MENDED = ["corrupt_block", "corrupt_descriptor", "wrong_sequence", "wrong_offset", "wrong_ksid",
           "wrong_length", "repeat_block", "drop_block"]
@@ -57,6 +57,12 @@ class Sealing(unittest.TestCase):
         self.assertEqual(sealed["protection"], "emulated")
         self.assertIn("EMULAT", opened["key_device"].upper())
         self.open(net, code=REFUSED)
+
+    def test_no_key_manager(self):
+        """without a key manager: what to start is said"""
+        net = self.network(start=False)
+        self.make(net, 1000)
+        self.assertIn("start the key manager", self.seal(net, code=NOT_FOUND)["error"]["fix"])
 
     def test_a_process_for_each_site(self):
         """two ssn-kme that share nothing but the link's secret give both ends the same keys"""
