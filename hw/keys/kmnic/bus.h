@@ -33,13 +33,19 @@ class Bus {
   /// Whether the device is known to have left. Costs one load.
   bool gone() const noexcept { return gone_.load(std::memory_order_acquire); }
 
+  /// Whether the device may remember streams, and addresses of memory, of somebody who used it before: then
+  /// it is reset before it is admitted.
+  virtual bool may_remember() const noexcept { return false; }
+  /// Lets the device reach host memory at all. Before map().
+  virtual Outcome admit() { return done; }
+
   /// Lets the device reach `memory`.
   virtual Result<BusMemory> map(const ssn_memory& memory) = 0;
   /// Takes that back. `done_with`: the device has said that it uses it no more. False: it may still reach it.
   virtual bool unmap(const BusMemory& memory, bool done_with) noexcept = 0;
   /// Makes a device that sleeps look at its registers.
   virtual void kick() noexcept {}
-  /// Keeps a device that does not answer away from host memory for good.
+  /// Keeps a device that does not answer away from host memory for good. Idempotent.
   virtual void cut_off() noexcept = 0;
 
  protected:

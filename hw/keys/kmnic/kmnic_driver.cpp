@@ -133,6 +133,28 @@ Result<Abilities> read_abilities(const Bus& bus) {
   return result;
 }
 
+// Makes the device forget what it was told before. GENERATION tells that it has: READY may still be from
+// before.
+bool reset(const Device& device, Bus& bus) {
+  const Registers& registers = bus.registers();
+  const std::uint32_t before = registers.read32(function::generation);
+  registers.write32(function::reset, reset_request);
+  bus.kick();
+  return wait_for(device.timeout_ms, [&] {
+    return registers.read32(function::generation) != before &&
+           (registers.read32(function::status) & (status_ready | status_resetting | status_fault)) ==
+               status_ready;
+  });
+}
+
+Error reset_failed(const Bus& bus) {
+  const Registers& registers = bus.registers();
+  return {Exit::temporary, "cannot use the key device",
+          fmt::format("a reset did not make it ready (status register {:#x}, fault code {:#x})",
+                      registers.read32(function::status), registers.read32(function::fault_code)),
+          bus.where(), "restart the key manager, or replace the device"};
+}
+
 // Connects, or connects again to a device that had left.
 Outcome connect(Device& device) {
   Result<std::shared_ptr<Bus>> bus =
@@ -154,6 +176,12 @@ Outcome connect(Device& device) {
   Result<Abilities> abilities = read_abilities(*bus.value());
   if (!abilities.ok()) {
     return abilities.error();
+  }
+  if (bus.value()->may_remember() && !reset(device, *bus.value())) {
+    return reset_failed(*bus.value());
+  }
+  if (Outcome admitted = bus.value()->admit(); !admitted.ok()) {
+    return admitted;
   }
   registers.write32(function::host_version, version);
   device.bus = std::move(bus.value());
@@ -369,22 +397,13 @@ Outcome revive(Device& device) {
   const Registers& registers = device.bus->registers();
   const std::uint32_t status = registers.read32(function::status);
   if (device.bus->gone() || status == all_ones) {
+    device.bus->cut_off();
     return connect(device);
   }
   if ((status & status_fault) == 0) {
     return done;
   }
-  registers.write32(function::reset, reset_request);
-  device.bus->kick();
-  const bool ready = wait_for(device.timeout_ms, [&] {
-    return (registers.read32(function::status) & (status_ready | status_resetting | status_fault)) ==
-           status_ready;
-  });
-  return ready ? Outcome(done)
-               : Error{Exit::temporary, "cannot use the key device",
-                       fmt::format("it reports fault {:#x}, and a reset did not mend it",
-                                   registers.read32(function::fault_code)),
-                       device.bus->where(), "restart the key manager, or replace the device"};
+  return reset(device, *device.bus) ? Outcome(done) : reset_failed(*device.bus);
 }
 
 Result<std::unique_ptr<Stream>> open_stream(Device& device, const ssn_key_stream_request& request) {

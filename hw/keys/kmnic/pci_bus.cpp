@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ class PciBus final : public Bus {
   PciBus() = default;
   ~PciBus() override {
     if (config_ >= 0) {
+      PciBus::cut_off();
       ::close(config_);
     }
   }
@@ -34,13 +36,23 @@ class PciBus final : public Bus {
   Result<BusMemory> map(const ssn_memory& memory) override;
   // Nothing was set up that could be taken down: only the device's word counts.
   bool unmap(const BusMemory&, bool done_with) noexcept override { return done_with; }
+  bool may_remember() const noexcept override { return true; }
+  Outcome admit() override { return set_command(bus_master, 0) ? Outcome(done) : cannot_write(); }
+  // Once: afterwards the function may be somebody else's.
   void cut_off() noexcept override {
-    (void)set_command(0, bus_master);
-    set_gone();
+    if (!gone()) {
+      (void)set_command(0, bus_master);
+      set_gone();
+      (void)::flock(config_, LOCK_UN);
+    }
   }
 
  private:
   bool set_command(std::uint16_t set, std::uint16_t clear) const noexcept;
+  Error cannot_write() const {
+    return {Exit::refused, "cannot let the key device reach memory",
+            "its configuration space cannot be written", where(), "run with the right to do so"};
+  }
 
   int config_ = -1;
 };
@@ -80,9 +92,14 @@ Outcome PciBus::open(const std::string& path) {
   }
   const std::string config = std::filesystem::path(path).parent_path() / "config";
   config_ = ::open(config.c_str(), O_RDWR | O_CLOEXEC);
-  if (!set_command(memory_space | bus_master, 0)) {
-    return Error{Exit::refused, "cannot let the key device reach memory",
-                 "its configuration space cannot be written", config, "run with the right to do so"};
+  // Its streams are numbered by one driver, and a reset ends them all.
+  if (config_ >= 0 && ::flock(config_, LOCK_EX | LOCK_NB) != 0) {
+    return Error{Exit::temporary, "cannot use the key device", "another process or device object uses it",
+                 config, "close that first: a function serves one at a time"};
+  }
+  // Not yet bus master: addresses that it was given by a process that crashed are others' memory by now.
+  if (!set_command(memory_space, bus_master)) {
+    return cannot_write();
   }
   return done;
 }

@@ -94,11 +94,19 @@ class PciFunction {
     return value;
   }
   void answer_nothing() { mute_ = true; }
+  std::uint32_t generation() const { return registers_.read32(layout::function::generation); }
+  /// Whether it could reach memory when it was last told to forget where that is.
+  bool was_master_at_reset() const { return master_at_reset_; }
 
  private:
   void answer() {
     std::uint64_t seen = 0;
     while (!stop_) {
+      if (registers_.read32(layout::function::reset) == layout::reset_request && !mute_) {
+        master_at_reset_ = (pci_command() & 4) != 0;
+        registers_.write32(layout::function::reset, 0);
+        registers_.write32(layout::function::generation, generation() + 1);
+      }
       const std::uint64_t command = page().read64(layout::stream::command);
       if (command != seen && !mute_) {
         seen = command;
@@ -115,6 +123,7 @@ class PciFunction {
   std::thread answers_;
   std::atomic<bool> stop_{false};
   std::atomic<bool> mute_{false};
+  std::atomic<bool> master_at_reset_{false};
 };
 
 Result<hw::KeyDevice> open_bar(const std::string& path) {
@@ -149,7 +158,7 @@ bool deliver_first_block(const PciFunction& function, const hw::Ksid& ksid) {
   layout::Descriptor descriptor{};
   descriptor.ksid = ksid;
   descriptor.length = 4096;
-  descriptor.generation = 3;
+  descriptor.generation = function.generation();
   descriptor.key_check = layout::key_check(descriptor, ring);
   descriptor.check = layout::descriptor_check(descriptor);
   std::memcpy(slots, &descriptor, offsetof(layout::Descriptor, turn));
@@ -200,6 +209,52 @@ TEST(KmnicPci, KeepsADeviceThatDoesNotAnswerFromMemory) {
   function.answer_nothing();
   stream.value().close();
   EXPECT_EQ(function.pci_command() & 4, 0) << "is still bus master";
+}
+
+TEST(KmnicPci, MakesADeviceForgetBeforeItReachesMemory) {
+  PciFunction function;
+  const std::string command("\x07\x00", 2);  // as a process that crashed left it
+  std::fstream(function.config(), std::ios::in | std::ios::out).seekp(4).write(command.data(), 2);
+  const std::uint32_t before = function.generation();
+  Result<hw::KeyDevice> device = open_bar(function.resource());
+  ASSERT_TRUE(device.ok()) << device.error().why;
+  EXPECT_EQ(function.generation(), before + 1);
+  EXPECT_FALSE(function.was_master_at_reset());
+  EXPECT_EQ(function.pci_command() & 6, 6);
+
+  const Result<hw::KeyDevice> second = open_bar(function.resource());
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.error().code, Exit::temporary);
+  EXPECT_EQ(function.generation(), before + 1) << "the reset would have ended the first one's streams";
+  device = hw::KeyDevice();
+  EXPECT_TRUE(open_bar(function.resource()).ok());
+
+  function.answer_nothing();
+  const Result<hw::KeyDevice> mute = open_bar(function.resource());
+  ASSERT_FALSE(mute.ok());
+  EXPECT_EQ(function.pci_command() & 4, 0) << "is bus master, and may remember";
+}
+
+TEST(KmnicPci, ClosingAnOldStreamLeavesARevivedDeviceAlone) {
+  PciFunction function;
+  Result<hw::KeyDevice> device = open_bar(function.resource());
+  ASSERT_TRUE(device.ok()) << device.error().why;
+  const auto open_stream = [&](std::uint8_t name) {
+    return device.value().open_stream(SSN_KEY_SENDER, hw::Ksid{name}, "bob", ring_size,
+                                      {.pages = hw::RingMemory::Pages::normal});
+  };
+  Result<hw::KeyStream> old = open_stream(1);
+  if (!old.ok() && old.error().code == Exit::refused) {
+    GTEST_SKIP() << "physical addresses are hidden from this process: " << old.error().why;
+  }
+  ASSERT_TRUE(old.ok()) << old.error().why;
+  function.registers().write32(layout::function::status, layout::all_ones);
+  EXPECT_FALSE(open_stream(2).ok());
+  function.registers().write32(layout::function::status, layout::status_ready);
+  Result<hw::KeyStream> fresh = open_stream(3);
+  ASSERT_TRUE(fresh.ok()) << fresh.error().why;
+  old.value().close();
+  EXPECT_EQ(function.pci_command() & 4, 4) << "the new stream gets nothing any more";
 }
 
 TEST(KmnicPci, RefusesWhatIsNoBar) {
