@@ -86,7 +86,12 @@ Step echo4(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   const IpAddress source = ip4_address(ip + 12);
   const IpAddress destination = ip4_address(ip + 16);
   const std::uint8_t service = ip[1];
-  change_type(frame.data + frame.l4, echo_reply4);
+  std::uint8_t* const icmp = frame.data + frame.l4;
+  change_type(icmp, echo_reply4);
+  // The difference alone cannot tell a message of nothing but zeros, whose checksum is all ones, from others.
+  if ((icmp[2] | icmp[3]) == 0) {
+    headers::store_sum(icmp + 2, checksum_finish(checksum_add(0, icmp, frame.end - frame.l4)));
+  }
   std::uint8_t* const out = frame.data + frame.l4 - ip4_bytes;
   std::memset(out, 0, ip4_bytes);
   out[0] = 0x45;
