@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "declassify.h"
-#include "erase.h"
+#include "ssn/kernels/erase.h"
 #include "implementation.h"
 
 namespace ssn::hw::offload {
