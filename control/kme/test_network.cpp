@@ -84,7 +84,7 @@ bool set_name(X509& certificate, const std::string& common_name) {
   return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, text, -1, -1, 0) == 1;
 }
 
-enum class Kind { ca, kme, sae };
+enum class Kind { ca, kme, sae, client };
 
 // Signed by `issuer`; by itself where that is null.
 Result<Identity> make_identity(Kind kind, const std::string& common_name, unsigned days, Identity* issuer) {
@@ -107,14 +107,18 @@ Result<Identity> make_identity(Kind kind, const std::string& common_name, unsign
          add_extension(certificate, by, NID_key_usage,
                        kind == Kind::ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
   if (kind != Kind::ca) {
-    // Key managers are servers to SAEs and clients of each other.
+    // Key managers are servers to SAEs and clients of each other. An SAE that is a data plane is asked by
+    // operators and by its peers.
     good = good && add_extension(certificate, by, NID_authority_key_identifier, "keyid:always") &&
            add_extension(certificate, by, NID_ext_key_usage,
-                         kind == Kind::kme ? "serverAuth,clientAuth" : "clientAuth");
+                         kind == Kind::client ? "clientAuth" : "serverAuth,clientAuth");
   }
-  if (kind == Kind::kme) {
-    good = good && add_extension(certificate, by, NID_subject_alt_name,
-                                 ("DNS:localhost,IP:127.0.0.1,IP:::1,DNS:" + common_name).c_str());
+  // Clients of a key manager look for where it is, those of a data plane for who it is: an SAE's certificate
+  // does not do for a key manager.
+  if (kind == Kind::kme || kind == Kind::sae) {
+    const std::string where = kind == Kind::kme ? "DNS:localhost,IP:127.0.0.1,IP:::1," : "";
+    good =
+        good && add_extension(certificate, by, NID_subject_alt_name, (where + "DNS:" + common_name).c_str());
   }
   if (!good || X509_sign(&certificate, signer.key.get(), EVP_sha256()) == 0) {
     return crypto_error("cannot make a certificate");
@@ -261,6 +265,13 @@ Outcome Writer::write_all() {
     return ca.error();
   }
   if (Outcome written = write_identity("ca", ca.value()); !written.ok()) {
+    return written;
+  }
+  Result<Identity> admin = make_identity(Kind::client, "operator", wanted_.days, &ca.value());
+  if (!admin.ok()) {
+    return admin.error();
+  }
+  if (Outcome written = write_identity("operator", admin.value()); !written.ok()) {
     return written;
   }
   for (const std::string& site : wanted_.sites) {

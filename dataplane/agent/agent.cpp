@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ssn/dataplane/agent.h"
+
+#include <fmt/core.h>
+#include <grpcpp/grpcpp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <set>
+
+#include "access.h"
+#include "credentials.h"
+#include "messages.h"
+#include "operation_service.h"
+#include "peer_hub.h"
+#include "peer_streams.h"
+#include "source_gate.h"
+
+namespace ssn::agent {
+namespace {
+
+constexpr const char* const what = "cannot start the agent";
+constexpr int handshake_ms = 5'000;
+constexpr int streams_per_connection = 32;
+constexpr int metadata_max = 16 << 10;
+constexpr std::size_t memory_max = std::size_t{64} << 20;
+constexpr std::chrono::milliseconds ending{500};  // calls that take longer are cancelled
+
+Error usage(std::string why, std::string where, std::string fix) {
+  return {Exit::usage, what, std::move(why), std::move(where), std::move(fix)};
+}
+
+// Removes the socket of a process that is gone. One that answers is an error, and so is what is no socket.
+Outcome clear_socket(const std::string& path) {
+  sockaddr_un address{};
+  if (path.size() >= sizeof address.sun_path) {
+    return usage(fmt::format("the path of the socket is longer than {} bytes", sizeof address.sun_path - 1),
+                 path, "choose a shorter one");
+  }
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) != 0) {
+    return errno == ENOENT ? Outcome(done) : Outcome(system_error(errno, what, path));
+  }
+  if (!S_ISSOCK(status.st_mode)) {
+    return Error{Exit::refused, what, "where its socket should be is something else", path,
+                 "remove that, or choose another path"};
+  }
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) {
+    return system_error(errno, what, path);
+  }
+  const bool answers = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  ::close(fd);
+  if (answers) {
+    return Error{Exit::refused, what, "another process answers on its socket", path,
+                 "end that process, or choose another path"};
+  }
+  return ::unlink(path.c_str()) == 0 || errno == ENOENT ? Outcome(done)
+                                                        : Outcome(system_error(errno, what, path));
+}
+
+// Files of this scope are made for this user only.
+class PrivateFiles {
+ public:
+  PrivateFiles() : before_(::umask(0177)) {}
+  ~PrivateFiles() { ::umask(before_); }
+  PrivateFiles(const PrivateFiles&) = delete;
+  PrivateFiles& operator=(const PrivateFiles&) = delete;
+
+ private:
+  mode_t before_;
+};
+
+class Running final : public Agent {
+ public:
+  explicit Running(const AgentSettings& settings)
+      : settings_(settings),
+        streams_(PeerStreams::make(settings.name, counters_)),
+        hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(identity_, peer); }),
+        operation_(OperationServer::make(gate_, settings_.operators, counters_)) {
+    streams_->connect(hub_);
+  }
+  ~Running() override;
+
+  Outcome start();
+
+  void serve(AgentSource& source) override { gate_.open(source); }
+  void stop_serving() override { gate_.close(); }
+  dataplane::PeerChannel* peer_channel() override { return settings_.listen.empty() ? nullptr : &hub_; }
+  Outcome set_peers(const std::vector<PeerAddress>& peers) override;
+  std::vector<PeerState> peers() const override { return hub_.peers(); }
+  const std::string& listening() const override { return listening_; }
+  void counters(std::vector<Counter>& out) const override;
+
+ private:
+  Outcome listen();
+
+  const AgentSettings settings_;
+  Identity identity_;
+  AgentCounters counters_;
+  SourceGate gate_;
+  std::unique_ptr<PeerStreams> streams_;
+  PeerHub hub_;
+  std::unique_ptr<OperationServer> operation_;
+  std::unique_ptr<grpc::Server> server_;
+  std::string listening_;
+};
+
+Outcome check(const AgentSettings& settings) {
+  if (settings.listen.empty() && settings.socket.empty()) {
+    return usage("it has neither an address nor a socket to listen on", "[agent]", "give one of them");
+  }
+  if (settings.listen.empty() && !settings.peers.empty()) {
+    return usage("peers need an address to listen on", "[agent] listen", "give one");
+  }
+  if (!settings.listen.empty() && target_of(settings.listen).empty()) {
+    return usage("this is no address with a port", settings.listen,
+                 "write it like 127.0.0.1:7000 or [::1]:7000");
+  }
+  for (const PeerAddress& peer : settings.peers) {
+    if (!peer.address.empty() && target_of(peer.address).empty()) {
+      return usage(fmt::format("the agent of {} has no address with a port", peer.name), peer.address,
+                   "write it like 192.0.2.1:7000 or [2001:db8::1]:7000");
+    }
+  }
+  const std::set<std::string> operators(settings.operators.begin(), settings.operators.end());
+  if (operators.size() > operators_max || operators.contains("")) {
+    return usage(fmt::format("operators are up to {} names, none of them empty", operators_max),
+                 "[agent] operators", "correct the list");
+  }
+  return done;
+}
+
+Outcome Running::set_peers(const std::vector<PeerAddress>& peers) {
+  AgentSettings changed = settings_;
+  changed.peers = peers;
+  if (Outcome checked = check(changed); !checked.ok()) {
+    return checked;
+  }
+  return hub_.set_peers(peers);
+}
+
+Outcome Running::start() {
+  if (Outcome checked = check(settings_); !checked.ok()) {
+    return checked;
+  }
+  if (!settings_.listen.empty()) {
+    Result<Identity> identity =
+        load_identity({settings_.certificate, settings_.key, settings_.ca}, CertificateUse::node);
+    if (!identity.ok()) {
+      return identity.error();
+    }
+    if (identity.value().name != settings_.name) {
+      return Error{Exit::refused, what,
+                   fmt::format("its certificate is that of {}, but this node is {}", identity.value().name,
+                               settings_.name),
+                   settings_.certificate,
+                   "give the node's own certificate, or the node the certificate's name"};
+    }
+    identity_ = std::move(identity.value());
+  }
+  if (!settings_.socket.empty()) {
+    if (Outcome cleared = clear_socket(settings_.socket); !cleared.ok()) {
+      return cleared;
+    }
+  }
+  if (Outcome set = hub_.set_peers(settings_.peers); !set.ok()) {  // before they can call
+    return set;
+  }
+  return listen();
+}
+
+Outcome Running::listen() {
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&operation_->service());
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  grpc::ResourceQuota quota("ssn-agent");
+  quota.SetMaxThreads(operator_threads_max);
+  quota.Resize(memory_max);
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(request_max);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, streams_per_connection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, metadata_max);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, handshake_ms);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  int port = 0;
+  int local = 0;
+  if (!settings_.listen.empty()) {
+    builder.RegisterService(&streams_->service());
+    builder.AddListeningPort(settings_.listen, server_credentials(identity_), &port);
+  }
+  if (!settings_.socket.empty()) {
+    builder.AddListeningPort("unix:" + settings_.socket, local_credentials(), &local);
+  }
+  {
+    const PrivateFiles only_ours;
+    server_ = builder.BuildAndStart();
+  }
+  if (server_ == nullptr) {
+    const bool address = !settings_.listen.empty() && port == 0;
+    return Error{Exit::temporary, what, "it cannot listen there",
+                 address ? settings_.listen : settings_.socket,
+                 address ? "see that the address belongs to this machine and no other process has the port"
+                         : "see that the folder is there and this user may write to it"};
+  }
+  if (!settings_.listen.empty()) {
+    listening_ = fmt::format("{}:{}", settings_.listen.substr(0, settings_.listen.rfind(':')), port);
+  }
+  return done;
+}
+
+Running::~Running() {
+  gate_.close();
+  hub_.stop();
+  if (server_ != nullptr) {
+    server_->Shutdown(std::chrono::system_clock::now() + ending);
+    server_->Wait();
+  }
+  streams_->wait_for_end();
+  if (server_ != nullptr && !settings_.socket.empty()) {
+    ::unlink(settings_.socket.c_str());
+  }
+}
+
+void Running::counters(std::vector<Counter>& out) const {
+  const auto add = [&](const char* name, const std::atomic<std::uint64_t>& value,
+                       Counter::Kind kind = Counter::Kind::counter) {
+    out.push_back({name, value.load(std::memory_order_relaxed), kind});
+  };
+  add("agent.busy", counters_.busy);
+  add("agent.calls", counters_.calls);
+  add("agent.counter_streams", counters_.counter_streams, Counter::Kind::gauge);
+  add("agent.peer_streams", counters_.peer_streams);
+  add("agent.peer_streams_bad", counters_.peer_streams_bad);
+  add("agent.refused", counters_.refused);
+  add("agent.stalled", counters_.stalled);
+  add("agent.trace_streams", counters_.trace_streams, Counter::Kind::gauge);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> Agent::start(const AgentSettings& settings) {
+  prepare_grpc(GrpcLog::limited);
+  auto agent = std::make_unique<Running>(settings);
+  if (Outcome started = agent->start(); !started.ok()) {
+    return started.error();
+  }
+  return std::unique_ptr<Agent>(std::move(agent));
+}
+
+}  // namespace ssn::agent
