@@ -30,6 +30,10 @@ std::vector<CommandGroup> make_groups() {
       {"offload", "Offload devices: find and check their drivers",
        "  ssn offload list                  the drivers that are found, and what their devices can do\n"
        "  ssn offload test ./my-driver.so   whether a driver does what it must\n"},
+      {"dataplane", "Look into a running ssn-dataplane, and reconfigure it",
+       "  ssn dataplane status --config sae-a.toml     what runs, and how it is\n"
+       "  ssn dataplane top --config sae-a.toml        what it does each second\n"
+       "  ssn dataplane swap sae-a.toml                takes the file again after it was edited\n"},
       {"kme", "Emulated QKD key managers (ssn-kme)",
        "  ssn kme init --out testnet --sites a,b          certificates and a configuration\n"
        "  ssn-kme --config testnet/kme.toml               starts the key managers\n"
@@ -50,8 +54,10 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (std::unique_ptr<Command>& command : make_kme_commands()) {
-    commands.push_back(std::move(command));
+  for (auto make_group : {make_dataplane_commands, make_kme_commands}) {
+    for (std::unique_ptr<Command>& command : make_group()) {
+      commands.push_back(std::move(command));
+    }
   }
   return commands;
 }

@@ -10,6 +10,7 @@ _ssn() {
   local group_words=''
   case $command in
     offload) group_words='list test' ;;
+    dataplane) group_words='status counters trace top graph swap' ;;
     kme) group_words='init status outage rate drain inject heal' ;;
   esac
   if [[ -n $group_words ]]; then
@@ -21,21 +22,28 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open doctor topology version offload kme'
+    local first='split combine inspect seal open doctor topology version offload dataplane kme'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
   case $previous in
     --scheme) mapfile -t COMPREPLY < <(compgen -W 'systematic classic ramp rs' -- "$word") && return ;;
-    --format) mapfile -t COMPREPLY < <(compgen -W 'ssn gfshare' -- "$word") && return ;;
+    --format)
+      local formats='ssn gfshare'
+      [[ $command == 'dataplane graph' ]] && formats='text dot svg'
+      mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$word") && return
+      ;;
     --random) mapfile -t COMPREPLY < <(compgen -W 'drbg' -- "$word") && return ;;
     --out) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
     --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
-    --workers | --node | --isolated) return ;;
+    --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
     --seed | --only | --patience) return ;;
   esac
   local options='--help --json --quiet'
+  if [[ $command == 'dataplane '* ]]; then
+    options+=' --socket --config --connect --name --certificate --key --ca'
+  fi
   case $command in
     split)
       options+=' --k --n --out --name --scheme --data-blocks --format --random --random-device --block-size --force'
@@ -47,6 +55,11 @@ _ssn() {
     'offload test') options+=' --seed --only --patience' ;;
     seal) options+=' --config --to --output --wait --cell-size --force' ;;
     open) options+=' --config --output --wait --force' ;;
+    'dataplane counters') options+=' --prefix --watch --count' ;;
+    'dataplane trace') options+=' --count --node --port' ;;
+    'dataplane top') options+=' --interval --count --prefix' ;;
+    'dataplane graph') options+=' --format --worker' ;;
+    'dataplane swap') options+=' --check --dry-run' ;;
     'kme init') options+=' --out --sites --port' ;;
     'kme outage') options+=' --for --end --socket' ;;
     'kme inject') options+=' --count --for --socket' ;;
