@@ -6,19 +6,19 @@
 
 namespace ssn::dataplane {
 
-std::uint64_t MacAddress::number() const noexcept {
+std::uint64_t EthernetAddress::number() const noexcept {
   std::uint64_t out = 0;
   for (const std::uint8_t byte : bytes) out = out << 8 | byte;
   return out;
 }
 
-MacAddress MacAddress::from_number(std::uint64_t number) noexcept {
-  MacAddress out;
+EthernetAddress EthernetAddress::from_number(std::uint64_t number) noexcept {
+  EthernetAddress out;
   for (unsigned i = 0; i < 6; ++i) out.bytes[i] = static_cast<std::uint8_t>(number >> (40 - 8 * i));
   return out;
 }
 
-bool MacAddress::is_broadcast() const noexcept { return *this == broadcast_mac; }
+bool EthernetAddress::is_broadcast() const noexcept { return *this == broadcast_mac; }
 
 bool is_mapped(const IpAddress& address6) noexcept {
   static constexpr std::uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
@@ -43,13 +43,13 @@ IpAddress solicited_node(const IpAddress& address) noexcept {
   return out;
 }
 
-MacAddress multicast_mac(const IpAddress& group6) noexcept {
-  MacAddress out{{0x33, 0x33, 0, 0, 0, 0}};
+EthernetAddress multicast_mac(const IpAddress& group6) noexcept {
+  EthernetAddress out{{0x33, 0x33, 0, 0, 0, 0}};
   std::memcpy(out.bytes.data() + 2, group6.bytes.data() + 12, 4);
   return out;
 }
 
-IpAddress link_local(const MacAddress& mac) noexcept {
+IpAddress link_local(const EthernetAddress& mac) noexcept {
   IpAddress out;
   out.family = IpFamily::v6;
   const auto& m = mac.bytes;
@@ -58,8 +58,8 @@ IpAddress link_local(const MacAddress& mac) noexcept {
   return out;
 }
 
-std::optional<MacAddress> parse_mac(std::string_view text) {
-  MacAddress out;
+std::optional<EthernetAddress> parse_mac(std::string_view text) {
+  EthernetAddress out;
   if (text.size() != 17) return std::nullopt;
   for (unsigned i = 0; i < 6; ++i) {
     const char* const from = text.data() + 3 * i;
@@ -69,7 +69,7 @@ std::optional<MacAddress> parse_mac(std::string_view text) {
   return out;
 }
 
-std::string format(const MacAddress& address) {
+std::string format(const EthernetAddress& address) {
   char text[18];
   const auto& b = address.bytes;
   std::snprintf(text, sizeof text, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);

@@ -18,7 +18,7 @@ bool well_formed(const std::uint8_t* arp) noexcept {
 Step answer(HostWorker& worker, const HostPort& port, Frame& frame, std::uint64_t now) noexcept {
   if (!worker.answers.grant(now)) return dropped(HostDrop::arp_rate_limited);
   std::uint8_t* const arp = frame.data + frame.l3;
-  const MacAddress asker = MacAddress::from(arp + 8);
+  const EthernetAddress asker = EthernetAddress::from(arp + 8);
   std::uint8_t ours[4];
   std::memcpy(ours, arp + 24, 4);
   headers::store16(arp + 6, reply);
@@ -37,18 +37,18 @@ Step arp_input(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   if (frame.length - frame.l3 < headers::arp_bytes) return dropped(HostDrop::arp_malformed);
   const std::uint8_t* const arp = frame.data + frame.l3;
   if (!well_formed(arp)) return dropped(HostDrop::arp_malformed);
-  const MacAddress sender_mac = MacAddress::from(arp + 8);
+  const EthernetAddress sender_mac = EthernetAddress::from(arp + 8);
   const IpAddress sender = ip4_address(arp + 14);
   const IpAddress target = ip4_address(arp + 24);
   // The Ethernet source is no group, and not ours.
-  if (!(sender_mac == MacAddress::from(frame.data + 6)) || sender_mac.is_zero() || sender.is_multicast() ||
-      sender.is_loopback() || port.is_broadcast(sender)) {
+  if (!(sender_mac == EthernetAddress::from(frame.data + 6)) || sender_mac.is_zero() ||
+      sender.is_multicast() || sender.is_loopback() || port.is_broadcast(sender)) {
     return dropped(HostDrop::arp_bad_sender);
   }
   if (port.owns(sender)) return dropped(HostDrop::arp_address_conflict);
   const bool is_reply = headers::load16(arp + 6) == reply;
   // An answer to a question of ours; everything else is a remark by the way, and as good as one.
-  const bool solicited = is_reply && port.owns(target) && MacAddress::from(frame.data) == port.mac;
+  const bool solicited = is_reply && port.owns(target) && EthernetAddress::from(frame.data) == port.mac;
   NeighbourTable& neighbours = worker.host->neighbours();
   const std::uint32_t known = neighbours.find({frame.port, sender});
   if (known != NeighbourTable::none && neighbours.learn(known, sender_mac, solicited, true, now)) {

@@ -9,8 +9,8 @@ Step ether_input(const Host& host, Frame& frame) noexcept {
   if (port == nullptr || frame.length < ethernet_bytes) return dropped(HostDrop::frame_too_short);
   const std::uint32_t l2 = port->l2_bytes();
   if (frame.length > l2 + port->mtu) return dropped(HostDrop::frame_exceeds_mtu);
-  const MacAddress to = MacAddress::from(frame.data);
-  const MacAddress from = MacAddress::from(frame.data + 6);
+  const EthernetAddress to = EthernetAddress::from(frame.data);
+  const EthernetAddress from = EthernetAddress::from(frame.data + 6);
   std::uint16_t type = headers::load16(frame.data + 12);
   if (port->vlan != 0) {
     if (type != headers::ethertype_vlan) return dropped(HostDrop::vlan_tagged);

@@ -76,7 +76,7 @@ Outcome add_gateways(const PortSpec& spec, HostPort& port) {
 void write_template(const HostPort& port, const LinkSpec& spec, HostLink& link) noexcept {
   const bool v6 = !is4(spec.local);
   // The destination is the next hop's address, which the first packets may have to wait for.
-  write_ethernet(port, MacAddress{}, v6 ? headers::ethertype_ip6 : headers::ethertype_ip4,
+  write_ethernet(port, EthernetAddress{}, v6 ? headers::ethertype_ip6 : headers::ethertype_ip4,
                  link.header.data());
   std::uint8_t* const ip = link.header.data() + link.l2_bytes;
   if (v6) {

@@ -82,7 +82,7 @@ Step echo4(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   if (!worker.echo.grant(now)) return dropped(HostDrop::icmp_rate_limited);
   const HostPort& port = *worker.host->port(frame.port);
   const std::uint8_t* const ip = frame.data + frame.l3;
-  const MacAddress asker = MacAddress::from(frame.data + 6);
+  const EthernetAddress asker = EthernetAddress::from(frame.data + 6);
   const IpAddress source = ip4_address(ip + 12);
   const IpAddress destination = ip4_address(ip + 16);
   const std::uint8_t service = ip[1];
@@ -114,7 +114,7 @@ Step echo6(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept {
   if (ip[24] == 0xFF) return dropped(HostDrop::icmp_echo_to_group);
   if (!worker.echo.grant(now)) return dropped(HostDrop::icmp_rate_limited);
   const HostPort& port = *worker.host->port(frame.port);
-  const MacAddress asker = MacAddress::from(frame.data + 6);
+  const EthernetAddress asker = EthernetAddress::from(frame.data + 6);
   // The checksum covers both addresses alike.
   change_type(frame.data + frame.l4, echo_reply6);
   const Ip6Fields fields{ip6_address(ip + 24), ip6_address(ip + 8), frame.end - frame.l4,

@@ -28,7 +28,7 @@ inline Step answered(std::uint32_t offset, std::uint32_t length) noexcept {
 }
 
 /// Writes the Ethernet header of a frame of ours.
-inline void write_ethernet(const HostPort& port, const MacAddress& to, std::uint16_t type,
+inline void write_ethernet(const HostPort& port, const EthernetAddress& to, std::uint16_t type,
                            std::uint8_t* out) noexcept {
   std::memcpy(out, to.bytes.data(), 6);
   std::memcpy(out + 6, port.mac.bytes.data(), 6);

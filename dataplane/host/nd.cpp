@@ -16,18 +16,18 @@ struct Message {
   IpAddress source;
   IpAddress destination;
   IpAddress target;
-  std::optional<MacAddress> mac;  ///< from the option of the wanted kind
+  std::optional<EthernetAddress> mac;  ///< from the option of the wanted kind
 };
 
 /// Finds a link-layer address among the options; other kinds are passed over.
 HostDrop read_options(const std::uint8_t* options, std::uint32_t bytes, std::uint8_t kind,
-                      std::optional<MacAddress>& mac) noexcept {
+                      std::optional<EthernetAddress>& mac) noexcept {
   for (std::uint32_t at = 0; at < bytes;) {
     if (bytes - at < 8) return HostDrop::nd_bad_option;
     const std::uint32_t length = options[at + 1] * 8U;
     if (length == 0 || length > bytes - at) return HostDrop::nd_bad_option;
     if (options[at] == kind) {
-      const MacAddress found = MacAddress::from(options + at + 2);
+      const EthernetAddress found = EthernetAddress::from(options + at + 2);
       if (length != 8 || found.is_multicast() || found.is_zero()) return HostDrop::nd_bad_option;
       mac = found;
     }
@@ -36,7 +36,7 @@ HostDrop read_options(const std::uint8_t* options, std::uint32_t bytes, std::uin
   return HostDrop::none;
 }
 
-void learn(HostWorker& worker, std::uint32_t known, const MacAddress& mac, std::uint8_t flags,
+void learn(HostWorker& worker, std::uint32_t known, const EthernetAddress& mac, std::uint8_t flags,
            std::uint64_t now) noexcept {
   const bool changed = worker.host->neighbours().learn(known, mac, (flags & flag_solicited) != 0,
                                                        (flags & flag_override) != 0, now);
@@ -52,8 +52,8 @@ Step advertise(HostWorker& worker, const HostPort& port, Frame& frame, const Mes
   if (!worker.answers.grant(now)) return dropped(HostDrop::nd_rate_limited);
   const bool nameless = message.source.is_unspecified();  // somebody asks whether it may take our address
   const IpAddress& to = nameless ? all_nodes6 : message.source;
-  const MacAddress to_mac =
-      nameless ? multicast_mac(all_nodes6) : message.mac.value_or(MacAddress::from(frame.data + 6));
+  const EthernetAddress to_mac =
+      nameless ? multicast_mac(all_nodes6) : message.mac.value_or(EthernetAddress::from(frame.data + 6));
   std::uint8_t* const icmp = frame.data + frame.l4;
   std::memset(icmp, 0, 8);
   icmp[0] = headers::icmp6_advertisement;

@@ -26,7 +26,7 @@ bool usable(NeighbourState state) noexcept {
 }
 
 NeighbourTable::Answer answer_of(std::uint64_t word, NeighbourTable::Ask ask) noexcept {
-  return {state_of(word), usable(state_of(word)), ask, MacAddress::from_number(word & address_bits)};
+  return {state_of(word), usable(state_of(word)), ask, EthernetAddress::from_number(word & address_bits)};
 }
 
 /// Workers' clocks may differ a little: what lies ahead is no time ago.
@@ -84,7 +84,7 @@ NeighbourTable::NeighbourTable(const std::vector<NeighbourKey>& keys, const Neig
   }
 }
 
-void NeighbourTable::fix(std::uint32_t index, const MacAddress& mac) noexcept {
+void NeighbourTable::fix(std::uint32_t index, const EthernetAddress& mac) noexcept {
   entries_[index].word.store(word_of(NeighbourState::fixed, mac.number()), std::memory_order_relaxed);
 }
 
@@ -142,7 +142,7 @@ NeighbourTable::Answer NeighbourTable::ask_for(Entry& entry, std::uint64_t word,
   return answer_of(word, usable(state_of(word)) ? Ask::itself : Ask::everybody);
 }
 
-bool NeighbourTable::learn(std::uint32_t index, const MacAddress& mac, bool solicited, bool overrides,
+bool NeighbourTable::learn(std::uint32_t index, const EthernetAddress& mac, bool solicited, bool overrides,
                            std::uint64_t now) noexcept {
   Entry& entry = entries_[index];
   std::uint64_t word = entry.word.load(std::memory_order_relaxed);

@@ -37,7 +37,7 @@ const IpAddress& source_for(const HostPort& port, const IpAddress& neighbour) no
 }
 
 std::uint32_t write_arp_request(const HostPort& port, const IpAddress& sender, const IpAddress& target,
-                                const MacAddress& to, std::uint8_t* out) noexcept {
+                                const EthernetAddress& to, std::uint8_t* out) noexcept {
   write_ethernet(port, to, headers::ethertype_arp, out);
   std::uint8_t* const arp = out + port.l2_bytes();
   static constexpr std::uint8_t fixed[8] = {0, 1, 8, 0, 6, 4, 0, 1};  // Ethernet, IPv4, request
@@ -53,7 +53,7 @@ struct NdFields {
   IpAddress source;
   IpAddress destination;
   IpAddress target;
-  MacAddress to;
+  EthernetAddress to;
   std::uint8_t type = 0;
   std::uint8_t flags = 0;
   std::uint8_t option = 0;

@@ -56,7 +56,7 @@ void mend(Bytes& frame, std::size_t l3) {
 /// What we answer must be sound: whoever gets it checks it as we do.
 void check_answer(const HostPort& port, const std::uint8_t* frame, std::size_t bytes) {
   require(bytes >= port.l2_bytes() + 28U, "an answer is shorter than any");
-  require(MacAddress::from(frame + 6) == port.mac, "an answer is not from us");
+  require(EthernetAddress::from(frame + 6) == port.mac, "an answer is not from us");
   const std::uint8_t* const l3 = frame + port.l2_bytes();
   const std::uint16_t type = static_cast<std::uint16_t>(l3[-2] << 8 | l3[-1]);
   const bool to_group = (frame[0] & 1U) != 0;
@@ -108,7 +108,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   frame.ip_checksum = static_cast<RxChecksum>((choices >> 3) % 3);
   frame.l4_checksum = static_cast<RxChecksum>((choices >> 5) % 3);
   state.now += ssn::test::second / 10;
-  const Step step = host_input(state.host.worker, frame, state.now);
+  const Step step = ssn::test::staged_input(state.host.worker, frame, state.now);
   switch (step.next) {
     case Next::drop:
       require(step.reason != HostDrop::none, "a drop has no reason");

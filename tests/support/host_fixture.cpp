@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "host_fixture.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <span>
 #include <sstream>
 
 namespace ssn::test {
@@ -89,7 +91,7 @@ IpPrefix prefix(const std::string& text) {
   return *parsed;
 }
 
-MacAddress mac(const std::string& text) {
+EthernetAddress mac(const std::string& text) {
   const auto parsed = parse_mac(text);
   if (!parsed) broken(text);
   return *parsed;
@@ -138,6 +140,28 @@ Step TestHost::input(std::uint16_t port, Bytes& bytes, std::uint64_t now, std::s
   frame.room = static_cast<std::uint32_t>(bytes.size());
   frame.port = port;
   return host_input(worker, frame, now);
+}
+
+Step staged_input(HostWorker& worker, Frame frame, std::uint64_t now) {
+  Step step;
+  step.next = Next::drop;
+  auto stage = [&](Step taken, std::span<const HostDrop> reasons) {
+    step = taken;
+    const bool listed = std::find(reasons.begin(), reasons.end(), step.reason) != reasons.end();
+    if (step.next == Next::drop && !listed)
+      broken(std::string("a stage drops for ").append(name(step.reason)));
+    // All that the next node gets to know.
+    if (frame.end != 0) frame.length = frame.end;
+  };
+  stage(ether_input(*worker.host, frame), ether_drops);
+  if (step.next == Next::arp) stage(arp_input(worker, frame, now), arp_drops);
+  if (step.next == Next::ip4) stage(ip4_input(*worker.host, frame), ip4_drops);
+  if (step.next == Next::ip6) stage(ip6_input(*worker.host, frame), ip6_drops);
+  if (step.next == Next::icmp4) stage(icmp4_input(worker, frame, now), icmp4_drops);
+  if (step.next == Next::icmp6) stage(icmp6_input(worker, frame, now), icmp6_drops);
+  if (step.next == Next::nd) stage(nd_input(worker, frame, now), nd_drops);
+  if (step.next == Next::udp) stage(udp_input(*worker.host, frame), udp_drops);
+  return step;
 }
 
 const std::vector<HostCase>& host_cases() {

@@ -17,7 +17,7 @@ inline constexpr std::uint64_t second = 1'000'000'000;
 /// Aborts when the text is no address: a mistake in a test.
 dataplane::IpAddress address(const std::string& text);
 dataplane::IpPrefix prefix(const std::string& text);
-dataplane::MacAddress mac(const std::string& text);
+dataplane::EthernetAddress mac(const std::string& text);
 
 /// Port 1: 10.0.1.1/24, fd00:1::1/64, MTU 1500, gateways .254 and ::fe. Port 2: VLAN 42, 10.0.2.1/24,
 /// fd00:2::1/64, MTU 9000. Links 0 and 1 lead to 10.0.1.2 and fd00:1::2 through port 1, 2 and 3 to
@@ -32,6 +32,10 @@ struct TestHost {
   std::unique_ptr<dataplane::Host> host;
   dataplane::HostWorker worker;
 };
+
+/// The same as host_input(), stage by stage as the pipeline's nodes do it. Aborts where a stage gives a
+/// reason that is not in its list.
+dataplane::Step staged_input(dataplane::HostWorker& worker, dataplane::Frame frame, std::uint64_t now);
 
 struct HostCase {
   std::string name;

@@ -15,10 +15,10 @@ using test::mac;
 using test::prefix;
 using test::TestRandom;
 
-TEST(MacAddress, TextAndNumber) {
+TEST(EthernetAddress, TextAndNumber) {
   EXPECT_EQ(format(mac("02:00:5e:A0:ff:01")), "02:00:5e:a0:ff:01");
   EXPECT_EQ(mac("02:00:5e:a0:ff:01").number(), 0x02005EA0FF01U);
-  EXPECT_EQ(MacAddress::from_number(0x02005EA0FF01), mac("02:00:5e:a0:ff:01"));
+  EXPECT_EQ(EthernetAddress::from_number(0x02005EA0FF01), mac("02:00:5e:a0:ff:01"));
   for (const char* const wrong :
        {"", "02:00:5e:a0:ff", "02:00:5e:a0:ff:1", "02:00:5e:a0:ff:01:", "02-00-5e-a0-ff-01",
         "02:00:5e:a0:ff:0g", "+2:00:5e:a0:ff:01", "02:00:5e:a0:ff:011"}) {
@@ -26,13 +26,13 @@ TEST(MacAddress, TextAndNumber) {
   }
 }
 
-TEST(MacAddress, Kinds) {
+TEST(EthernetAddress, Kinds) {
   EXPECT_TRUE(broadcast_mac.is_broadcast());
   EXPECT_TRUE(broadcast_mac.is_multicast());
   EXPECT_TRUE(mac("33:33:00:00:00:01").is_multicast());
   EXPECT_FALSE(mac("33:33:00:00:00:01").is_broadcast());
   EXPECT_FALSE(mac("02:ff:ff:ff:ff:ff").is_multicast());
-  EXPECT_TRUE(MacAddress{}.is_zero());
+  EXPECT_TRUE(EthernetAddress{}.is_zero());
 }
 
 // Examples of RFC 4291, 2.7.1, RFC 2464, 4 and 7.

@@ -78,7 +78,7 @@ TEST(Host, RefusesWhatCannotWork) {
   const std::vector<Refusal> refusals = {
       {"MTU of 1279", [](HostSpec& s) { s.ports[0].mtu = 1279; }},
       {"MTU of 20000", [](HostSpec& s) { s.ports[0].mtu = 20000; }},
-      {"Ethernet address", [](HostSpec& s) { s.ports[0].mac = MacAddress{}; }},
+      {"Ethernet address", [](HostSpec& s) { s.ports[0].mac = EthernetAddress{}; }},
       {"Ethernet address", [](HostSpec& s) { s.ports[0].mac = broadcast_mac; }},
       {"VLAN 0", [](HostSpec& s) { s.ports[1].vlan = std::uint16_t{0}; }},
       {"VLAN 4095", [](HostSpec& s) { s.ports[1].vlan = std::uint16_t{4095}; }},

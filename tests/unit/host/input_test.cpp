@@ -92,6 +92,26 @@ TEST(HostInput, EveryFrameMeetsItsFate) {
   }
 }
 
+TEST(HostInput, StageByStageIsTheSame) {
+  for (const HostCase& one : test::host_cases()) {
+    SCOPED_TRACE(one.name);
+    TestHost host;
+    Bytes bytes = one.frame;
+    bytes.resize(std::max(bytes.size(), one.data.size()));
+    Frame frame;
+    frame.data = bytes.data();
+    frame.length = static_cast<std::uint32_t>(one.frame.size());
+    frame.room = static_cast<std::uint32_t>(bytes.size());
+    frame.port = one.port;
+    const Step step = test::staged_input(host.worker, frame, test::second);
+    EXPECT_EQ(step.next, one.next);
+    EXPECT_EQ(name(step.reason), one.next == Next::drop ? one.reason : "none");
+    if (one.next != Next::drop) {
+      EXPECT_EQ(bytes_of(frame, step), one.data);
+    }
+  }
+}
+
 TEST(HostInput, EveryReasonOfTheInputHasAFrame) {
   std::set<std::string> met;
   for (const HostCase& one : test::host_cases()) met.insert(one.reason);

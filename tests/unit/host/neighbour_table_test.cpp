@@ -18,8 +18,8 @@ using test::TestRandom;
 using Ask = NeighbourTable::Ask;
 using State = NeighbourState;
 
-const MacAddress first = mac("02:00:00:00:00:01");
-const MacAddress other = mac("02:00:00:00:00:02");
+const EthernetAddress first = mac("02:00:00:00:00:01");
+const EthernetAddress other = mac("02:00:00:00:00:02");
 
 struct OneNeighbour : testing::Test {
   NeighbourTable table{{{1, test::address("10.0.0.2")}}, NeighbourTimes{}};
@@ -57,7 +57,7 @@ TEST_F(OneNeighbour, GrowsStaleIsUsedAndAskedItself) {
   EXPECT_EQ(at(101 * second), Seen(State::stale, true, Ask::itself));
   EXPECT_EQ(at(102 * second), Seen(State::stale, true, Ask::itself));
   EXPECT_EQ(at(103 * second), Seen(State::failed, false, Ask::everybody));
-  EXPECT_EQ(table.look(0).mac, MacAddress{});
+  EXPECT_EQ(table.look(0).mac, EthernetAddress{});
 }
 
 TEST_F(OneNeighbour, ClocksOfWorkersMayDiffer) {

@@ -23,7 +23,7 @@ using test::TestHost;
 using test::TestRandom;
 using Ask = NeighbourTable::Ask;
 
-const MacAddress peer = mac("02:00:00:00:02:01");
+const EthernetAddress peer = mac("02:00:00:00:02:01");
 
 /// The host at the other end of port 1's or port 2's links.
 HostSpec other_end() {
@@ -50,7 +50,7 @@ struct Sender : TestHost {
     EXPECT_TRUE(pool.intact());
     return out;
   }
-  void know(std::uint32_t link, const MacAddress& at = peer) {
+  void know(std::uint32_t link, const EthernetAddress& at = peer) {
     host->neighbours().learn(host->link(link).neighbour, at, true, true, second);
   }
 };
@@ -195,7 +195,7 @@ TEST(Solicitation, TwoHostsFindEachOther) {
     // And the other way, to the address that is known.
     const std::uint32_t probe =
         write_solicitation(two.worker, two.host->link(theirs).neighbour, Ask::itself, out);
-    EXPECT_EQ(MacAddress::from(out.data()), one.host->port(link.port)->mac);
+    EXPECT_EQ(EthernetAddress::from(out.data()), one.host->port(link.port)->mac);
     converse(two, one, link.port, Bytes(out.begin(), out.begin() + probe), second);
     EXPECT_EQ(two.host->neighbours().look(two.host->link(theirs).neighbour).state, NeighbourState::reachable);
   }

@@ -19,7 +19,7 @@ void print(const std::string& name, std::span<const std::uint8_t> frame) {
 }
 
 void datagrams(test::TestHost& sender, const std::string& kind) {
-  const MacAddress hop = test::mac("02:00:00:00:02:01");
+  const EthernetAddress hop = test::mac("02:00:00:00:02:01");
   for (std::uint32_t link = 0; link < sender.host->link_count(); ++link) {
     const HostLink& at = sender.host->link(link);
     sender.host->neighbours().learn(at.neighbour, hop, true, true, 1);

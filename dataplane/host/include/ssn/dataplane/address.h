@@ -14,25 +14,25 @@
 
 namespace ssn::dataplane {
 
-struct MacAddress {
+struct EthernetAddress {
   std::array<std::uint8_t, 6> bytes{};
 
-  static MacAddress from(const std::uint8_t* six) noexcept {
-    MacAddress out;
+  static EthernetAddress from(const std::uint8_t* six) noexcept {
+    EthernetAddress out;
     std::memcpy(out.bytes.data(), six, 6);
     return out;
   }
   /// The address's bytes as a number, the first one highest; below 2^48.
   std::uint64_t number() const noexcept;
-  static MacAddress from_number(std::uint64_t number) noexcept;
+  static EthernetAddress from_number(std::uint64_t number) noexcept;
   /// Also true for broadcast.
   bool is_multicast() const noexcept { return (bytes[0] & 1U) != 0; }
   bool is_broadcast() const noexcept;
   bool is_zero() const noexcept { return number() == 0; }
-  bool operator==(const MacAddress&) const = default;
+  bool operator==(const EthernetAddress&) const = default;
 };
 
-inline constexpr MacAddress broadcast_mac{{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}};
+inline constexpr EthernetAddress broadcast_mac{{0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}};
 
 inline bool is4(const IpAddress& address) noexcept { return address.family == IpFamily::v4; }
 
@@ -62,12 +62,12 @@ inline constexpr IpAddress all_nodes6{IpFamily::v6, {0xFF, 2, 0, 0, 0, 0, 0, 0, 
 /// ff02::1:ffXX:XXXX, where neighbours ask for `address` (RFC 4291, 2.7.1).
 IpAddress solicited_node(const IpAddress& address) noexcept;
 /// 33:33:XX:XX:XX:XX (RFC 2464, 7).
-MacAddress multicast_mac(const IpAddress& group6) noexcept;
+EthernetAddress multicast_mac(const IpAddress& group6) noexcept;
 /// fe80:: with the interface identifier made from the Ethernet address (RFC 2464, 4 and 5).
-IpAddress link_local(const MacAddress& mac) noexcept;
+IpAddress link_local(const EthernetAddress& mac) noexcept;
 
 /// Six pairs of hexadecimal digits with colons between.
-std::optional<MacAddress> parse_mac(std::string_view text);
-std::string format(const MacAddress& address);
+std::optional<EthernetAddress> parse_mac(std::string_view text);
+std::string format(const EthernetAddress& address);
 
 }  // namespace ssn::dataplane

@@ -44,7 +44,7 @@ struct HostLimits {
 struct PortSpec {
   std::string name;      ///< for messages
   std::uint16_t id = 0;  ///< the EAL's port number
-  MacAddress mac;
+  EthernetAddress mac;
   std::uint32_t mtu = 1500;            ///< of an IP packet; frames are longer by their Ethernet header
   std::vector<IpPrefix> addresses;     ///< a link-local address is added where there is an IPv6 one
   std::vector<IpAddress> gateways;     ///< at most one of each family, on-link
@@ -69,7 +69,7 @@ struct LinkSpec {
   std::uint16_t udp_port = 0;       ///< destination
   std::uint32_t payload_bytes = 0;  ///< the longest UDP payload it must carry; checked against the MTU
   UdpChecksum checksum = UdpChecksum::automatic;
-  std::optional<MacAddress> next_hop_mac;  ///< instead of asking for it
+  std::optional<EthernetAddress> next_hop_mac;  ///< instead of asking for it
 };
 
 struct HostSpec {
@@ -85,7 +85,7 @@ struct HostPort {
 
   std::string name;
   std::uint16_t id = 0;
-  MacAddress mac;
+  EthernetAddress mac;
   std::uint32_t mtu = 0;
   std::uint16_t vlan = 0;  ///< 0: none
   bool computes_ip4_checksum = false;

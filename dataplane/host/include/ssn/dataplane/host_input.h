@@ -51,6 +51,47 @@ struct Step {
   std::uint32_t length = 0;
 };
 
+/// The reasons that each of them has.
+inline constexpr HostDrop ether_drops[] = {
+    HostDrop::frame_too_short, HostDrop::frame_exceeds_mtu,     HostDrop::frame_not_ethernet2,
+    HostDrop::vlan_tagged,     HostDrop::ethertype_unknown,     HostDrop::source_mac_multicast,
+    HostDrop::source_mac_ours, HostDrop::destination_mac_other,
+};
+inline constexpr HostDrop arp_drops[] = {
+    HostDrop::arp_malformed, HostDrop::arp_bad_sender,   HostDrop::arp_address_conflict,
+    HostDrop::arp_not_ours,  HostDrop::arp_rate_limited, HostDrop::arp_heard,
+};
+inline constexpr HostDrop ip4_drops[] = {
+    HostDrop::ip4_malformed,        HostDrop::ip4_truncated,    HostDrop::ip4_bad_checksum,
+    HostDrop::ip4_bad_option,       HostDrop::ip4_source_route, HostDrop::ip4_fragment,
+    HostDrop::ip4_bad_source,       HostDrop::ip4_not_ours,     HostDrop::ip4_broadcast,
+    HostDrop::ip4_protocol_unknown,
+};
+inline constexpr HostDrop ip6_drops[] = {
+    HostDrop::ip6_malformed,  HostDrop::ip6_truncated,     HostDrop::ip6_bad_source,
+    HostDrop::ip6_not_ours,   HostDrop::ip6_fragment,      HostDrop::ip6_routing_header,
+    HostDrop::ip6_bad_option, HostDrop::ip6_bad_extension, HostDrop::ip6_protocol_unknown,
+};
+inline constexpr HostDrop icmp4_drops[] = {
+    HostDrop::icmp_malformed,     HostDrop::icmp_bad_checksum,     HostDrop::icmp_type_unknown,
+    HostDrop::icmp_rate_limited,  HostDrop::icmp_echo_unrequested, HostDrop::icmp_error_heard,
+    HostDrop::icmp_error_unknown,
+};
+inline constexpr HostDrop icmp6_drops[] = {
+    HostDrop::icmp_malformed,    HostDrop::icmp_bad_checksum,  HostDrop::icmp_type_unknown,
+    HostDrop::icmp_rate_limited, HostDrop::icmp_echo_to_group, HostDrop::icmp_echo_unrequested,
+    HostDrop::icmp_error_heard,  HostDrop::icmp_error_unknown, HostDrop::ip6_bad_source,
+};
+inline constexpr HostDrop nd_drops[] = {
+    HostDrop::nd_bad_hop_limit,    HostDrop::nd_malformed, HostDrop::nd_bad_option,
+    HostDrop::nd_address_conflict, HostDrop::nd_not_ours,  HostDrop::nd_rate_limited,
+    HostDrop::nd_router_message,   HostDrop::nd_heard,     HostDrop::no_room,
+};
+inline constexpr HostDrop udp_drops[] = {
+    HostDrop::udp_malformed, HostDrop::udp_bad_checksum, HostDrop::udp6_without_checksum,
+    HostDrop::udp_to_group,  HostDrop::udp_port_unknown,
+};
+
 Step ether_input(const Host& host, Frame& frame) noexcept;
 Step arp_input(HostWorker& worker, Frame& frame, std::uint64_t now) noexcept;
 Step ip4_input(const Host& host, Frame& frame) noexcept;

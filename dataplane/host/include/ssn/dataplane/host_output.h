@@ -10,6 +10,10 @@
 
 namespace ssn::dataplane {
 
+/// The reasons of encapsulate().
+inline constexpr HostDrop output_drops[] = {HostDrop::neighbour_unresolved, HostDrop::neighbour_failed,
+                                            HostDrop::payload_too_long};
+
 struct Encapsulated {
   HostDrop reason = HostDrop::none;                   ///< or why the datagram cannot be sent now
   NeighbourTable::Ask ask = NeighbourTable::Ask::no;  ///< send write_solicitation() as well, in either case

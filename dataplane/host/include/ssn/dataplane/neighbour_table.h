@@ -76,7 +76,7 @@ class NeighbourTable {
     NeighbourState state = NeighbourState::incomplete;
     bool usable = false;  ///< `mac` may be sent to
     Ask ask = Ask::no;    ///< the caller should send a solicitation, and no other worker will now
-    MacAddress mac;
+    EthernetAddress mac;
   };
 
   /// Keys are distinct.
@@ -87,7 +87,7 @@ class NeighbourTable {
   std::uint32_t find(const NeighbourKey& key) const noexcept { return index_.find(key); }  ///< or none
 
   /// Before the table is shared: an address that is never asked for nor changed.
-  void fix(std::uint32_t index, const MacAddress& mac) noexcept;
+  void fix(std::uint32_t index, const EthernetAddress& mac) noexcept;
   /// Before the table is shared: what another table, which may be in use, knows of the same neighbours.
   void inherit(const NeighbourTable& other) noexcept;
 
@@ -95,7 +95,7 @@ class NeighbourTable {
   Answer resolve(std::uint32_t index, std::uint64_t now) noexcept;
   /// A message said that a neighbour has this address; the flags are those of a neighbour advertisement
   /// (RFC 4861, 7.2.5). Any thread. Whether another address is in use now.
-  bool learn(std::uint32_t index, const MacAddress& mac, bool solicited, bool overrides,
+  bool learn(std::uint32_t index, const EthernetAddress& mac, bool solicited, bool overrides,
              std::uint64_t now) noexcept;
   /// Changes nothing. Any thread.
   Answer look(std::uint32_t index) const noexcept;
