@@ -135,6 +135,9 @@ class Burst {
     rte_node_next_stream_move(graph_, node_, edge);
   }
 
+  /// Says "look at your state" to a node that takes jobs (job_burst.h).
+  void nudge(std::uint16_t edge) noexcept { rte_node_enqueue_x1(graph_, node_, edge, nullptr); }
+
   // ---- Sources: packets go straight to where the next node will find them.
   /// Room for `count` packets; then commit() those that are there.
   Packet** reserve(std::uint16_t edge, std::uint16_t count) noexcept {

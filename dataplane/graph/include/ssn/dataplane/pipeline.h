@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The graphs of all workers: builds them from parts (graph_builder.h), switches workers to them, takes the
+// old ones away. There are two slots: a new set of graphs is built beside the one that is walked, and only
+// when all of it stands, workers change over, each between two walks.
+//
+// One control thread, which is DPDK's main thread or any other one; statistics() any thread but workers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ssn/dataplane/counters.h"
+#include "ssn/dataplane/graph_builder.h"
+#include "ssn/dataplane/port.h"
+#include "ssn/dataplane/worker.h"
+#include "ssn/hw/result.h"
+
+namespace ssn::dataplane {
+
+/// A node of a worker's graph, and what it did since the graph was built.
+struct NodeStatistics {
+  std::string name;
+  std::vector<std::string> next;  ///< by edge
+  std::uint64_t calls = 0;
+  std::uint64_t packets = 0;  ///< or jobs
+  std::uint64_t cycles = 0;   ///< of the time stamp counter
+};
+struct GraphStatistics {
+  unsigned worker = 0;  ///< index
+  unsigned cpu = 0;
+  std::vector<NodeStatistics> nodes;
+};
+
+class Pipeline {
+ public:
+  struct Setup {
+    std::vector<Worker*> workers;  ///< by index; they run already, or will
+    Counters* counters = nullptr;
+    std::vector<const Port*> ports;
+    int numa_node = -1;  ///< of graphs' memory
+  };
+
+  /// Everything in `setup` outlives it.
+  static Result<std::unique_ptr<Pipeline>> make(Setup setup);
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+  /// Workers do not run any more, or walk nothing: see clear().
+  ~Pipeline();
+
+  /// Builds the graphs of all workers out of parts, in their order; switches all workers to them; waits until
+  /// nobody walks the old ones, and destroys those. On failure nothing has changed. Workers must run.
+  Outcome install(const std::vector<GraphPart>& parts);
+  /// Workers walk nothing from now on.
+  void clear();
+
+  std::vector<GraphStatistics> statistics() const;
+
+ private:
+  struct WorkerSlot;
+  struct Switch;
+  class Builder;
+  class Handoffs;
+
+  explicit Pipeline(Setup setup);
+  Result<std::unique_ptr<WorkerSlot>> build(unsigned worker, char slot, const std::vector<GraphPart>& parts);
+  static void run_switch(void* argument);
+  void switch_to(std::vector<std::unique_ptr<WorkerSlot>> next);
+
+  Setup setup_;
+  std::unique_ptr<Handoffs> handoffs_;
+  mutable std::mutex mutex_;  // of the slots; never taken by a worker
+  std::vector<std::unique_ptr<WorkerSlot>> slots_;
+  char slot_ = 'a';  // the next one to be built
+};
+
+/// The public name of a node of DPDK: without the part that tells workers and slots apart.
+std::string public_node_name(std::string_view registered);
+
+}  // namespace ssn::dataplane
