@@ -156,19 +156,23 @@ void Connection::service(std::uint64_t now_ns) noexcept {
   }
 }
 
+// Not of the random stream, which the worker may be using for other connections.
 ConnectionSnapshot Connection::numbers() const noexcept {
   ConnectionSnapshot numbers;
   numbers.streams[pads_out] = report_of(*send_pads_, streams_[pads_out]);
   numbers.streams[tag_keys_out] = report_of(*send_tags_, streams_[tag_keys_out]);
   numbers.streams[pads_in] = report_of(*receive_pads_, streams_[pads_in]);
   numbers.streams[tag_keys_in] = report_of(*receive_tags_, streams_[tag_keys_in]);
-  if (random_) numbers.random = random_->report();
   numbers.sent_next = send_tags_->next();
   numbers.received_next = receive_tags_->seen();
   return numbers;
 }
 
-void Connection::publish() noexcept { published_.publish(numbers()); }
+void Connection::publish() noexcept {
+  ConnectionSnapshot all = numbers();
+  if (random_) all.random = random_->report();
+  published_.publish(all);
+}
 
 void Connection::let_go() noexcept { let_go_.store(true, std::memory_order_release); }
 

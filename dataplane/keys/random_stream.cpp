@@ -22,7 +22,7 @@ RandomStream::RandomStream(hw::KeyStream stream, enum ssn_protection protection)
 }
 
 void RandomStream::service() noexcept {
-  failed_ = source_.poll() == SSN_FAILED;
+  if (source_.poll() == SSN_FAILED) failed_.store(true, std::memory_order_relaxed);
   source_.give_back();
 }
 
@@ -31,7 +31,7 @@ StreamReport RandomStream::report() const noexcept {
   report.account = source_.account();
   report.statistics = stream_.statistics();
   report.available = source_.available();
-  report.health = failed_ ? SSN_KEY_HEALTH_FAILED : stream_.health();
+  report.health = failed() ? SSN_KEY_HEALTH_FAILED : stream_.health();
   return report;
 }
 

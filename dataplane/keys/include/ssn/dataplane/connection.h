@@ -143,6 +143,7 @@ class Connection {
   protocol::EpochAlarm alarm() const noexcept { return alarm_.load(std::memory_order_acquire); }
   protocol::StreamMarks& marks(std::size_t stream) noexcept { return marks_[stream]; }
   /// After let_go(): erases what is left of all streams, which ends them, and says where their bytes went.
+  /// Not of the random stream, which other connections may share.
   ConnectionSnapshot close() noexcept;
 
  private:

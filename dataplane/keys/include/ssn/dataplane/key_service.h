@@ -92,10 +92,10 @@ class KeyService final : public PeerReceiver {
                   std::span<const std::uint8_t> bytes) override;
 
  private:
-  class Implementation;
-  explicit KeyService(std::unique_ptr<Implementation> implementation);
+  class Core;
+  explicit KeyService(std::unique_ptr<Core> core);
 
-  std::unique_ptr<Implementation> implementation_;
+  std::unique_ptr<Core> core_;
 };
 
 }  // namespace ssn::dataplane

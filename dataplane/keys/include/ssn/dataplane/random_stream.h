@@ -3,6 +3,7 @@
 // like pads: each byte serves once, is erased after use, and is accounted for.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -21,8 +22,8 @@ class RandomStream {
 
   /// reserve(), then use() or discard(), as of pads. There is no ledger: it never says not_written_ahead.
   protocol::PadSender& source() noexcept { return source_; }
-  /// The device has ended it.
-  bool failed() const noexcept { return failed_; }
+  /// The device has ended it. Any thread.
+  bool failed() const noexcept { return failed_.load(std::memory_order_relaxed); }
   void service() noexcept;
   StreamReport report() const noexcept;
   enum ssn_protection protection() const noexcept { return protection_; }
@@ -34,7 +35,7 @@ class RandomStream {
   enum ssn_protection protection_;
   protocol::StreamMarks marks_;
   protocol::PadSender source_;
-  bool failed_ = false;
+  std::atomic<bool> failed_{false};
 };
 
 }  // namespace ssn::dataplane
