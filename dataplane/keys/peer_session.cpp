@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <mutex>
 #include <utility>
 
 #include "random_bytes.h"
@@ -16,6 +17,7 @@ using protocol::AssociationEvent;
 using protocol::EpochAlarm;
 
 constexpr std::chrono::seconds refresh_after{1};
+constexpr std::chrono::milliseconds telling_interval{20};
 constexpr std::chrono::seconds stuck_after{5};
 /// An epoch that lasted this long was no failure.
 constexpr std::chrono::seconds lasting{10};
@@ -78,6 +80,14 @@ std::string meaning(const Connection& connection) {
   return "";
 }
 
+// A worker still writes to it. Memory that is never given back, and can be found by whoever looks for it.
+void keep_for_good(std::unique_ptr<Connection> connection) {
+  static std::mutex lock;
+  static std::vector<Connection*>& kept = *new std::vector<Connection*>;
+  const std::lock_guard guard(lock);
+  kept.push_back(connection.release());
+}
+
 }  // namespace
 
 PeerSession::PeerSession(SessionContext& context, std::size_t index, std::size_t device_index,
@@ -97,7 +107,7 @@ void PeerSession::send(PeerMessageKind kind, std::span<const std::uint8_t> bytes
 
 void PeerSession::send_session(SessionMessage::Type type) {
   const bool heard = type == SessionMessage::Type::ready && peer_ready_for_ == session_;
-  send(PeerMessageKind::session, encode({type, heard, epoch_, session_}));
+  send(PeerMessageKind::session, encode({type, heard, epoch_, session_, {}}));
 }
 
 bool PeerSession::is_current() const {
@@ -111,6 +121,7 @@ bool PeerSession::is_current() const {
 void PeerSession::on_connected(Clock::time_point now) {
   connected_ = true;
   next_retry_ = now;
+  told_.clear();
 }
 
 void PeerSession::on_message(PeerMessageKind kind, std::span<const std::uint8_t> bytes,
@@ -146,12 +157,26 @@ void PeerSession::on_session(std::span<const std::uint8_t> bytes, Clock::time_po
     }
     return;
   }
+  if (message.type == SessionMessage::Type::sent) {
+    on_positions(message);
+    return;
+  }
   const protocol::Agreement* const agreement = association_.agreement();
   if (agreement != nullptr &&
       session_of(*agreement, context_->configuration.node, configuration_->name) == message.session) {
     association_.end();
     next_start_ = back_off_.failed(now);  // the peer begins again when it can
     pump(now);
+  }
+}
+
+void PeerSession::on_positions(const SessionMessage& message) {
+  if (streams_ != Streams::open || message.session != session_) return;
+  for (Held& held : held_) {
+    if (held.connection->worker() < message.positions.size()) {
+      const SessionMessage::Position& position = message.positions[held.connection->worker()];
+      held.connection->peer_has_sent(position.pads, position.tag_keys);
+    }
   }
 }
 
@@ -203,6 +228,7 @@ void PeerSession::request(const protocol::Agreement& agreement) {
   epoch_ = agreement.epoch;
   ours_ready_ = false;
   running_ = false;
+  told_.clear();
   cancelled_ = std::make_shared<std::atomic<bool>>(false);
   OpenTask task{index_, session_, {}, configuration_->random, cancelled_};
   for (std::size_t worker = 0; worker < agreement.peer_connections.size(); ++worker) {
@@ -312,7 +338,7 @@ std::size_t PeerSession::abandon() {
   std::size_t count = 0;
   for (Held& held : held_) {
     if (held.attached && !held.connection->has_let_go()) {
-      static_cast<void>(held.connection.release());  // a worker still writes to it
+      keep_for_good(std::move(held.connection));
       ++count;
     }
   }
@@ -378,6 +404,7 @@ void PeerSession::look_after(Clock::time_point now) {
     tell_ready(now);
   }
   settle_readiness(now);
+  tell_positions(now);
 }
 
 void PeerSession::tell_ready(Clock::time_point now) {
@@ -396,6 +423,21 @@ void PeerSession::settle_readiness(Clock::time_point now) {
                          fmt::format("{} connections are open", held_.size()));
   }
   if ((!peer_ready || peer_heard_for_ != session_) && now >= next_retry_) tell_ready(now);
+}
+
+// So that a receiver that missed too much finds its place again: Connection::service.
+void PeerSession::tell_positions(Clock::time_point now) {
+  if (!running_ || now < next_telling_) return;
+  std::vector<SessionMessage::Position> positions(held_.size());
+  for (Held& held : held_) {
+    positions[held.connection->worker()] = {held.connection->marks(pads_out).progress(),
+                                            held.connection->marks(tag_keys_out).progress()};
+  }
+  if (positions == told_) return;
+  send(PeerMessageKind::session, encode({SessionMessage::Type::sent, false, epoch_, session_, positions}));
+  // A message that was lost is made up for by the next one, even if nothing moves any more.
+  if (connected_) told_ = std::move(positions);
+  next_telling_ = now + telling_interval;
 }
 
 // ---- Beginning and giving up.

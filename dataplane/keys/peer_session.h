@@ -93,6 +93,8 @@ class PeerSession {
   bool failed(Connection& connection, Clock::time_point now);
   void settle_readiness(Clock::time_point now);
   void tell_ready(Clock::time_point now);
+  void tell_positions(Clock::time_point now);
+  void on_positions(const SessionMessage& message);
   void send(PeerMessageKind kind, std::span<const std::uint8_t> bytes);
   void send_session(SessionMessage::Type type);
   void give_up(Error error, Clock::time_point now);
@@ -123,6 +125,8 @@ class PeerSession {
   SessionId peer_heard_for_{};  // it knows that ours have
   bool running_ = false;        // both are ready
   Clock::time_point running_since_{};
+  std::vector<SessionMessage::Position> told_;  // to the peer
+  Clock::time_point next_telling_{};
   Clock::time_point closing_since_{};
   bool told_stuck_ = false;
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What two key services say of an epoch that both have entered: its streams are open and packets can be
-// opened, or it is over. Byte by byte in docs/associations.md.
+// opened, how far it has sent, or it is over. Byte by byte in docs/associations.md.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "ssn/hw/result.h"
 #include "ssn/protocol/association.h"
@@ -23,16 +25,28 @@ struct SessionMessage {
   enum class Type : std::uint8_t {
     ready = 1,  ///< the workers of the sender open what comes
     ended = 2,  ///< nothing that comes will be opened any more
+    sent = 3,   ///< the sender's positions
+  };
+  /// How far one worker has sent: offsets in its streams of pads and of tag keys.
+  struct Position {
+    std::uint64_t pads = 0;
+    std::uint64_t tag_keys = 0;
+    bool operator==(const Position&) const = default;
   };
   Type type = Type::ready;
   bool heard = false;  ///< ready: the sender has heard the receiver's
   std::uint64_t epoch = 0;
   SessionId session{};
+  std::vector<Position> positions = {};  ///< sent: of each worker in use
 };
 
+/// Shortest and, with a position of each worker, longest message.
 inline constexpr std::size_t session_message_bytes = 32;
+inline constexpr std::size_t session_position_bytes = 16;
+inline constexpr std::size_t session_message_max =
+    session_message_bytes + protocol::workers_max * session_position_bytes;
 
-std::array<std::uint8_t, session_message_bytes> encode(const SessionMessage& message) noexcept;
+std::vector<std::uint8_t> encode(const SessionMessage& message);
 /// Nothing in `bytes` is believed. Error integrity: malformed; refused: another version.
 Result<SessionMessage> parse_session_message(std::span<const std::uint8_t> bytes);
 

@@ -91,6 +91,7 @@ struct ConnectionSnapshot {
   StreamReport random{};            ///< zeros where there is none
   std::uint64_t sent_next = 0;      ///< packet number
   std::uint64_t received_next = 0;  ///< highest packet number accepted, plus one
+  std::uint64_t skips = 0;          ///< how often it went ahead to where the peer is
 };
 
 class Connection {
@@ -128,8 +129,13 @@ class Connection {
   RandomStream* random() noexcept { return random_.get(); }
   /// Once a burst, and at least every second: takes in keys, gives room back, notices failures. `now_ns`: any
   /// clock that only grows; numbers are published every snapshot_ns.
+  ///
+  /// A receiver that missed more than its rings hold (a link was cut, a worker stood still) would never find
+  /// its place again: every packet lies beyond what its device can deliver. So where nothing was opened for
+  /// catch_up_ns, and the peer has sent from beyond the rings, it gives up what lies between.
   void service(std::uint64_t now_ns) noexcept;
   static constexpr std::uint64_t snapshot_ns = 10'000'000;
+  static constexpr std::uint64_t catch_up_ns = 20'000'000;
   /// The worker's last call: it holds no pointer into this object any more, in no table, job or packet.
   void let_go() noexcept;
   /// For the worker's own use: whatever it keeps for this connection.
@@ -137,6 +143,11 @@ class Connection {
 
   // ---- The key service.
   void permit_sending() noexcept { may_send_.store(true, std::memory_order_release); }
+  /// The peer's word, over the control channel, of how far it has sent.
+  void peer_has_sent(std::uint64_t pads, std::uint64_t tag_keys) noexcept {
+    peer_pads_.store(pads, std::memory_order_relaxed);
+    peer_tag_keys_.store(tag_keys, std::memory_order_relaxed);
+  }
   bool sending_permitted() const noexcept { return may_send_.load(std::memory_order_relaxed); }
   bool has_let_go() const noexcept { return let_go_.load(std::memory_order_acquire); }
   ConnectionFailure failure() const noexcept { return failure_.load(std::memory_order_acquire); }
@@ -152,6 +163,7 @@ class Connection {
   Outcome make_ends(const ConnectionLimits& limits, const kernels::Implementation& implementation);
   Outcome make_computational();
   void fail(ConnectionFailure failure) noexcept;
+  void catch_up(std::uint64_t now_ns) noexcept;
   void publish() noexcept;
   ConnectionSnapshot numbers() const noexcept;
 
@@ -175,7 +187,13 @@ class Connection {
   protocol::ReceiveKeys receive_;
   protocol::ReceiveConnection receive_connection_;
   std::uint64_t published_ns_ = 0;
+  std::uint64_t opened_ = 0;  // a number that grows with what is opened
+  std::uint64_t opened_ns_ = 0;
+  std::uint64_t skip_pads_to_ = 0;
+  std::uint64_t skips_ = 0;
 
+  std::atomic<std::uint64_t> peer_pads_{0};
+  std::atomic<std::uint64_t> peer_tag_keys_{0};
   std::atomic<bool> may_send_{false};
   std::atomic<bool> let_go_{false};
   std::atomic<ConnectionFailure> failure_{ConnectionFailure::none};
