@@ -42,6 +42,27 @@ std::size_t PadSender::reserve_burst(std::uint32_t length, std::span<PadRange> r
   return ranges.size();
 }
 
+Take PadSender::reserve_run(std::uint32_t length, std::uint32_t count, PadRange& first) noexcept {
+  assert(length >= 1 && length <= longest_ && count >= 1);
+  const std::uint64_t whole = count * round_up(length);
+  if (const Take why = can_take(whole); why != Take::ok) return why;
+  first = {at(stream_->next), stream_->next, length};
+  stream_->next += whole;
+  marks_->advance(stream_->next);
+  return Take::ok;
+}
+
+void PadSender::use_run(const PadRange& first, std::uint32_t count) noexcept {
+  if (!planted(PlantedFault::lost_erase)) {
+    ::explicit_bzero(first.pad, count * round_up(first.length));
+  }
+  finish_erased(first.offset, first.length, count, &KeyAccount::used);
+}
+
+void PadSender::discard_run(const PadRange& first, std::uint32_t count) noexcept {
+  drop(first.offset, first.offset + count * round_up(first.length));
+}
+
 void PadSender::use(const PadRange& range) noexcept { finish(range.offset, range.length, &KeyAccount::used); }
 
 void PadSender::use_erased(std::span<const PadRange> ranges) noexcept {
@@ -142,6 +163,15 @@ void PadReceiver::note_seen(std::uint64_t behind) noexcept {
 void PadReceiver::open_erased(std::uint64_t offset, std::uint32_t length, std::uint32_t count) noexcept {
   finish_erased(offset, length, count, &KeyAccount::used);
   note_seen(offset + count * round_up(length));
+}
+
+void PadReceiver::open_some(std::uint64_t offset, std::uint32_t length, std::uint32_t count,
+                            std::uint32_t used, std::uint32_t last) noexcept {
+  if (!planted(PlantedFault::lost_erase)) {
+    ::explicit_bzero(at(offset), count * round_up(length));
+  }
+  finish_some(offset, length, count, used);
+  note_seen(offset + (last + 1) * round_up(length));
 }
 
 void PadReceiver::open(std::uint64_t offset, std::uint32_t length) noexcept {

@@ -85,6 +85,18 @@ Take StreamEnd::why_not(std::uint64_t until, const StreamMarks& marks) const noe
   return Take::ok;
 }
 
+void StreamEnd::finish_some(std::uint64_t offset, std::uint64_t length, std::uint64_t count,
+                            std::uint64_t used) noexcept {
+  const std::uint64_t whole = round_up(length);
+  assert(!ended_ && length >= 1 && used <= count && (offset & (granule_ - 1)) == 0 &&
+         offset + count * whole <= end_);
+  window_.take_all(offset / granule_, count * (whole / granule_));
+  account_.left -= count * whole;
+  account_.used += used * length;
+  account_.discarded += count * whole - used * length;
+  check();
+}
+
 void StreamEnd::finish_one(std::uint64_t offset, std::uint64_t KeyAccount::* column) noexcept {
   assert(!ended_ && (offset & (granule_ - 1)) == 0 && offset + granule_ <= end_);
   if (!planted(PlantedFault::lost_erase)) {

@@ -21,24 +21,36 @@ TagKeys::TagKeys(const kernels::Implementation& implementation, hw::SecretBuffer
   at = std::align(alignof(kernels::TagKey), 2 * sizeof(kernels::TagKey), at, space);
   assert(at != nullptr);
   keys_ = static_cast<kernels::TagKey*>(at);
+  hash_keys_ = static_cast<std::uint8_t*>(at) + 2 * sizeof(kernels::TagKey);
+  assert(hash_keys_ + 2 * hash_key_bytes <= memory.data() + memory.size());
   std::uninitialized_default_construct_n(keys_, 2);
 }
 
-TagKeys::~TagKeys() { std::destroy_n(keys_, 2); }
+TagKeys::~TagKeys() {
+  std::destroy_n(keys_, 2);
+  ::explicit_bzero(hash_keys_, 2 * hash_key_bytes);
+}
 
 const kernels::TagKey& TagKeys::key(std::uint64_t block) const noexcept {
   assert(has(block));
   return keys_[block & 1];
 }
 
+const std::uint8_t* TagKeys::hash_key(std::uint64_t block) const noexcept {
+  assert(has(block));
+  return hash_keys_ + (block & 1) * hash_key_bytes;
+}
+
 void TagKeys::set(std::uint64_t block, std::span<const std::uint8_t, hash_key_bytes> r) noexcept {
   keys_[block & 1].expand(*implementation_, r);
+  std::memcpy(hash_keys_ + (block & 1) * hash_key_bytes, r.data(), hash_key_bytes);
   block_[block & 1] = block;
 }
 
 void TagKeys::erase() noexcept {
   std::destroy_n(keys_, 2);  // which erases them
   std::uninitialized_default_construct_n(keys_, 2);
+  ::explicit_bzero(hash_keys_, 2 * hash_key_bytes);
   block_[0] = block_[1] = UINT64_MAX;
 }
 
@@ -64,28 +76,48 @@ Take TagSender::begin_block(std::uint64_t block) noexcept {
   return Take::ok;
 }
 
-Take TagSender::take(std::uint32_t most, TagBurst& burst) noexcept {
-  assert(most >= 1);
+// How many numbers of the next one's block can be taken now; at least `least`, or why not.
+Take TagSender::ready(std::uint32_t least, std::uint64_t& count) noexcept {
   if (next_ >= packet_number_end) return Take::ended;
   const std::uint64_t block = next_ >> block_packets_log2;
   if (!ended_ && !keys_.has(block)) {
     if (const Take why = begin_block(block); why != Take::ok) return why;
   }
   const std::uint64_t offset = mask_offset(next_);
-  if (const Take why = why_not(offset + mask_bytes, *marks_); why != Take::ok) return why;
+  if (const Take why = why_not(offset + least * mask_bytes, *marks_); why != Take::ok) return why;
   assert(stream_->next == offset);
   const std::uint64_t limit =
       planted(PlantedFault::skipped_write_ahead) ? usable_end() : std::min(usable_end(), marks_->granted());
-  const std::uint64_t count = std::min(
-      {std::uint64_t{most}, (limit - offset) / mask_bytes, block_packets - (next_ & (block_packets - 1))});
+  count = std::min((limit - offset) / mask_bytes, block_packets - (next_ & (block_packets - 1)));
+  return Take::ok;
+}
+
+Take TagSender::take(std::uint32_t most, TagBurst& burst) noexcept {
+  assert(most >= 1);
+  std::uint64_t count = 0;
+  if (const Take why = ready(1, count); why != Take::ok) return why;
+  count = std::min<std::uint64_t>(count, most);
   burst.first = next_;
   burst.count = static_cast<std::uint32_t>(count);
-  burst.masks = at(offset);
-  burst.key = &keys_.key(block);
+  burst.masks = at(mask_offset(next_));
+  burst.key = &keys_.key(next_ >> block_packets_log2);
   next_ += count;
   stream_->next += count * mask_bytes;
   marks_->advance(stream_->next);
   return Take::ok;
+}
+
+Take TagSender::take_runs(std::uint32_t each, std::uint32_t most, TagBurst& burst) noexcept {
+  assert(each >= 1 && each <= block_packets && most >= 1);
+  const std::uint64_t left = block_packets - (next_ & (block_packets - 1));
+  if (left < each) {
+    if (const Take why = take(static_cast<std::uint32_t>(left), burst); why != Take::ok) return why;
+    discard(burst);
+    if (burst.count < left) return Take::shortage;  // the rest of them another time
+  }
+  std::uint64_t count = 0;
+  if (const Take why = ready(each, count); why != Take::ok) return why;
+  return take(static_cast<std::uint32_t>(std::min<std::uint64_t>(count / each, most) * each), burst);
 }
 
 void TagSender::finish(const TagBurst& burst) noexcept {
@@ -187,6 +219,17 @@ void TagReceiver::accept_run(std::uint64_t packet, std::uint32_t count) noexcept
   note_seen(packet + count - 1);
 }
 
+void TagReceiver::accept_some(std::uint64_t packet, std::uint32_t count, std::uint32_t used,
+                              std::uint32_t last) noexcept {
+  assert(keys_.has(packet >> block_packets_log2));
+  const std::uint64_t offset = mask_offset(packet);
+  if (!planted(PlantedFault::lost_erase)) {
+    ::explicit_bzero(at(offset), count * mask_bytes);
+  }
+  finish_some(offset, mask_bytes, count, used);
+  note_seen(packet + last);
+}
+
 void TagReceiver::note_seen(std::uint64_t packet) noexcept {
   if (packet < seen_) return;
   seen_ = packet + 1;
@@ -206,9 +249,10 @@ void TagReceiver::discard_below(std::uint64_t packet) noexcept {
 void TagReceiver::drop_below_floor() noexcept {
   const std::uint64_t limit = std::min(mask_offset(floor_), usable_end());
   if (limit <= dropped_) return;
-  // The usual step, a mask that was used.
-  if (limit - dropped_ == mask_bytes && keys_.has(floor_ >> block_packets_log2) &&
-      window_.is_done(dropped_ / mask_bytes)) {
+  // The usual step: masks that were used, of one block.
+  if (limit - dropped_ < 64 * mask_bytes && keys_.has(floor_ >> block_packets_log2) &&
+      dropped_ / mask_bytes >= window_.oldest() &&
+      window_.first_open(dropped_ / mask_bytes, limit / mask_bytes) == limit / mask_bytes) {
     dropped_ = limit;
     return;
   }

@@ -5,8 +5,8 @@
 #include <cstring>
 
 #include "declassify.h"
-#include "ssn/kernels/erase.h"
 #include "implementation.h"
+#include "ssn/kernels/erase.h"
 
 namespace ssn::hw::offload {
 namespace {

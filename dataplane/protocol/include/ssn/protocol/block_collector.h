@@ -23,25 +23,28 @@ namespace ssn::protocol {
 /// blocks of which nothing ever came.
 class ReceiveProgress {
  public:
-  /// `period_ns`: what no packet used is discarded one to two periods after later pads were used.
+  /// `period_ns`: at least the longest `reorder` of the streams. A pad that no packet used is discarded one
+  /// to two periods after later ones were used, or when half of the ring lies between.
   explicit ReceiveProgress(std::uint64_t period_ns) noexcept : period_ns_(period_ns) {}
 
+  /// An authentic block's pads end there.
   void note(std::uint64_t d_end) noexcept { seen_ = d_end > seen_ ? d_end : seen_; }
-  void advance(PadReceiver& pads, std::uint64_t ring_bytes, std::uint64_t now) noexcept;
+  void advance(PadReceiver& pads, std::uint64_t now) noexcept;
 
   std::uint32_t in_flight = 0;  ///< jobs of all collectors
 
  private:
   std::uint64_t period_ns_;
-  std::uint64_t seen_ = 0;  // D offset behind the last range of an authentic block
-  std::uint64_t mark_ = 0;  // what it was a period ago, at least
+  std::uint64_t seen_ = 0;
+  std::uint64_t mark_ = 0;  // what it was when the period began
   std::uint64_t marked_ = 0;
 };
 
-/// A block whose turn it is.
+/// A block whose turn it is, or a run of lost ones.
 struct Delivered {
-  Block* block = nullptr;  ///< null: lost. Otherwise the taker's, to be given back to the pool
-  std::uint64_t number = 0;
+  Block* block = nullptr;    ///< the taker's, to be given back to the pool; null: lost
+  std::uint64_t number = 0;  ///< of the block, or of the first lost one
+  std::uint64_t lost = 0;    ///< how many, where `block` is null
 };
 
 class BlockCollector {
@@ -99,31 +102,96 @@ class BlockCollector {
  private:
   struct Slot;
   struct Job;
-  enum class Verdict : std::uint8_t { authentic, forged, unknown, dead };
+  struct Line;
+  struct Begun {
+    std::uint64_t number;
+    std::uint64_t time;
+  };
+  enum class Verdict : std::uint8_t { authentic, forged, unknown };
+  enum class Start : std::uint8_t { started, keys, shares };
 
   Slot& slot_of(std::uint64_t number) noexcept;
+  void prefetch(const Cell& cell) noexcept;
+  DropReason why_not(const Cell& cell, std::uint64_t number) noexcept;
   void place(Cell& cell, std::uint64_t now) noexcept;
-  void hold(Slot& slot, Cell& cell, std::uint64_t now) noexcept;
-  void settle_conflict(Slot& slot, Cell& cell) noexcept;
-  bool far_ahead(Cell& cell, std::uint64_t now) noexcept;
-  Verdict judge(Cell& cell) noexcept;
-  bool sift(Slot& slot) noexcept;
-  bool begin(Slot& slot, Job& job) noexcept;
-  void run_on_cpu(Job& job) noexcept;
+  void far_ahead(Cell& cell, std::uint64_t number) noexcept;
+  void hold(Slot& slot, std::uint64_t number, Cell& cell, std::uint64_t now) noexcept;
+  void settle_conflict(Slot& slot, std::uint64_t number, Cell& cell) noexcept;
+  void put(Slot& slot, std::uint64_t number, Cell& cell) noexcept;
+  void take_off(Slot& slot, Cell& cell) noexcept;
+  void queue(Slot& slot, std::uint64_t number) noexcept;
+
+  Verdict judge(Slot* slot, Cell& cell) noexcept;
+  Verdict judge_number(Cell& cell) noexcept;
+  void sift(Slot& slot, bool all) noexcept;
+
+  bool choose(Slot& slot, Job& job) noexcept;
+  Start find_keys(Slot& slot, Job& job) noexcept;
+  Start find_each(Slot& slot, Job& job, Cell& cell, const std::uint8_t*& mask, std::uint8_t*& pad) noexcept;
+  Start begin(Slot& slot, std::uint64_t number, std::uint64_t now, bool& flying) noexcept;
+  bool to_device(Job& job, std::uint64_t now) noexcept;
+  const kernels::Transform& transform_for(const Job& job) noexcept;
+  bool on_cpu(Job& job, Block& out) noexcept;
+
+  bool settle(Job& job) noexcept;
+  bool settle_each(Job& job) noexcept;
+  void remember(const Job& job, unsigned at, const std::uint8_t* mask) noexcept;
+  void deliver(Job& job, Block& out, std::uint64_t now) noexcept;
+  void release(Job& job) noexcept;
   void complete(Job& job, std::uint64_t now) noexcept;
-  void reject(Job& job) noexcept;
-  void retire(Job& job) noexcept;
-  void give_up(Slot& slot) noexcept;
+  void reject(Job& job, std::uint64_t now) noexcept;
+  void forget(Job& job, DropReason reason, std::uint64_t now) noexcept;
+  void collect_again(Slot& slot, std::uint64_t number, std::uint64_t now) noexcept;
+  bool still_good(const Job& job) noexcept;
+  void redo(Job& job, std::uint64_t now) noexcept;
+  void free_late(Job& job) noexcept;
+  void land(Job& job) noexcept;
+
+  void note_authentic(std::uint64_t number) noexcept;
+  void expire(const Begun& begun, std::uint64_t now) noexcept;
+  void check_stuck(std::uint64_t now) noexcept;
+  void clear(Slot& slot, DropReason reason) noexcept;
+  void requeue_waiting() noexcept;
+  void push_begun(std::uint64_t number, std::uint64_t time) noexcept;
   void drop(Cell& cell, DropReason reason) noexcept;
   void end_epoch(EpochAlarm alarm) noexcept;
+  void end_keys() noexcept;
 
   Parts parts_;
   std::uint32_t n_;
   std::uint32_t k_;
+  std::uint32_t cell_bytes_;
+  std::uint64_t stream_;
   std::uint64_t window_;
+  std::uint64_t reorder_ns_;
   std::uint64_t base_ = 0;     // the next block to be delivered
-  std::uint64_t highest_ = 0;  // behind the highest authentic block
+  std::uint64_t skip_ = 0;     // blocks below are not waited for any more
+  std::uint64_t highest_ = 0;  // behind the highest block of which something authentic came
+  std::uint64_t occupied_ = 0;
   std::uint32_t in_flight_ = 0;
+  std::uint64_t floor_ = 0;  // of packet numbers that are looked at, during one collect()
+  std::uint64_t credit_ = 0;
+  std::uint64_t stuck_at_ = UINT64_MAX;  // base_ for which stuck_since_ was found out
+  std::uint64_t stuck_since_ = UINT64_MAX;
+  std::uint64_t stuck_next_ = 0;
+  std::uint64_t delivered_keys_ = 0;      // what the streams had when blocks began to wait for keys
+  DropReason reason_ = DropReason::none;  // of the last verdict
+
+  std::size_t slot_lines_;
+  std::vector<Line> slots_;
+  std::vector<std::unique_ptr<Job>> jobs_;
+  std::vector<Job*> free_jobs_;
+  std::vector<std::uint64_t> ready_;  // a ring: blocks with k shares
+  std::uint64_t ready_first_ = 0;
+  std::uint64_t ready_end_ = 0;
+  std::vector<std::uint64_t> waiting_;  // for keys
+  std::vector<Begun> begun_;            // a ring: blocks in the order in which their first shares came
+  std::uint64_t begun_first_ = 0;
+  std::uint64_t begun_end_ = 0;
+  std::vector<Cell*> done_;  // to be taken
+  struct CpuTransform;
+  std::vector<std::unique_ptr<CpuTransform>> transforms_;
+  std::size_t next_transform_ = 0;
 };
 
 /// Reads the header of a packet (`data` and `length` are everything after UDP), as the first step of every

@@ -6,6 +6,7 @@
 // again on the CPU, by the next prepare(), with fresh random blocks, pads and numbers, into other cells.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -61,8 +62,9 @@ class BlockSplitter {
   Prepared prepare(FramePacker& packer, std::span<Cell* const> fresh, std::span<ssn_offload_job*> jobs,
                    std::uint64_t now) noexcept;
   /// Jobs as enqueue completed them or dequeue gave them back, those that were `held` twice.
-  void finish(std::span<ssn_offload_job* const> jobs, std::uint64_t now) noexcept;
+  void finish(std::span<ssn_offload_job* const> jobs) noexcept;
 
+  // Both to be emptied after every prepare() and finish().
   /// Packets to be sent: n successive ones are shares 1..n of one block. `data`, `length` and
   /// header.placement are set; the whole header is in the packet.
   std::size_t take_sealed(std::span<Cell*> cells) noexcept;
@@ -79,26 +81,37 @@ class BlockSplitter {
   struct Job;
   struct Run;
 
-  std::size_t possible(std::uint32_t share_bytes, std::size_t blocks, Take& why) noexcept;
-  bool take_run(std::uint32_t share_bytes, std::size_t blocks, Run& run) noexcept;
+  std::size_t affordable(std::uint32_t share_bytes, std::size_t blocks) const noexcept;
+  Take why_none(std::uint32_t share_bytes) const noexcept;
+  bool gives_up(Take why) const noexcept;
+  std::size_t take(std::uint32_t share_bytes, std::size_t blocks, Run& run) noexcept;
   void begin(Job& job, Block& block, const Run& run, std::size_t at, std::span<Cell* const> cells) noexcept;
-  void write_headers(Job& job, std::uint64_t number) noexcept;
-  void run_on_cpu(Job& job) noexcept;
+  void generate(std::uint8_t* to, std::size_t bytes) noexcept;
+  void write_packets(Job& job) noexcept;
+  bool to_device(Job& job, std::uint64_t now) noexcept;
+  void on_cpu(Job& job) noexcept;
   void complete(Job& job) noexcept;
   void fail(Job& job) noexcept;
+  void land(Job& job) noexcept;
   void burn(Job& job) noexcept;
-  void give_up(FramePacker& packer) noexcept;
+  void let_go(Block& block) noexcept;
+  void give_back() noexcept;
+  void split_again(std::span<Cell* const> fresh, Prepared& result) noexcept;
+  static std::size_t run_length(const FramePacker& packer, std::size_t most) noexcept;
+  static std::size_t take_out(std::vector<Cell*>& from, std::span<Cell*> cells) noexcept;
 
   Parts parts_;
   std::uint32_t n_;
   std::uint32_t random_blocks_;
   std::uint64_t next_block_ = 0;
   std::uint32_t in_flight_ = 0;
-  std::vector<std::uint8_t> storage_;
+  std::array<std::uint8_t, header_bytes> header_{};  // what all packets have in common
+  std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<Job*> free_;
-  std::vector<Block*> again_;  // to be split on the CPU
+  std::vector<Block*> again_;  // to be split once more, on the CPU
   std::vector<Cell*> sealed_;
   std::vector<Cell*> spent_;
+  Take why_ = Take::ok;  // the last take() gave nothing
 };
 
 }  // namespace ssn::protocol

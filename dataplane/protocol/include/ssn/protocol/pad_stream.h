@@ -49,8 +49,15 @@ class PadSender : public StreamEnd {
   /// it.
   std::size_t reserve_burst(std::uint32_t length, std::span<PadRange> ranges, Take& why) noexcept;
 
+  /// Takes `count` ranges of `length` bytes each, one behind the other, or none of them. `first` is the first
+  /// one; range i begins i * round_up(length) behind it.
+  Take reserve_run(std::uint32_t length, std::uint32_t count, PadRange& first) noexcept;
+
   /// The ciphertext is made: erases the pad.
   void use(const PadRange& range) noexcept;
+  /// As use() and discard() for ranges that one reserve_run() gave, or for a part of them.
+  void use_run(const PadRange& first, std::uint32_t count) noexcept;
+  void discard_run(const PadRange& first, std::uint32_t count) noexcept;
   /// As use() for ranges that one reserve_burst() gave, whose pads the caller has erased while it sealed.
   void use_erased(std::span<const PadRange> ranges) noexcept;
   /// Keep order: the pad becomes a share. Copies it to `share` (memory for secrets, range.length bytes) and
@@ -65,6 +72,8 @@ class PadSender : public StreamEnd {
   std::uint64_t next() const noexcept { return stream_->next; }
   /// Bytes that can be taken now, as far as device and ledger go.
   std::uint64_t available() const noexcept;
+  /// ok, or why `whole` bytes, a multiple of the granule, cannot be taken now.
+  Take can_take(std::uint64_t whole) const noexcept { return why_not(stream_->next + whole, *marks_); }
 
  private:
   void copy_out(const PadRange& range, std::span<std::uint8_t> out,
@@ -106,6 +115,10 @@ class PadReceiver : public StreamEnd {
   void open(std::uint64_t offset, std::uint32_t length) noexcept;
   /// As open() of `count` ranges as in find_run(), where the caller has erased the pads while it opened.
   void open_erased(std::uint64_t offset, std::uint32_t length, std::uint32_t count = 1) noexcept;
+  /// Of `count` ranges as in find_run(), all of them ready, `used` were opened, the last of them being number
+  /// `last` (from 0). The others never will be. Erases all.
+  void open_some(std::uint64_t offset, std::uint32_t length, std::uint32_t count, std::uint32_t used,
+                 std::uint32_t last) noexcept;
   /// Keep order: as PadSender::keep.
   void keep(std::uint64_t offset, std::span<std::uint8_t> share) noexcept;
   /// Mask order: as PadSender::mask.

@@ -43,6 +43,7 @@ class StreamEnd {
   void end() noexcept;
   bool ended() const noexcept { return ended_; }
 
+  std::uint64_t ring_bytes() const noexcept { return stream_->ring_bytes; }
   /// Delivered bytes end here.
   std::uint64_t delivered() const noexcept { return end_; }
   /// Everything below was given back.
@@ -75,6 +76,9 @@ class StreamEnd {
   /// but what rounding leaves over.
   void finish_erased(std::uint64_t offset, std::uint64_t length, std::uint64_t count,
                      std::uint64_t KeyAccount::* column) noexcept;
+  /// As finish_erased(), where only `used` of the ranges served, and the others are discarded; all is erased.
+  void finish_some(std::uint64_t offset, std::uint64_t length, std::uint64_t count,
+                   std::uint64_t used) noexcept;
   /// As finish() for one granule, fast.
   void finish_one(std::uint64_t offset, std::uint64_t KeyAccount::* column) noexcept;
   /// Erases and discards what is still open of [offset, limit); whole granules.

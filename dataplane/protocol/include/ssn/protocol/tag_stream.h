@@ -50,7 +50,8 @@ constexpr std::uint64_t packet_at(std::uint64_t offset) noexcept {
 class TagKeys {
  public:
   /// What the memory that is given to the constructor must hold at least; any alignment.
-  static constexpr std::size_t memory_bytes = 2 * sizeof(kernels::TagKey) + alignof(kernels::TagKey);
+  static constexpr std::size_t memory_bytes =
+      2 * sizeof(kernels::TagKey) + alignof(kernels::TagKey) + 2 * hash_key_bytes;
 
   /// `memory` was made with Locking::required (asserted) and outlives this object.
   TagKeys(const kernels::Implementation& implementation, hw::SecretBuffer& memory);
@@ -60,12 +61,15 @@ class TagKeys {
 
   bool has(std::uint64_t block) const noexcept { return block_[block & 1] == block; }
   const kernels::TagKey& key(std::uint64_t block) const noexcept;
+  /// As it came: for a device that expands it in its own way.
+  const std::uint8_t* hash_key(std::uint64_t block) const noexcept;
   void set(std::uint64_t block, std::span<const std::uint8_t, hash_key_bytes> r) noexcept;
   void erase() noexcept;
 
  private:
   const kernels::Implementation* implementation_;
   kernels::TagKey* keys_;
+  std::uint8_t* hash_keys_;  // behind them
   std::uint64_t block_[2] = {UINT64_MAX, UINT64_MAX};
 };
 
@@ -86,6 +90,13 @@ class TagSender : public StreamEnd {
 
   /// Takes the next packet numbers: 1..most of them, fewer where the block or what was delivered ends.
   Take take(std::uint32_t most, TagBurst& burst) noexcept;
+  /// Takes runs of `each` successive packet numbers of one block: 1..most of them. Numbers at the end of a
+  /// block that hold no run are discarded.
+  Take take_runs(std::uint32_t each, std::uint32_t most, TagBurst& burst) noexcept;
+  /// The hash key of a burst's block.
+  const std::uint8_t* hash_key(const TagBurst& burst) const noexcept {
+    return keys_.hash_key(burst.first >> block_packets_log2);
+  }
   /// The tags are made: erases the masks.
   void finish(const TagBurst& burst) noexcept;
   /// The packets will not be sent. Their numbers are not given out again.
@@ -97,6 +108,7 @@ class TagSender : public StreamEnd {
 
  private:
   Take begin_block(std::uint64_t block) noexcept;
+  Take ready(std::uint32_t least, std::uint64_t& count) noexcept;
 
   StreamMarks* marks_;
   TagKeys keys_;
@@ -132,6 +144,14 @@ class TagReceiver : public StreamEnd {
   void accept(std::uint64_t packet) noexcept;
   /// The same for `count` >= 1 packets as in find_run().
   void accept_run(std::uint64_t packet, std::uint32_t count) noexcept;
+  /// As accept_run(), where only `used` of the packets were accepted, the last of them being number `last`
+  /// (from 0), and the others are not wanted any more.
+  void accept_some(std::uint64_t packet, std::uint32_t count, std::uint32_t used,
+                   std::uint32_t last) noexcept;
+  /// The hash key of a packet whose key is held.
+  const std::uint8_t* hash_key(std::uint64_t packet) const noexcept {
+    return keys_.hash_key(packet >> block_packets_log2);
+  }
   /// The sender sends nothing below `packet` any more: discards those masks.
   void discard_below(std::uint64_t packet) noexcept;
 

@@ -32,6 +32,7 @@ struct BlockHeader {
   bool operator==(const BlockHeader&) const = default;
 };
 
+/// The first byte is 1 where it is broken, else 0.
 inline void write_block_header(const BlockHeader& header, std::uint8_t* to) noexcept {
   store_big<std::uint32_t>(to, (header.broken ? 1U << 24 : 0U) | header.first);
   store_big<std::uint32_t>(to + 4, header.end);
@@ -66,7 +67,7 @@ struct alignas(64) Block {
   std::uint32_t share_bytes =
       0;                     ///< of each data block: a multiple of 64. Data block l begins at l * share_bytes
   std::uint32_t frames = 0;  ///< records that begin in it
-  std::uint16_t attempt = 0;  ///< how often it was split in vain
+  std::uint16_t users = 0;   ///< splitter: jobs that name it
 };
 
 /// A fixed number of blocks over memory of the caller.

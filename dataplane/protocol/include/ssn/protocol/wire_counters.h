@@ -26,7 +26,8 @@ struct WireReceiveCounters {
   std::uint64_t blocks_malformed = 0;  ///< authentic, but no sender of ours makes such a block
   std::uint64_t frames = 0;            ///< handed out
   std::uint64_t frame_bytes = 0;
-  std::uint64_t frames_cut = 0;  ///< begun in one block, and the block with the rest was lost
+  std::uint64_t frames_cut = 0;       ///< begun in one block, and the block with the rest was lost
+  std::uint64_t frames_too_long = 0;  ///< longer than frames may be here
   std::uint64_t verified_alone =
       0;                          ///< shares whose tags were checked by themselves: forgeries and conflicts
   std::uint64_t held = 0;         ///< shares that are held at present
