@@ -227,12 +227,16 @@ void TopCommand::show(const RateTable& table, const OutputOptions& output) const
     print_text(json.text());
     return;
   }
-  winsize size{};
-  const bool terminal = ::isatty(STDOUT_FILENO) == 1 && ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
   const std::string head =
       fmt::format("a second, over the last {:.1f} s; =: as it is now. Ctrl-C ends it\n\n", table.seconds());
-  const std::string text = head + table.text(terminal && size.ws_col >= 40 ? size.ws_col : 100);
-  print_text(terminal && size.ws_row > 4 ? screen_of(text, size.ws_row - 1U) : text);
+  if (::isatty(STDOUT_FILENO) != 1) {
+    print_text(head + table.text(100));
+    return;
+  }
+  winsize size{};
+  const bool known = ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40 && size.ws_row >= 5;
+  const std::string text = head + table.text(known ? size.ws_col : 80);
+  print_text(screen_of(text, known ? size.ws_row - 1U : 23));
 }
 
 Result<Exit> TopCommand::ask(client::AgentClient& client, const OutputOptions& output) {
