@@ -47,7 +47,7 @@ BlockCollector::BlockCollector(const Parts& parts)
   assert(parts.jobs >= 1 && (parts.offload.queue == nullptr || parts.tag_keys != nullptr));
   for (std::uint64_t i = 0; i < window_; ++i) new (&slot_of(i)) Slot;
   for (std::uint32_t i = 0; i < parts.jobs; ++i) {
-    jobs_.push_back(std::make_unique<Job>(parts.code->code()));
+    jobs_.push_back(std::make_unique<Job>(parts.code->code(), parts.offload.context));
     free_jobs_.push_back(jobs_.back().get());
   }
   for (std::size_t i = 0; i < cpu_transforms; ++i) transforms_.push_back(std::make_unique<CpuTransform>());

@@ -399,7 +399,7 @@ void BlockCollector::land(Job& job) noexcept {
 
 void BlockCollector::finish(std::span<ssn_offload_job* const> jobs, std::uint64_t now) noexcept {
   for (const ssn_offload_job* const each : jobs) {
-    Job& job = *static_cast<Job*>(each->context);
+    Job& job = owner_of<Job>(*each);
     if (job.late) {
       if (each->held) continue;
       const bool again = job.redo;

@@ -33,8 +33,8 @@ struct BlockSplitter::Run {
 };
 
 struct BlockSplitter::Job {
-  Job(const kernels::Code& code, std::uint8_t* generated_at)
-      : offload(SSN_OFFLOAD_SPLIT_SEAL, code.k(), code.n(), code.n(), this),
+  Job(const kernels::Code& code, void* context, std::uint8_t* generated_at)
+      : offload(SSN_OFFLOAD_SPLIT_SEAL, code.k(), code.n(), code.n(), context),
         cells(code.n()),
         generated(generated_at) {}
 
@@ -72,7 +72,7 @@ BlockSplitter::BlockSplitter(const Parts& parts)
     std::uint8_t* const generated = parts.generated == nullptr || random_blocks_ == 0
                                         ? nullptr
                                         : parts.generated->data() + i * random_bytes;
-    jobs_.push_back(std::make_unique<Job>(parts.code->code(), generated));
+    jobs_.push_back(std::make_unique<Job>(parts.code->code(), parts.offload.context, generated));
     free_.push_back(jobs_.back().get());
   }
   std::reverse(free_.begin(), free_.end());
@@ -276,7 +276,7 @@ void BlockSplitter::land(Job& job) noexcept {
 
 void BlockSplitter::finish(std::span<ssn_offload_job* const> jobs) noexcept {
   for (ssn_offload_job* const each : jobs) {
-    Job& job = *static_cast<Job*>(each->context);
+    Job& job = owner_of<Job>(*each);
     if (job.late) {
       if (each->held) continue;
       land(job);

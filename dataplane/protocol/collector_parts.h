@@ -57,8 +57,8 @@ struct alignas(64) BlockCollector::Line {
 };
 
 struct BlockCollector::Job {
-  explicit Job(const kernels::Code& code)
-      : offload(SSN_OFFLOAD_OPEN_RECOVER, code.k(), code.data_blocks(), code.k(), this),
+  Job(const kernels::Code& code, void* context)
+      : offload(SSN_OFFLOAD_OPEN_RECOVER, code.k(), code.data_blocks(), code.k(), context),
         cells(code.k()),
         shares(code.k()) {}
 

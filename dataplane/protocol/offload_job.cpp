@@ -17,7 +17,7 @@ using TagList = std::uint8_t[kernels::max_shares][kernels::tag_bytes];
 }  // namespace
 
 OffloadJob::OffloadJob(ssn_offload_operation operation, std::uint32_t inputs, std::uint32_t outputs,
-                       std::uint32_t padded, void* owner)
+                       std::uint32_t padded, void* context)
     : outputs_(inputs), pads_(inputs + outputs), lists_(inputs + outputs + padded), tagging_(padded) {
   job_.operation = static_cast<std::uint16_t>(operation);
   job_.input_count = static_cast<std::uint16_t>(inputs);
@@ -26,7 +26,7 @@ OffloadJob::OffloadJob(ssn_offload_operation operation, std::uint32_t inputs, st
   job_.outputs = lists_.data() + outputs_;
   job_.pads = lists_.data() + pads_;
   job_.tagging = tagging_.data();
-  job_.context = owner;
+  job_.context = context;
   for (ssn_offload_tagging& each : tagging_)
     each.header_length = static_cast<std::uint32_t>(covered_header());
 }

@@ -4,8 +4,10 @@
 
 #include <array>
 #include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "ssn/hw/offload_device.h"
@@ -17,9 +19,9 @@ namespace ssn::protocol {
 /// A job with its lists, made once and filled again and again. One piece each buffer.
 class OffloadJob {
  public:
-  /// `padded`: how many pads and tags, of outputs or of inputs. `owner`: job.context.
+  /// `padded`: how many pads and tags, of outputs or of inputs. `context`: job.context.
   OffloadJob(ssn_offload_operation operation, std::uint32_t inputs, std::uint32_t outputs,
-             std::uint32_t padded, void* owner);
+             std::uint32_t padded, void* context);
   OffloadJob(const OffloadJob&) = delete;
   OffloadJob& operator=(const OffloadJob&) = delete;
 
@@ -72,6 +74,14 @@ class OffloadJob {
   std::vector<ssn_offload_buffer> lists_;  // inputs, outputs, pads
   std::vector<ssn_offload_tagging> tagging_;
 };
+
+/// The object that has the OffloadJob of `job` as its first member, `offload`.
+template <typename Owner>
+Owner& owner_of(ssn_offload_job& job) noexcept {
+  static_assert(std::is_standard_layout_v<Owner> && std::is_standard_layout_v<OffloadJob> &&
+                offsetof(Owner, offload) == 0);
+  return *reinterpret_cast<Owner*>(&job);
+}
 
 /// What a completed job wants.
 enum class JobEnd : std::uint8_t {

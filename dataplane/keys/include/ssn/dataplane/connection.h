@@ -123,6 +123,8 @@ class Connection {
   protocol::SendKeys* sending() noexcept {
     return may_send_.load(std::memory_order_acquire) ? &send_ : nullptr;
   }
+  /// The same at any time: to make what seals with them. Nothing is sealed before sending() gives them.
+  protocol::SendKeys& send_keys() noexcept { return send_; }
   /// To be added to the worker's ConnectionTable, and removed before let_go().
   protocol::ReceiveConnection& receiving() noexcept { return receive_connection_; }
   /// Random blocks; null where the configuration asks for none.

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+
+#include "wire_nodes.h"
+
+namespace ssn::dataplane {
+namespace {
+
+using protocol::DropReason;
+
+constexpr std::uint16_t fixed_edges = wire_receive_drop;
+
+// Where a packet goes: to a collector, or along an edge.
+struct Found {
+  StreamSession* session = nullptr;
+  std::uint16_t edge = 0;
+};
+
+Found drop(WireWorker& worker, DropReason reason) noexcept {
+  worker.packets.drop(reason);
+  return {nullptr, drop_edge(wire_receive_drop, reason)};
+}
+
+Found find(WireWorker& worker, Packet& packet) noexcept {
+  protocol::Cell& cell = cell_of(packet);
+  cell.data = data_of(packet);
+  cell.length = length_of(packet);
+  cell.memory = SSN_OFFLOAD_UNREGISTERED;
+  const DropReason reason = protocol::parse_cell(cell);
+  if (reason != DropReason::none) return drop(worker, reason);
+  const std::uint32_t owner = worker_of(cell.header.connection_id);
+  if (owner != worker.index) {
+    if (owner >= worker.count) return drop(worker, DropReason::unknown_connection);
+    area_of(packet).worker = static_cast<std::uint16_t>(owner);
+    ++worker.handed_off;
+    return {nullptr, wire_receive_handoff};
+  }
+  WireSession* const session = worker.find(cell.header.connection_id);
+  if (session == nullptr) return drop(worker, DropReason::unknown_connection);
+  if (cell.header.key_index != session->connection->terms().key_index) {
+    return drop(worker, DropReason::unknown_key_index);
+  }
+  if (cell.header.type != protocol::PacketType::cell) return {nullptr, wire_receive_type};
+  StreamSession* const stream = session->find(cell.header.placement.object);
+  if (stream == nullptr) return drop(worker, DropReason::unknown_stream);
+  return {stream, 0};
+}
+
+void collect(WireReceive& state, StreamSession& session, protocol::Cell* const* cells, std::size_t count,
+             Burst& burst) noexcept {
+  session.collector.collect({cells, count}, burst.worker().now_ns());
+  release_cells(session.collector, burst, wire_receive_drop);
+  burst.nudge(state.recover[session.stream->at]);
+}
+
+void receive_chunk(WireReceive& state, Burst& burst, Packet* const* packets, std::uint16_t count) noexcept {
+  protocol::Cell* cells[Burst::chunk];
+  std::size_t run = 0;
+  StreamSession* session = nullptr;
+  for (std::uint16_t i = 0; i < count; ++i) rte_prefetch0(rte_pktmbuf_mtod(packets[i], void*));
+  for (std::uint16_t i = 0; i < count; ++i) {
+    const Found found = find(*state.worker, *packets[i]);
+    if (found.session == nullptr) {
+      // What the protocol moved is put back: the whole packet goes on.
+      burst.send(found.edge, *packets[i]);
+      continue;
+    }
+    if (found.session != session && run != 0) {
+      collect(state, *session, cells, run, burst);
+      run = 0;
+    }
+    session = found.session;
+    cells[run++] = &cell_of(*packets[i]);
+  }
+  if (run != 0) collect(state, *session, cells, run, burst);
+}
+
+std::uint16_t receive(WireReceive& state, Burst& burst) {
+  state.worker->dirty = true;
+  burst.for_each_chunk(
+      [&](Packet* const* packets, std::uint16_t count) { receive_chunk(state, burst, packets, count); });
+  return burst.size();
+}
+
+const std::array<Edge, fixed_edges + protocol_drops> edges = [] {
+  std::array<Edge, fixed_edges + protocol_drops> all;
+  all[wire_receive_handoff] = {"handoff"};
+  all[wire_receive_type] = {"unexpected_type", EdgeKind::drop};
+  const ProtocolDropEdges drops = protocol_drop_edges();
+  std::copy(drops.begin(), drops.end(), all.begin() + fixed_edges);
+  return all;
+}();
+
+}  // namespace
+
+ProtocolDropEdges protocol_drop_edges() noexcept {
+  ProtocolDropEdges drops;
+  for (std::size_t i = 0; i < drops.size(); ++i) {
+    drops[i] = {protocol::name(static_cast<DropReason>(i + 1)).data(), EdgeKind::drop};
+  }
+  return drops;
+}
+
+void release_cells(protocol::BlockCollector& collector, Burst& burst, std::uint16_t first_drop) noexcept {
+  protocol::Cell* cells[Burst::chunk];
+  Packet* used[Burst::chunk];
+  while (const std::size_t count = collector.take_cells(cells)) {
+    std::uint16_t used_count = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      Packet& packet = packet_of(*cells[i]);
+      if (cells[i]->open_result == protocol::OpenResult::dropped) {
+        burst.send(drop_edge(first_drop, cells[i]->reason), packet);
+      } else {
+        burst.remark(packet, "share {} of block {}", cells[i]->header.placement.share,
+                     protocol::block_number(cells[i]->header.placement));
+        used[used_count++] = &packet;
+      }
+    }
+    release(used, used_count);
+  }
+}
+
+const NodeType wire_receive_type_node = node_type<receive>("wire_receive", edges);
+
+}  // namespace ssn::dataplane

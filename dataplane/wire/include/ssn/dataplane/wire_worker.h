@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the nodes of wire mode work on: the state of one worker, its streams, and its connections.
+//
+//   WireWorker            one for each worker
+//     WireStreamWorker    one for each stream: frames that wait, and the session they leave through
+//     WireSession         one for each connection: splitters and collectors of the streams to that peer
+//
+// Everything belongs to its worker once its graph runs; control threads make it, and post what changes.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ssn/dataplane/connection.h"
+#include "ssn/dataplane/counters.h"
+#include "ssn/dataplane/packet.h"
+#include "ssn/hw/offload_device.h"
+#include "ssn/hw/secret_buffer.h"
+#include "ssn/kernels/kernels.h"
+#include "ssn/protocol/block_collector.h"
+#include "ssn/protocol/block_splitter.h"
+#include "ssn/protocol/frame_packer.h"
+#include "ssn/protocol/frame_unpacker.h"
+
+namespace ssn::dataplane {
+
+/// A stream as the configuration has it. Immutable, for all workers.
+struct WirePlan {
+  std::string name;  ///< its number, for names of nodes and counters
+  protocol::WireStream stream;
+  std::unique_ptr<protocol::StreamCode> code;
+  std::string port;
+  std::string peer;
+  std::vector<std::uint16_t> ethertypes;  ///< the filter; empty: every frame
+  std::string pass_to;                    ///< port for what the filter does not pick; empty: it is dropped
+  std::vector<std::uint32_t> links;       ///< of the host: share i leaves over links[i - 1]
+  bool random_stream = false;             ///< random blocks come from the key device
+};
+
+/// Plain numbers of the protocol's objects, shown as counters.
+class CounterMirror {
+ public:
+  void add(const std::uint64_t& from, Counter& to) { pairs_.push_back({&from, &to}); }
+  void clear() noexcept { pairs_.clear(); }
+  void publish() noexcept {
+    for (const Pair& each : pairs_) each.to->set(*each.from);
+  }
+
+ private:
+  struct Pair {
+    const std::uint64_t* from;
+    Counter* to;
+  };
+  std::vector<Pair> pairs_;
+};
+
+/// An offload queue of one worker. Jobs of all its streams pass through it.
+struct OffloadWorker {
+  hw::OffloadQueue queue;
+  /// Jobs that the queue had no room for, in order. Never grows beyond what was reserved.
+  std::vector<ssn_offload_job*> backlog;
+  std::size_t backlog_begin = 0;
+  std::uint32_t in_flight = 0;
+  std::uint64_t jobs = 0;
+  std::uint64_t turned_away = 0;  ///< times that the queue was full
+
+  bool is_idle() const noexcept { return in_flight == 0 && backlog.empty(); }
+};
+
+/// What job.context points to: where the job goes when it is completed. Edges of both offload nodes.
+struct JobTarget {
+  std::uint16_t edge = 0;
+};
+
+struct WireWorker;
+struct WireSession;
+struct WireStreamWorker;
+
+/// One stream over one connection.
+struct StreamSession {
+  StreamSession(WireSession& session_of, WireStreamWorker& stream_of,
+                const protocol::BlockSplitter::Parts& send, const protocol::BlockCollector::Parts& receive,
+                hw::SecretBuffer receive_blocks, std::unique_ptr<protocol::BlockPool> receive_pool,
+                hw::SecretBuffer generated_blocks);
+
+  WireSession* session;
+  WireStreamWorker* stream;
+  hw::SecretBuffer generated;     // random blocks, where they are not a key device's
+  hw::SecretBuffer block_memory;  // of received blocks
+  std::unique_ptr<protocol::BlockPool> pool;
+  protocol::BlockSplitter splitter;
+  protocol::BlockCollector collector;
+  protocol::FrameUnpacker unpacker;
+};
+
+/// One connection at one worker.
+struct WireSession {
+  /// Allocates everything; control threads. Errors: no memory to lock, or the offload device refuses.
+  static Result<std::unique_ptr<WireSession>> make(Connection& connection, WireWorker& worker,
+                                                   hw::OffloadDevice* device,
+                                                   const kernels::Implementation& implementation,
+                                                   std::uint64_t deadline_ns);
+  WireSession(Connection& connection_of, WireWorker& worker_of, std::uint64_t period_ns)
+      : connection(&connection_of), worker(&worker_of), progress(period_ns) {}
+
+  Connection* connection;
+  WireWorker* worker;
+  protocol::ReceiveProgress progress;
+  protocol::OffloadTagKeys send_keys;
+  protocol::OffloadTagKeys receive_keys;
+  std::vector<std::unique_ptr<StreamSession>> streams;  ///< by rising stream id
+  bool draining = false;
+  /// The worker is done with it: control threads may destroy it.
+  std::atomic<bool> is_over{false};
+
+  StreamSession* find(std::uint64_t stream_id) noexcept;
+};
+
+/// One stream at one worker, whatever connection it uses.
+struct WireStreamWorker {
+  WireStreamWorker(const WirePlan& plan_of, WireWorker& worker_of, std::uint16_t at_of,
+                   hw::SecretBuffer memory, std::uint32_t blocks);
+  ~WireStreamWorker();
+
+  const WirePlan* plan;
+  WireWorker* worker;
+  std::uint16_t at;               ///< in worker->streams
+  hw::SecretBuffer block_memory;  // of blocks to be sent
+  protocol::BlockPool pool;
+  protocol::WireSendCounters sent;
+  protocol::WireReceiveCounters received;
+  protocol::FramePacker packer;
+  StreamSession* session = nullptr;
+  bool waits = false;  ///< blocks are packed and could not be split yet
+  JobTarget split_target;
+  JobTarget recover_target;
+  rte_mempool* shares = nullptr;  ///< packets are taken from these
+  rte_mempool* frames = nullptr;
+  std::array<protocol::Cell*, 64> spare{};  ///< fresh packets for frames
+  std::size_t spare_count = 0;
+  std::uint64_t no_packets = 0;  ///< times that a pool was empty
+
+  /// Packets for shares or frames as the protocol wants them: headroom in front, nothing in them. Returns how
+  /// many there were, at most cells.size().
+  std::size_t fresh_shares(std::span<protocol::Cell*> cells) noexcept;
+  void fill_spare() noexcept;
+  /// There is a connection, and its peer is ready for what comes.
+  bool can_send() const noexcept {
+    return session != nullptr && !session->session->draining &&
+           session->session->connection->sending_permitted();
+  }
+};
+
+/// All of wire mode at one worker.
+struct WireWorker {
+  WireWorker() { sessions.reserve(connection_places); }
+
+  std::uint16_t index = 0;
+  std::uint16_t count = 1;  ///< of workers
+  protocol::PacketCounters packets;
+  OffloadWorker offload;
+  hw::SecretBuffer generator_memory;
+  kernels::RandomGenerator* generator = nullptr;  ///< in generator_memory
+  std::vector<std::unique_ptr<WireStreamWorker>> streams;
+  std::vector<WireSession*> sessions;
+  std::array<WireSession*, connection_places> by_place{};
+  CounterMirror mirror;
+  bool dirty = false;  ///< numbers changed since the mirror was published
+  std::uint64_t published_ns = 0;
+  std::uint64_t handed_off = 0;
+
+  /// Commands, between walks.
+  void attach(WireSession& session) noexcept;
+  void detach(WireSession& session) noexcept;
+  /// In each walk: sessions that drain and have nothing in flight any more are over.
+  void end_drained() noexcept;
+  WireSession* find(std::uint32_t connection_id) const noexcept {
+    WireSession* const found = by_place[connection_id & (connection_places - 1)];
+    return found != nullptr && found->connection->terms().local_id == connection_id ? found : nullptr;
+  }
+  ~WireWorker();
+};
+
+/// A fresh packet as a cell whose payload begins on a cache line behind the whole headroom.
+inline protocol::Cell* fresh_cell(Packet& packet) noexcept {
+  protocol::Cell& cell = cell_of(packet);
+  cell.data = static_cast<std::uint8_t*>(packet.buf_addr) + RTE_PKTMBUF_HEADROOM;
+  cell.target = cell.data;
+  cell.length = 0;
+  cell.headroom = RTE_PKTMBUF_HEADROOM;
+  cell.tailroom = static_cast<std::uint16_t>(packet.buf_len - RTE_PKTMBUF_HEADROOM);
+  cell.target_room = cell.tailroom;
+  cell.memory = SSN_OFFLOAD_UNREGISTERED;
+  return &cell;
+}
+
+/// Makes the packet hold `bytes` bytes from `data` on, which lies in its buffer.
+inline void frame_packet(Packet& packet, const std::uint8_t* data, std::uint32_t bytes) noexcept {
+  packet.data_off = static_cast<std::uint16_t>(data - static_cast<std::uint8_t*>(packet.buf_addr));
+  packet.data_len = static_cast<std::uint16_t>(bytes);
+  packet.pkt_len = bytes;
+}
+
+}  // namespace ssn::dataplane
