@@ -84,7 +84,7 @@ TEST(Host, RefusesWhatCannotWork) {
       {"VLAN 4095", [](HostSpec& s) { s.ports[1].vlan = std::uint16_t{4095}; }},
       {"port number 1", [](HostSpec& s) { s.ports[1].id = 1; }},
       {"port number 256", [](HostSpec& s) { s.ports[1].id = 256; }},
-      {"too many addresses", [](HostSpec& s) { s.ports[0].addresses.resize(16, prefix("10.0.1.1/24")); }},
+      {"too many addresses", [](HostSpec& s) { s.ports[0].addresses.resize(33, prefix("10.0.1.1/24")); }},
       {"10.0.1.255/24", [](HostSpec& s) { s.ports[0].addresses.push_back(prefix("10.0.1.255/24")); }},
       {"127.0.0.1/8", [](HostSpec& s) { s.ports[0].addresses.push_back(prefix("127.0.0.1/8")); }},
       {"ff02::1/64", [](HostSpec& s) { s.ports[0].addresses.push_back(prefix("ff02::1/64")); }},

@@ -81,7 +81,7 @@ struct HostSpec {
 
 /// A port as the host sees it.
 struct HostPort {
-  static constexpr std::size_t max_addresses = 16;
+  static constexpr std::size_t max_addresses = 33;  ///< the link-local one included
 
   std::string name;
   std::uint16_t id = 0;
@@ -137,7 +137,7 @@ struct alignas(64) LinkReport {
 class Host {
  public:
   static constexpr std::uint16_t max_ports = 256;
-  static constexpr std::size_t max_links = 4096;
+  static constexpr std::size_t max_links = 65536;
   static constexpr std::size_t max_listeners = 64;
   static constexpr std::uint32_t min_mtu = 576;  ///< 1280 where there is IPv6
   static constexpr std::uint32_t max_mtu = 16384;
