@@ -398,7 +398,7 @@ void BlockCollector::land(Job& job) noexcept {
 }
 
 void BlockCollector::finish(std::span<ssn_offload_job* const> jobs, std::uint64_t now) noexcept {
-  for (const ssn_offload_job* const each : jobs) {
+  for (ssn_offload_job* const each : jobs) {
     Job& job = owner_of<Job>(*each);
     if (job.late) {
       if (each->held) continue;
