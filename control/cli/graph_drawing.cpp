@@ -160,6 +160,10 @@ Layout lay_out(const Graph& graph) {
   layout.edges = edges_of(graph);
   const Layers layers(graph.nodes.size(), layout.edges);
   layout.places.resize(graph.nodes.size());
+  std::vector<std::vector<std::size_t>> before(graph.nodes.size());
+  for (const auto& [from, to] : layout.edges) {
+    before[to].push_back(from);
+  }
   std::map<std::size_t, std::vector<std::size_t>> by_layer;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     layout.places[i].layer = layers[i];
@@ -170,8 +174,8 @@ Layout lay_out(const Graph& graph) {
     for (const std::size_t node : nodes) {
       double sum = 0;
       double count = 0;
-      for (const auto& [from, to] : layout.edges) {
-        if (to == node && layout.places[from].layer < layer) {
+      for (const std::size_t from : before[node]) {
+        if (layout.places[from].layer < layer) {
           sum += static_cast<double>(layout.places[from].row);
           ++count;
         }
