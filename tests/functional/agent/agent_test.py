@@ -6,14 +6,15 @@ agent_test.py FAKE_NODE SSN"""
 import json
 import os
 import pty
+import queue
 import re
-import select
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import xml.dom.minidom
 
@@ -28,14 +29,25 @@ class Node:
     def __init__(self, folder, name, *peers):
         self.process = subprocess.Popen([FAKE_NODE, folder, name, *peers], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
         self.address = self.expect("listening")
 
-    def expect(self, word):
-        ready, _, _ = select.select([self.process.stdout], [], [], 30)
-        line = self.process.stdout.readline() if ready else ""
-        if not line.startswith(word + " "):
-            raise AssertionError("expected %s, not %r" % (word, line))
-        return line.split()[1]
+    def read(self):
+        for line in self.process.stdout:
+            self.lines.put(line)
+        self.lines.put("")
+
+    def expect(self, word, text=""):
+        """The rest of the next line that begins with the word. Lines about trouble come when they like."""
+        while True:
+            line = self.lines.get(timeout=30)
+            first, _, rest = line.strip().partition(" ")
+            if first == word and text in rest:
+                return rest
+            if first != "trouble":
+                raise AssertionError("expected %s, not %r" % (word, line))
 
     def end(self, how=None):
         if self.process.poll() is None:
@@ -43,6 +55,7 @@ class Node:
                 self.process.send_signal(how)
             self.process.stdin.close()
             self.process.wait(30)
+        self.reader.join()
         self.process.stdout.close()
         return self.process.returncode
 
@@ -194,6 +207,27 @@ class Ways(AgentTest):
         os.chmod(self.path("operator.key"), 0o644)
         self.assertIn("chmod 600", self.ssn("status", *self.remote(), place=False, code=REFUSED).stderr)
         os.chmod(self.path("operator.key"), 0o600)
+
+    def test_alternative_names(self):
+        """a node that has the wanted name only as an alternative one is not the wanted node"""
+        def openssl(*arguments):
+            subprocess.run(["openssl", *arguments], check=True, stderr=subprocess.DEVNULL)
+        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=sae-x",
+                "-keyout", self.path("sae-x.key"), "-out", self.path("sae-x.csr"))
+        with open(self.path("sae-x.ext"), "w", encoding="ascii") as file:
+            file.write("extendedKeyUsage=serverAuth,clientAuth\nsubjectAltName=DNS:sae-x,DNS:sae-b\n")
+        openssl("x509", "-req", "-in", self.path("sae-x.csr"), "-CA", self.path("ca.crt"), "-CAkey",
+                self.path("ca.key"), "-CAcreateserial", "-extfile", self.path("sae-x.ext"), "-days", "1",
+                "-out", self.path("sae-x.crt"))
+        other = Node(self.net, "sae-x", "kme-a", "")
+        caller = Node(self.net, "kme-a", "sae-b", other.address)
+        caller.expect("trouble", "sae-b the certificate is not that of the peer")
+        caller.end()
+        self.json("status", *self.remote(name="sae-x", address=other.address), place=False)
+        document = self.json("status", *self.remote(name="sae-b", address=other.address), place=False,
+                             code=REFUSED)
+        self.assertIn("not that of sae-b", document["error"]["why"])
+        other.end()
 
     def test_environment_proxies(self):
         """a proxy in the environment is not asked"""

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A node that consists of an agent only: fake_node FOLDER NAME [PEER ADDRESS]... with the certificates of a
-// network that `ssn kme init` made. Prints where it listens, then whom it is connected with, until its
-// standard input ends.
+// network that `ssn kme init` made. Prints where it listens, then whom it is connected with and why not,
+// until its standard input ends.
 #include <fmt/core.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <map>
 #include <set>
 
 #include "fake_agent_source.h"
@@ -53,6 +54,7 @@ int main(int argc, char** argv) {
   fmt::print("listening {}\n", agent.value()->listening());
   std::fflush(stdout);
   std::set<std::string> connected;
+  std::map<std::string, std::string> troubles;
   do {
     for (const ssn::agent::PeerState& peer : agent.value()->peers()) {
       if (peer.connected && connected.insert(peer.name).second) {
@@ -60,6 +62,11 @@ int main(int argc, char** argv) {
         std::fflush(stdout);
       } else if (!peer.connected && connected.erase(peer.name) != 0) {
         fmt::print("lost {}\n", peer.name);
+        std::fflush(stdout);
+      }
+      if (std::string& trouble = troubles[peer.name]; trouble != peer.trouble) {
+        trouble = peer.trouble;
+        fmt::print("trouble {} {}\n", peer.name, trouble);
         std::fflush(stdout);
       }
     }

@@ -167,11 +167,13 @@ TEST_F(Operation, StreamsAreBoundedAndEndWithTheirCallers) {
     running.push_back(std::async(std::launch::async, trace));
   }
   ASSERT_TRUE(wait_for([&] { return source_.traces == 4; }));
-  const Outcome one_more = trace();
+  const Outcome one_more = local_client()->trace(
+      {1, "", ""}, [] {}, [](const std::vector<TraceHop>&, std::uint64_t) { return false; });
+  const std::uint64_t busy = counter("agent.busy");
+  enough = true;
   ASSERT_FALSE(one_more.ok());
   EXPECT_EQ(one_more.error().code, Exit::temporary);
-  EXPECT_EQ(counter("agent.busy"), 1U);
-  enough = true;
+  EXPECT_EQ(busy, 1U);
   for (std::future<Outcome>& each : running) {
     EXPECT_TRUE(each.get().ok());
   }
