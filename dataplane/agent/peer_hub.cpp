@@ -161,6 +161,10 @@ void PeerHub::announce(Peer& peer) {
     }
     generation = peer.generation;
   }
+  announce(peer, generation);
+}
+
+void PeerHub::announce(Peer& peer, std::uint64_t generation) {
   if (receiver_ == nullptr || (peer.announced == generation && peer.announced_to == receiver_epoch_)) {
     return;
   }
@@ -192,14 +196,17 @@ void PeerHub::deliver(const std::string& name, const PeerLink* link, dataplane::
   }
   const std::shared_lock receiver(receiver_mutex_);
   const std::lock_guard delivery(peer->delivery);
+  // The message belongs to this generation, and is announced as such, also when a newer one comes meanwhile.
+  std::uint64_t generation = 0;
   {
     const std::lock_guard lock(mutex_);
     if (peer->current.get() != link) {  // an older connection
       return;
     }
+    generation = peer->generation;
     ++peer->state.received;
   }
-  announce(*peer);
+  announce(*peer, generation);
   if (receiver_ != nullptr) {
     receiver_->on_message(name, kind, bytes);
   }

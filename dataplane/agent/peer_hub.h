@@ -112,7 +112,9 @@ class PeerHub final : public dataplane::PeerChannel {
   static constexpr std::size_t young_per_peer_max = 4;
 
   std::shared_ptr<Peer> find(const std::string& name) const;
-  void announce(Peer& peer);  // with receiver_mutex_ and the peer's delivery held
+  // With receiver_mutex_ and the peer's delivery held.
+  void announce(Peer& peer);
+  void announce(Peer& peer, std::uint64_t generation);
   void run();
   void call_due_peers();
   void announce_all();
