@@ -39,6 +39,9 @@ BlockCollector::BlockCollector(const Parts& parts)
       stream_(parts.code->stream().id),
       window_(parts.code->stream().window),
       reorder_ns_(parts.code->stream().reorder_ns),
+      base_(parts.first_block),
+      skip_(parts.first_block),
+      highest_(parts.first_block),
       slot_lines_((sizeof(Slot) + n_ * sizeof(Cell*) + sizeof(Line) - 1) / sizeof(Line)),
       slots_(slot_lines_ * window_),
       ready_(4 * window_),
@@ -141,7 +144,7 @@ void BlockCollector::far_ahead(Cell& cell, std::uint64_t number) noexcept {
 
 void BlockCollector::note_authentic(std::uint64_t number) noexcept {
   highest_ = std::max(highest_, number + 1);
-  if (highest_ > window_ / 2) skip_ = std::max(skip_, highest_ - window_ / 2);
+  if (highest_ - base_ > window_ / 2) skip_ = std::max(skip_, highest_ - window_ / 2);
 }
 
 void BlockCollector::hold(Slot& slot, std::uint64_t number, Cell& cell, std::uint64_t now) noexcept {
@@ -388,10 +391,7 @@ void BlockCollector::requeue_waiting() noexcept {
 }
 
 void BlockCollector::advance(std::uint64_t now) noexcept {
-  if (!parts_.keys->ended) {
-    requeue_waiting();
-    parts_.progress->advance(*parts_.keys->pads, now);
-  }
+  if (!parts_.keys->ended) parts_.progress->advance(*parts_.keys->pads, now);
   while (begun_first_ != begun_end_) {
     const Begun oldest = begun_[begun_first_ & (begun_.size() - 1)];
     const bool over = oldest.number < base_ || slot_of(oldest.number).state == SlotState::done;
@@ -407,6 +407,7 @@ void BlockCollector::advance(std::uint64_t now) noexcept {
 }
 
 std::uint64_t BlockCollector::deadline() const noexcept {
+  if (ready_first_ != ready_end_ || !waiting_.empty()) return 0;
   std::uint64_t at = UINT64_MAX;
   if (begun_first_ != begun_end_) at = begun_[begun_first_ & (begun_.size() - 1)].time + reorder_ns_;
   if (stuck_at_ == base_ && highest_ > base_) at = std::min(at, stuck_since_ + reorder_ns_);

@@ -114,6 +114,7 @@ BlockCollector::Start BlockCollector::begin(Slot& slot, std::uint64_t number, st
 
 std::size_t BlockCollector::prepare(std::span<ssn_offload_job*> jobs, std::uint64_t now) noexcept {
   std::size_t count = 0;
+  if (!parts_.keys->ended) requeue_waiting();
   const auto start = [&](std::uint64_t number) {
     Slot& slot = slot_of(number);
     slot.queued = false;
@@ -372,8 +373,9 @@ void BlockCollector::redo(Job& job, std::uint64_t now) noexcept {
     return;
   }
   if (!held) return reject(job, now);
+  // Good and bad packets alike are still in the device's hands.
   parts_.pool->give_back(out);
-  forget(job, DropReason::bad_tag, now);
+  job.late = job.redo = true;
 }
 
 // The device has let go of a job that was late.

@@ -60,7 +60,10 @@ std::size_t BlockSplitter::generated_bytes(const WireStream& stream, std::uint32
 }
 
 BlockSplitter::BlockSplitter(const Parts& parts)
-    : parts_(parts), n_(parts.code->code().n()), random_blocks_(parts.code->code().random_blocks()) {
+    : parts_(parts),
+      n_(parts.code->code().n()),
+      random_blocks_(parts.code->code().random_blocks()),
+      next_block_(parts.first_block) {
   const WireStream& stream = parts.code->stream();
   assert(parts.keys->policy != ShortagePolicy::aes_256_gcm && "not for wire mode");
   assert(random_blocks_ == 0 || (parts.random != nullptr) != (parts.generator != nullptr));
@@ -149,16 +152,15 @@ void BlockSplitter::begin(Job& job, Block& block, const Run& run, std::size_t at
   offload.begin(share_bytes);
   if (random_blocks_ != 0) {
     std::uint8_t* from = job.generated;
-    std::uint32_t memory = parts_.offload.blocks;
     if (parts_.random != nullptr) {
       const std::size_t offset = at * random_blocks_ * share_bytes;
       job.random = {run.random.pad + offset, run.random.offset + offset, share_bytes};
       from = job.random.pad;
-      memory = parts_.offload.random;
     } else {
       generate(from, std::size_t{random_blocks_} * share_bytes);
     }
-    for (std::uint32_t i = 0; i < random_blocks_; ++i) offload.input(i, from + i * share_bytes, memory);
+    for (std::uint32_t i = 0; i < random_blocks_; ++i)
+      offload.input(i, from + i * share_bytes, parts_.offload.random);
   }
   const std::uint32_t data_blocks = parts_.code->stream().data_blocks;
   for (std::uint32_t i = 0; i < data_blocks; ++i) {

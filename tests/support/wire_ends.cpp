@@ -29,6 +29,11 @@ T demand(Result<T> result) {
   return std::move(result.value());
 }
 
+// Mapped twice.
+std::span<std::uint8_t> ring(TestKeyStream& stream) {
+  return {stream.stream().ring, 2 * stream.stream().ring_bytes};
+}
+
 Ksid random_ksid() {
   Ksid ksid{};
   ksid.fill(200);
@@ -37,20 +42,24 @@ Ksid random_ksid() {
 
 }  // namespace
 
+CellPool::CellPool(std::size_t room) : room_(room), memory_(new std::uint8_t[most * stride()]) {}
+
 Cell* CellPool::take() {
   if (free_.empty()) {
+    require(cells_.size() < most, "too many cells are out");
     cells_.emplace_back();
-    cells_.back().buffer = std::make_unique<std::uint8_t[]>(2 * overhead_bytes + room_);
+    cells_.back().buffer = memory_.get() + (cells_.size() - 1) * stride();
     free_.push_back(&cells_.back());
   }
   Entry& entry = *free_.back();
   free_.pop_back();
   entry.out = true;
   entry.cell = Cell{};
-  const auto base = reinterpret_cast<std::uintptr_t>(entry.buffer.get());
-  entry.cell.data = entry.buffer.get() + (64 - base % 64) % 64 + overhead_bytes;
+  const auto base = reinterpret_cast<std::uintptr_t>(entry.buffer);
+  entry.cell.data = entry.buffer + (64 - base % 64) % 64 + overhead_bytes;
   entry.cell.headroom = overhead_bytes;
   entry.cell.tailroom = static_cast<std::uint16_t>(room_ - overhead_bytes);
+  entry.cell.memory = handle;
   entry.cell.target = entry.cell.data;
   entry.cell.target_room = entry.cell.tailroom;
   return &entry.cell;
@@ -60,9 +69,26 @@ void CellPool::give_back(Cell* cell) {
   Entry& entry = *reinterpret_cast<Entry*>(cell);
   require(entry.out, "a cell came back twice");
   entry.out = false;
-  std::fill_n(entry.buffer.get(), 2 * overhead_bytes + room_,
-              std::uint8_t{0xdd});  // nobody reads it any more
+  std::fill_n(entry.buffer, stride(), std::uint8_t{0xdd});  // nobody reads it any more
   free_.push_back(&entry);
+}
+
+// Memory that the device may touch.
+std::uint32_t WireEnds::enroll(std::span<std::uint8_t> memory) {
+  if (device == nullptr || !device->info().memory_registration || memory.empty())
+    return SSN_OFFLOAD_UNREGISTERED;
+  ssn_memory described{};
+  // Whole pages: what lies beside it belongs to the test as well.
+  const auto begin = reinterpret_cast<std::uintptr_t>(memory.data()) & ~std::uintptr_t{4095};
+  const auto end =
+      (reinterpret_cast<std::uintptr_t>(memory.data() + memory.size()) + 4095) & ~std::uintptr_t{4095};
+  described.base = reinterpret_cast<void*>(begin);
+  described.bytes = end - begin;
+  described.page_bytes = 4096;
+  described.fd = -1;
+  described.numa_node = -1;
+  memories_.push_back(demand(device->register_memory(described)));
+  return memories_.back().get();
 }
 
 WireEnds::WireEnds(WireOptions given)
@@ -94,6 +120,11 @@ WireEnds::WireEnds(WireOptions given)
   receive_memory.resize(protocol::BlockPool::memory_bytes(block, receive_blocks));
   send_pool = std::make_unique<protocol::BlockPool>(send_memory, block, options.send_blocks);
   receive_pool = std::make_unique<protocol::BlockPool>(receive_memory, block, receive_blocks);
+  make_sender(implementation);
+  make_receiver(implementation);
+}
+
+void WireEnds::make_sender(const kernels::Implementation& implementation) {
   packer = std::make_unique<protocol::FramePacker>(options.stream, *send_pool, sent);
   protocol::BlockSplitter::Parts out;
   out.code = code.get();
@@ -103,16 +134,25 @@ WireEnds::WireEnds(WireOptions given)
   out.packets = &ends.sent;
   out.counters = &sent;
   out.jobs = options.jobs;
+  out.first_block = options.first_block;
   generated = locked_memory(protocol::BlockSplitter::generated_bytes(options.stream, options.jobs) + 1);
   if (code->code().random_blocks() != 0) {
     out.random = options.random_stream ? &random_source : nullptr;
     out.generator = options.random_stream ? nullptr : &generator;
     out.generated = &generated;
   }
+  cells.handle = enroll(cells.memory());
+  out.offload.blocks = enroll(send_memory);
+  out.offload.pads = enroll(ring(ends.d_out));
+  out.offload.masks = enroll(ring(ends.a_out));
+  out.offload.random = options.random_stream ? enroll(ring(random_stream)) : enroll(generated.span());
   out.offload.queue = device == nullptr ? nullptr : &queue_out;
   out.offload.deadline_ns = options.deadline_ns;
   out.tag_keys = &keys_out;
   splitter = std::make_unique<protocol::BlockSplitter>(out);
+}
+
+void WireEnds::make_receiver(const kernels::Implementation& implementation) {
   protocol::BlockCollector::Parts in;
   in.code = code.get();
   in.implementation = &implementation;
@@ -122,6 +162,10 @@ WireEnds::WireEnds(WireOptions given)
   in.packets = &ends.opened;
   in.counters = &received;
   in.jobs = options.jobs;
+  in.first_block = options.first_block;
+  in.offload.blocks = enroll(receive_memory);
+  in.offload.pads = enroll(ring(ends.d_in));
+  in.offload.masks = enroll(ring(ends.a_in));
   in.offload.queue = device == nullptr ? nullptr : &queue_in;
   in.offload.deadline_ns = options.deadline_ns;
   in.tag_keys = &keys_in;
@@ -154,10 +198,22 @@ WireEnds::~WireEnds() {
 }
 
 void WireEnds::deliver(std::uint64_t packets) {
-  ends.deliver(packets * options.stream.cell_bytes,
-               packets * protocol::mask_bytes + protocol::hash_key_bytes);
+  deliver_to_sender(packets);
+  deliver_to_receiver(packets);
+}
+
+void WireEnds::deliver_to_sender(std::uint64_t packets) {
+  ends.d_out.deliver(packets * options.stream.cell_bytes);
+  ends.a_out.deliver(packets * protocol::mask_bytes + protocol::hash_key_bytes);
   random_stream.deliver(packets * options.stream.cell_bytes);
+  ends.poll();
   (void)random_source.poll();
+}
+
+void WireEnds::deliver_to_receiver(std::uint64_t packets) {
+  ends.d_in.deliver(packets * options.stream.cell_bytes);
+  ends.a_in.deliver(packets * protocol::mask_bytes + protocol::hash_key_bytes);
+  ends.poll();
 }
 
 std::size_t WireEnds::pack(const std::vector<Bytes>& frames) {
@@ -310,6 +366,7 @@ void WireEnds::advance(std::uint64_t ns) {
 
 void WireEnds::settle() {
   while (splitter->in_flight() != 0 || collector->in_flight() != 0) {
+    now += 1000;  // what is late is given back in time
     (void)carry_out({});
     (void)receive_round();
   }

@@ -25,24 +25,33 @@ struct WireOptions {
   std::uint32_t send_blocks = 128;
   std::uint32_t receive_blocks = 0;  // 0: the window and a few
   std::uint32_t jobs = 64;
+  std::uint64_t first_block = 0;
 };
 
 /// Cells with buffers, given out and taken back; each one must come back once.
 class CellPool {
  public:
-  explicit CellPool(std::size_t room) : room_(room) {}
+  static constexpr std::size_t most = 8192;
+
+  explicit CellPool(std::size_t room);
   /// An empty cell: overhead in front, `room` behind, `target` at its data.
   protocol::Cell* take();
   void give_back(protocol::Cell* cell);
   std::size_t out() const { return cells_.size() - free_.size(); }
+  std::span<std::uint8_t> memory() { return {memory_.get(), most * stride()}; }
+  /// Of all cells from now on.
+  std::uint32_t handle = SSN_OFFLOAD_UNREGISTERED;
 
  private:
   struct Entry {
     protocol::Cell cell;  // first
-    std::unique_ptr<std::uint8_t[]> buffer;
+    std::uint8_t* buffer = nullptr;
     bool out = false;
   };
+  std::size_t stride() const { return room_ + 2 * protocol::overhead_bytes; }
+
   std::size_t room_;
+  std::unique_ptr<std::uint8_t[]> memory_;  // not touched before it is used
   std::deque<Entry> cells_;
   std::vector<Entry*> free_;
 };
@@ -54,6 +63,8 @@ class WireEnds {
 
   /// Keys for that many packets of full cells, at both ends, and random blocks.
   void deliver(std::uint64_t packets);
+  void deliver_to_sender(std::uint64_t packets);
+  void deliver_to_receiver(std::uint64_t packets);
   /// Packs frames and ends the burst. Returns how many were taken.
   std::size_t pack(const std::vector<Bytes>& frames);
   /// Splits what is packed: packets, n for each block.
@@ -101,10 +112,15 @@ class WireEnds {
   std::uint64_t now = 1'000'000'000;
 
  private:
+  void make_sender(const kernels::Implementation& implementation);
+  void make_receiver(const kernels::Implementation& implementation);
   bool carry_out(std::span<ssn_offload_job* const> jobs);
   bool carry_in(std::span<ssn_offload_job* const> jobs);
   bool receive_round();
   void take_sent(std::vector<Bytes>& packets);
+  std::uint32_t enroll(std::span<std::uint8_t> memory);
+
+  std::vector<hw::OffloadMemory> memories_;
 
   std::vector<ssn_offload_job*> held_out_, held_in_;  // not accepted yet
   std::vector<Bytes> frames_;

@@ -62,6 +62,7 @@ class BlockCollector {
     OffloadUse offload;
     OffloadTagKeys* tag_keys = nullptr;  ///< where offload.queue is not null
     std::uint32_t jobs = 64;             ///< that can be in flight
+    std::uint64_t first_block = 0;       ///< every epoch begins at 0; tests begin elsewhere
   };
 
   explicit BlockCollector(const Parts& parts);
@@ -82,7 +83,8 @@ class BlockCollector {
   /// Once a burst, and at deadline() without one: gives up blocks whose time is over, and looks again at
   /// those that waited for keys.
   void advance(std::uint64_t now) noexcept;
-  /// When advance() has something to do at the latest; UINT64_MAX: nothing waits.
+  /// When prepare() and advance() have something to do at the latest; 0: soon, blocks wait for keys or the
+  /// device; UINT64_MAX: nothing waits.
   std::uint64_t deadline() const noexcept;
 
   /// The next block in order, if its turn has come.
@@ -164,9 +166,9 @@ class BlockCollector {
   std::uint64_t stream_;
   std::uint64_t window_;
   std::uint64_t reorder_ns_;
-  std::uint64_t base_ = 0;     // the next block to be delivered
-  std::uint64_t skip_ = 0;     // blocks below are not waited for any more
-  std::uint64_t highest_ = 0;  // behind the highest block of which something authentic came
+  std::uint64_t base_;     // the next block to be delivered
+  std::uint64_t skip_;     // blocks below are not waited for any more
+  std::uint64_t highest_;  // behind the highest block of which something authentic came
   std::uint64_t occupied_ = 0;
   std::uint32_t in_flight_ = 0;
   std::uint64_t floor_ = 0;  // of packet numbers that are looked at, during one collect()

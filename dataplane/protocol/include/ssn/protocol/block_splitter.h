@@ -40,6 +40,7 @@ class BlockSplitter {
     OffloadUse offload;
     OffloadTagKeys* tag_keys = nullptr;  ///< where offload.queue is not null
     std::uint32_t jobs = max_burst;      ///< that can be in flight
+    std::uint64_t first_block = 0;       ///< every epoch begins at 0; tests begin elsewhere
   };
   static std::size_t generated_bytes(const WireStream& stream, std::uint32_t jobs) noexcept;
 
@@ -103,7 +104,7 @@ class BlockSplitter {
   Parts parts_;
   std::uint32_t n_;
   std::uint32_t random_blocks_;
-  std::uint64_t next_block_ = 0;
+  std::uint64_t next_block_;
   std::uint32_t in_flight_ = 0;
   std::array<std::uint8_t, header_bytes> header_{};  // what all packets have in common
   std::vector<std::unique_ptr<Job>> jobs_;

@@ -122,7 +122,7 @@ struct OffloadUse {
   std::uint32_t blocks = SSN_OFFLOAD_UNREGISTERED;
   std::uint32_t pads = SSN_OFFLOAD_UNREGISTERED;
   std::uint32_t masks = SSN_OFFLOAD_UNREGISTERED;
-  std::uint32_t random = SSN_OFFLOAD_UNREGISTERED;
+  std::uint32_t random = SSN_OFFLOAD_UNREGISTERED;  ///< of the random stream, or of what a generator fills
   // That of a packet's buffer is in its Cell.
   void* context = nullptr;  ///< of every job: whoever carries jobs of several objects tells them apart by it
 };
