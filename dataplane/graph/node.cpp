@@ -2,41 +2,36 @@
 // The parts of Burst that run only while something is traced.
 #include "ssn/dataplane/node.h"
 
+#include "ssn/dataplane/pipeline.h"
+
 namespace ssn::dataplane {
 
-void Burst::begin_trace(Packet* const* packets, std::uint16_t count, std::uint32_t port) noexcept {
-  if (trace_ == nullptr) {
+void Burst::mark(Packet& packet) noexcept {
+  const std::uint32_t port = trace_->wish().port;
+  if (is_traced(packet) || (port != any_port && port != packet.port)) {
     return;
   }
-  const TraceWish& wish = trace_->wish();
-  if ((wish.port != any_port && wish.port != port) || (wish.node != any_node && wish.node != node_->id)) {
+  const std::uint32_t number = trace_->mark();
+  if (number != 0) {
+    packet.ol_flags |= trace_flag;
+    area_of(packet).trace = number;
+  }
+}
+
+void Burst::begin_trace(Packet* const* packets, std::uint16_t count) noexcept {
+  if (trace_ == nullptr || (trace_->node() != any_node && trace_->node() != node_->id)) {
     return;
   }
   for (std::uint16_t i = 0; i < count; ++i) {
-    const std::uint32_t number = trace_->mark();
-    if (number == 0) {
-      return;
-    }
-    packets[i]->ol_flags |= trace_flag;
-    area_of(*packets[i]).trace = number;
+    mark(*packets[i]);
   }
 }
 
 // Marks what comes to the node that the trace asks for. Writes where packets end: such a node sends nothing,
 // which would be recorded.
 void Burst::enter() noexcept {
-  if (trace_->wish().node == node_->id && trace_->wish().port == any_port) {
-    for (std::uint16_t i = 0; i < count_; ++i) {
-      if (is_traced((*this)[i])) {
-        continue;
-      }
-      const std::uint32_t number = trace_->mark();
-      if (number == 0) {
-        break;
-      }
-      (*this)[i].ol_flags |= trace_flag;
-      area_of((*this)[i]).trace = number;
-    }
+  for (std::uint16_t i = 0; trace_->node() == node_->id && i < count_; ++i) {
+    mark((*this)[i]);
   }
   for (std::uint16_t i = 0; node_->nb_edges == 0 && i < count_; ++i) {
     remark((*this)[i], nullptr);
@@ -54,9 +49,13 @@ void Burst::write_record(std::uint32_t next, Packet& packet, const char* detail,
                {first, second}});
 }
 
-const char* node_name(std::uint32_t node) noexcept {
-  const char* const name = rte_node_id_to_name(node);
-  return name != nullptr ? name : "";
+std::string public_node_name(std::string_view registered) {
+  return std::string(registered.substr(0, registered.find('@')));
+}
+
+std::string node_name(std::uint32_t node) {
+  const char* const name = node < rte_node_max_count() ? rte_node_id_to_name(node) : nullptr;
+  return name != nullptr ? public_node_name(name) : std::string();
 }
 
 }  // namespace ssn::dataplane

@@ -7,11 +7,14 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <thread>
 #include <utility>
 
+#include "graph_nodes.h"
 #include "handoffs.h"
 #include "pipeline_builder.h"
+#include "ssn/dataplane/node.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -21,10 +24,6 @@ constexpr std::chrono::milliseconds patience{5000};
 void walk(void* graph) { rte_graph_walk(static_cast<rte_graph*>(graph)); }
 
 }  // namespace
-
-std::string public_node_name(std::string_view registered) {
-  return std::string(registered.substr(0, registered.find('@')));
-}
 
 // What a worker changes from and to, as an argument of the command that does it.
 struct Pipeline::Switch {
@@ -105,6 +104,7 @@ void Pipeline::switch_to(std::vector<std::unique_ptr<WorkerSlot>> next) {
   {
     const std::lock_guard lock(mutex_);
     old = std::exchange(slots_, std::move(next));
+    for (const std::unique_ptr<WorkerSlot>& slot : old) add_totals(*slot, retired_);
   }
 }
 
@@ -122,31 +122,90 @@ Outcome Pipeline::install(const std::vector<GraphPart>& parts) {
 
 void Pipeline::clear() { switch_to({}); }
 
+namespace {
+
+NodeStatistics statistics_of(const rte_node& node) {
+  NodeStatistics statistics;
+  statistics.name = public_node_name(node.name);
+  // The worker writes these numbers meanwhile; each is read in one piece.
+  statistics.calls = __atomic_load_n(&node.total_calls, __ATOMIC_RELAXED);
+  statistics.packets = __atomic_load_n(&node.total_objs, __ATOMIC_RELAXED);
+  statistics.cycles = __atomic_load_n(&node.total_cycles, __ATOMIC_RELAXED);
+  statistics.reallocations = __atomic_load_n(&node.realloc_count, __ATOMIC_RELAXED);
+  return statistics;
+}
+
+// Of a source, the calls that found nothing are told apart.
+void separate_idle(const rte_node& node, NodeStatistics& statistics) {
+  NodeContext context;
+  std::memcpy(&context, node.ctx, sizeof context);
+  const SourceContext& source = *static_cast<const SourceContext*>(context.state);
+  statistics.idle_calls = std::min(source.idle_calls.load(std::memory_order_relaxed), statistics.calls);
+  statistics.idle_cycles = std::min(source.idle_cycles.load(std::memory_order_relaxed), statistics.cycles);
+  statistics.calls -= statistics.idle_calls;
+  // Taking the time costs a few cycles more than were taken.
+  statistics.cycles = statistics.calls == 0 ? 0 : statistics.cycles - statistics.idle_cycles;
+}
+
+}  // namespace
+
+std::vector<NodeStatistics> Pipeline::WorkerSlot::statistics() const {
+  std::vector<NodeStatistics> all;
+  if (graph == nullptr) return all;
+  for_each_node(*graph, [&](const rte_node& node) {
+    NodeStatistics& statistics = all.emplace_back(statistics_of(node));
+    if (std::find(built.sources.begin(), built.sources.end(), node.name) != built.sources.end()) {
+      separate_idle(node, statistics);
+    }
+    for (rte_edge_t edge = 0; edge < node.nb_edges; ++edge) {
+      statistics.next.push_back(public_node_name(node.nodes[edge]->name));
+    }
+  });
+  return all;
+}
+
 std::vector<GraphStatistics> Pipeline::statistics() const {
   const std::lock_guard lock(mutex_);
   std::vector<GraphStatistics> all;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i]->graph == nullptr) continue;
-    GraphStatistics& of_worker = all.emplace_back();
-    of_worker.worker = static_cast<unsigned>(i);
-    of_worker.cpu = setup_.workers[i]->cpu();
-    rte_graph* const graph = slots_[i]->graph;
-    rte_graph_off_t offset = graph->nodes_start;
-    // The worker writes these numbers meanwhile; each is read in one piece.
-    for (rte_node_t at = 0; at < graph->nb_nodes; ++at) {
-      const rte_node* const node = reinterpret_cast<rte_node*>(reinterpret_cast<char*>(graph) + offset);
-      offset = node->next;
-      NodeStatistics& statistics = of_worker.nodes.emplace_back();
-      statistics.name = public_node_name(node->name);
-      for (rte_edge_t edge = 0; edge < node->nb_edges; ++edge) {
-        statistics.next.push_back(public_node_name(node->nodes[edge]->name));
-      }
-      statistics.calls = __atomic_load_n(&node->total_calls, __ATOMIC_RELAXED);
-      statistics.packets = __atomic_load_n(&node->total_objs, __ATOMIC_RELAXED);
-      statistics.cycles = __atomic_load_n(&node->total_cycles, __ATOMIC_RELAXED);
+    if (slots_[i]->graph != nullptr) {
+      all.push_back({static_cast<unsigned>(i), setup_.workers[i]->cpu(), slots_[i]->statistics()});
     }
   }
   return all;
+}
+
+void Pipeline::add_totals(const WorkerSlot& slot, std::map<std::string, NodeStatistics>& totals) {
+  for (const NodeStatistics& from : slot.statistics()) {
+    NodeStatistics& to = totals[from.name];
+    to.name = from.name;
+    to.calls += from.calls;
+    to.packets += from.packets;
+    to.cycles += from.cycles;
+    to.idle_calls += from.idle_calls;
+    to.idle_cycles += from.idle_cycles;
+    to.reallocations += from.reallocations;
+  }
+}
+
+std::vector<NodeStatistics> Pipeline::totals() const {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, NodeStatistics> totals = retired_;
+  for (const std::unique_ptr<WorkerSlot>& slot : slots_) add_totals(*slot, totals);
+  std::vector<NodeStatistics> all;
+  for (auto& [name, statistics] : totals) all.push_back(std::move(statistics));
+  return all;
+}
+
+std::uint32_t Pipeline::node_number(unsigned worker, std::string_view name) const {
+  const std::lock_guard lock(mutex_);
+  std::uint32_t number = any_node;
+  if (worker < slots_.size() && slots_[worker]->graph != nullptr) {
+    for_each_node(*slots_[worker]->graph, [&](const rte_node& node) {
+      if (public_node_name(node.name) == name) number = node.id;
+    });
+  }
+  return number;
 }
 
 }  // namespace ssn::dataplane

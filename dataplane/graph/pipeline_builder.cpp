@@ -14,6 +14,7 @@
 #include "../nodes/handoff.h"
 #include "../nodes/port_rx.h"
 #include "../nodes/port_tx.h"
+#include "graph_nodes.h"
 #include "handoffs.h"
 #include "ssn/dataplane/node.h"
 
@@ -108,9 +109,9 @@ NodeHandle Pipeline::Builder::receive(std::string_view name) {
     mistake(fmt::format("there is no port '{}'", name));
     return {};
   }
-  auto state = std::make_shared<PortRx>();
-  state->port_id = found->id;
-  state->port_index = found->index;
+  const std::string counted = fmt::format("port.{}.", name);
+  auto state = std::make_shared<PortRx>(found->id, counter(counted + "rx_packets", CounterKind::counter),
+                                        counter(counted + "rx_bytes", CounterKind::counter));
   for (std::uint16_t queue = 0; queue < found->receive_queues; ++queue) {
     if (queue % worker_count() == worker().index()) state->queues.push_back(queue);
   }
@@ -143,12 +144,17 @@ NodeHandle Pipeline::Builder::transmit(std::string_view name) {
   }
   if (sender_of(*found) != worker().index()) return handoff(fmt::format("tx-{}", name));
   if (const NodeHandle known = find(port_tx_type, name); known.index != NodeHandle::none) return known;
-  auto state = std::make_shared<PortTx>();
+  const std::string counted = fmt::format("port.{}.", name);
+  auto state = std::make_shared<PortTx>(counter(counted + "tx_packets", CounterKind::counter),
+                                        counter(counted + "tx_bytes", CounterKind::counter),
+                                        counter(counted + "tx_waited", CounterKind::counter));
   state->port_id = found->id;
   state->queue = static_cast<std::uint16_t>(worker().index());
   state->prepares = found->offloads.send_ipv4_checksum || found->offloads.send_udp_checksum;
   state->longest = found->frame_max();
-  return add(port_tx_type, name, state);
+  const NodeHandle sender = add(port_tx_type, name, state);
+  connect(add(port_flush_type, name, state), port_flush_for, sender);
+  return sender;
 }
 
 NodeHandle Pipeline::Builder::handoff(std::string_view label) {
@@ -289,11 +295,36 @@ Outcome Pipeline::Builder::set_edges(const Instance& instance) {
   return done;
 }
 
+// Streams grow when they are too short, which is an allocation: so they are long enough from the start.
+Outcome Pipeline::Builder::size_streams(rte_graph& graph) {
+  std::string too_short;
+  for_each_node(graph, [&](rte_node& node) {
+    if (node.size < stream_packets) {
+      __rte_node_stream_alloc_size(&graph, &node, stream_packets);
+    }
+    if (node.size < stream_packets) {
+      too_short = node.name;
+    }
+    node.realloc_count = 0;
+  });
+  if (!too_short.empty()) {
+    return Error{Exit::temporary, "cannot make the streams between nodes", "there is no memory left",
+                 too_short, "give the process more memory: [eal] memory"};
+  }
+  return done;
+}
+
 Result<rte_graph*> Pipeline::Builder::create(int numa_node) {
   std::unordered_map<std::uint32_t, NodeContext> states;
   for (Instance& each : instances_) {
     if (Outcome outcome = register_node(each); !outcome.ok()) return outcome.error();
     states[each.id] = {each.state, &place_.worker};
+    if (each.type->is_source) {
+      auto source = std::make_shared<SourceContext>();
+      source->state = each.state;
+      states[each.id].state = source.get();
+      built_.states.push_back(std::move(source));
+    }
   }
   for (const Instance& each : instances_) {
     if (Outcome outcome = set_edges(each); !outcome.ok()) return outcome.error();
@@ -311,6 +342,10 @@ Result<rte_graph*> Pipeline::Builder::create(int numa_node) {
   contexts = nullptr;
   rte_graph* const graph = id == RTE_GRAPH_ID_INVALID ? nullptr : rte_graph_lookup(name.c_str());
   if (graph == nullptr) return dpdk_error("cannot make the graph of packets", name);
+  if (Outcome outcome = size_streams(*graph); !outcome.ok()) {
+    rte_graph_destroy(graph->id);
+    return outcome.error();
+  }
   return graph;
 }
 

@@ -40,6 +40,8 @@ struct Pipeline::WorkerSlot {
   WorkerSlot& operator=(const WorkerSlot&) = delete;
   ~WorkerSlot();
 
+  std::vector<NodeStatistics> statistics() const;
+
   BuiltGraph built;
   WorkerGraph walked;
   rte_graph* graph = nullptr;
@@ -98,6 +100,7 @@ class Pipeline::Builder final : public GraphBuilder {
   void mistake(std::string what);
   Outcome register_node(Instance& instance);
   Outcome set_edges(const Instance& instance);
+  static Outcome size_streams(rte_graph& graph);
   static int init_node(const rte_graph* graph, rte_node* node);
 
   Place place_;

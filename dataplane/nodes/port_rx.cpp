@@ -6,21 +6,45 @@
 namespace ssn::dataplane {
 namespace {
 
+// Some soft devices chain buffers when a frame is longer than one, hence longer than the MTU permits.
+std::uint16_t keep_contiguous(Burst& burst, Packet** packets, std::uint16_t count) {
+  std::uint16_t kept = 0;
+  for (std::uint16_t i = 0; i < count; ++i) {
+    if (is_contiguous(*packets[i])) {
+      packets[kept++] = packets[i];
+    } else {
+      burst.send(port_rx_segmented, *packets[i]);
+    }
+  }
+  return kept;
+}
+
 std::uint16_t receive(PortRx& state, Burst& burst) {
   std::uint32_t total = 0;
   for (const std::uint16_t queue : state.queues) {
     Packet** const packets = burst.reserve(port_rx_next, Burst::chunk);
-    const std::uint16_t count = rte_eth_rx_burst(state.port_id, queue, packets, Burst::chunk);
+    std::uint16_t count = rte_eth_rx_burst(state.port_id, queue, packets, Burst::chunk);
     if (count == 0) continue;
-    if (burst.is_tracing()) burst.begin_trace(packets, count, state.port_index);
-    burst.commit(port_rx_next, packets, count);
+    std::uint64_t bytes = 0;
+    bool contiguous = true;
+    for (std::uint16_t i = 0; i < count; ++i) {
+      bytes += length_of(*packets[i]);
+      contiguous = contiguous && is_contiguous(*packets[i]);
+    }
+    state.packets->add(count);
+    state.bytes->add(bytes);
     total += count;
+    if (!contiguous) [[unlikely]] {
+      count = keep_contiguous(burst, packets, count);
+    }
+    burst.begin_trace(packets, count);
+    burst.commit(port_rx_next, packets, count);
   }
   if (total != 0) burst.worker().note_work();
   return static_cast<std::uint16_t>(total);
 }
 
-constexpr Edge edges[] = {{"next"}};
+constexpr Edge edges[] = {{"next"}, {"segmented", EdgeKind::drop}};
 
 }  // namespace
 

@@ -13,13 +13,17 @@ struct PortRx {
     std::uint16_t port_id;
     std::uint16_t queue;
   };
-  std::uint16_t port_id = 0;
-  std::uint32_t port_index = 0;  ///< in the configuration
+  PortRx(std::uint16_t port, Counter& all_packets, Counter& all_bytes) noexcept
+      : port_id(port), packets(&all_packets), bytes(&all_bytes) {}
+
+  std::uint16_t port_id;
+  Counter* packets;  ///< port.NAME.rx_packets
+  Counter* bytes;
   std::vector<std::uint16_t> queues;
   std::vector<Interrupt> interrupts;
 };
 
-enum PortRxEdge : std::uint16_t { port_rx_next };
+enum PortRxEdge : std::uint16_t { port_rx_next, port_rx_segmented };
 extern const NodeType port_rx_type;
 
 /// Of a PortRx::Interrupt, before and after its worker sleeps.

@@ -6,30 +6,77 @@
 namespace ssn::dataplane {
 namespace {
 
-// A port that is busy is offered packets so often. Then they are dropped: waiting would stop all others.
-constexpr unsigned tries = 4;
+constexpr std::uint32_t mask = PortTx::waiting_max - 1;
 
-void send_chunk(PortTx& state, Burst& burst, Packet** packets, std::uint16_t count) noexcept {
-  std::uint16_t sent = 0;
-  for (unsigned i = 0; sent < count && i < tries; ++i) {
-    const auto left = static_cast<std::uint16_t>(count - sent);
-    std::uint16_t ready = left;
-    if (state.prepares) {
-      ready = rte_eth_tx_prepare(state.port_id, state.queue, packets + sent, left);
-      if (ready == 0) {
-        burst.send(port_tx_refused, *packets[sent++]);
-        continue;
+// Returns how many the device took, from the front.
+std::uint16_t transmit(PortTx& state, Packet** packets, std::uint16_t count) noexcept {
+  // The device owns packets that it took: their lengths are asked for before.
+  std::uint32_t lengths[Burst::chunk];
+  for (std::uint16_t i = 0; i < count; ++i) {
+    lengths[i] = length_of(*packets[i]);
+  }
+  const std::uint16_t sent = rte_eth_tx_burst(state.port_id, state.queue, packets, count);
+  std::uint64_t bytes = 0;
+  for (std::uint16_t i = 0; i < sent; ++i) {
+    bytes += lengths[i];
+  }
+  state.packets->add(sent);
+  state.bytes->add(bytes);
+  return sent;
+}
+
+// Returns how many went out of those that waited.
+std::uint16_t send_waiting(PortTx& state) noexcept {
+  std::uint32_t total = 0;
+  while (state.count != 0) {
+    const std::uint32_t to_end = PortTx::waiting_max - (state.first & mask);
+    const std::uint32_t some = state.count < to_end ? state.count : to_end;
+    const auto wanted = static_cast<std::uint16_t>(some < Burst::chunk ? some : Burst::chunk);
+    const std::uint16_t sent = transmit(state, &state.waiting[state.first & mask], wanted);
+    state.first += sent;
+    state.count -= sent;
+    total += sent;
+    if (sent < wanted) {
+      break;
+    }
+  }
+  return static_cast<std::uint16_t>(total);
+}
+
+void send_or_wait(PortTx& state, Burst& burst, Packet** packets, std::uint16_t count) noexcept {
+  // Behind those that wait, or the order would be lost.
+  std::uint16_t done = state.count == 0 && count != 0 ? transmit(state, packets, count) : 0;
+  for (; done < count && state.count < PortTx::waiting_max; ++done) {
+    state.waiting[(state.first + state.count++) & mask] = packets[done];
+    state.waited->add(1);
+  }
+  burst.send(port_tx_full, packets + done, static_cast<std::uint16_t>(count - done));
+}
+
+// Devices that fill in checksums may refuse a packet for its form: it is dropped, those behind it go on.
+std::uint16_t prepare(const PortTx& state, Burst& burst, Packet** packets, std::uint16_t count) noexcept {
+  std::uint16_t ready = 0;
+  while (ready < count) {
+    const auto left = static_cast<std::uint16_t>(count - ready);
+    ready = static_cast<std::uint16_t>(ready +
+                                       rte_eth_tx_prepare(state.port_id, state.queue, packets + ready, left));
+    if (ready < count) {
+      burst.send(port_tx_refused, *packets[ready]);
+      --count;
+      for (std::uint16_t i = ready; i < count; ++i) {
+        packets[i] = packets[i + 1];
       }
     }
-    sent = static_cast<std::uint16_t>(sent +
-                                      rte_eth_tx_burst(state.port_id, state.queue, packets + sent, ready));
   }
-  burst.send(port_tx_full, packets + sent, static_cast<std::uint16_t>(count - sent));
+  return count;
 }
 
 std::uint16_t send(PortTx& state, Burst& burst) {
-  Packet* fitting[Burst::chunk];
+  if (state.count != 0) {
+    send_waiting(state);
+  }
   burst.for_each_chunk([&](Packet* const* packets, std::uint16_t count) {
+    Packet* fitting[Burst::chunk];
     std::uint16_t fits = 0;
     for (std::uint16_t i = 0; i < count; ++i) {
       if (length_of(*packets[i]) > state.longest) [[unlikely]] {
@@ -38,18 +85,43 @@ std::uint16_t send(PortTx& state, Burst& burst) {
         fitting[fits++] = packets[i];
       }
     }
+    if (state.prepares) {
+      fits = prepare(state, burst, fitting, fits);
+    }
     for (std::uint16_t i = 0; burst.is_tracing() && i < fits; ++i) burst.remark(*fitting[i], "sent");
-    send_chunk(state, burst, fitting, fits);
+    send_or_wait(state, burst, fitting, fits);
   });
   return burst.size();
+}
+
+std::uint16_t flush(PortTx& state, Burst& burst) {
+  if (state.count == 0) {
+    return 0;
+  }
+  // The device announces nothing when it has room again.
+  burst.worker().keep_awake();
+  const std::uint16_t sent = send_waiting(state);
+  if (sent != 0) {
+    burst.worker().note_work();
+  }
+  return sent;
 }
 
 constexpr Edge edges[] = {{"port_tx_full", EdgeKind::drop},
                           {"port_tx_too_long", EdgeKind::drop},
                           {"port_tx_refused", EdgeKind::drop}};
 
+constexpr Edge flush_edges[] = {{"for"}};
+
 }  // namespace
 
+PortTx::~PortTx() {
+  for (; count != 0; --count) {
+    release(*waiting[first++ & mask]);
+  }
+}
+
 const NodeType port_tx_type = node_type<send>("port_tx", edges);
+const NodeType port_flush_type = source_type<flush>("port_flush", flush_edges);
 
 }  // namespace ssn::dataplane

@@ -1,19 +1,42 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Sends frames by this worker's queue of a port.
+// Sends frames by this worker's queue of a port. What the device does not take at once waits in order,
+// bounded; port_flush, a source, tries again in each walk.
 #pragma once
+
+#include <array>
 
 #include "ssn/dataplane/node.h"
 
 namespace ssn::dataplane {
 
+/// Of both nodes.
 struct PortTx {
+  static constexpr std::uint32_t waiting_max = 512;  ///< a power of two
+
+  PortTx(Counter& all_packets, Counter& all_bytes, Counter& waits) noexcept
+      : packets(&all_packets), bytes(&all_bytes), waited(&waits) {}
+  PortTx(const PortTx&) = delete;
+  PortTx& operator=(const PortTx&) = delete;
+  /// Releases what waits.
+  ~PortTx();
+
   std::uint16_t port_id = 0;
   std::uint16_t queue = 0;
   bool prepares = false;      ///< the port fills in checksums, and wants to see packets before
   std::uint32_t longest = 0;  ///< frame
+  Counter* packets;           ///< port.NAME.tx_packets
+  Counter* bytes;
+  Counter* waited;  ///< packets that the device did not take at once
+
+  std::array<Packet*, waiting_max> waiting{};
+  std::uint32_t first = 0;  // of those that wait
+  std::uint32_t count = 0;
 };
 
 enum PortTxEdge : std::uint16_t { port_tx_full, port_tx_too_long, port_tx_refused };
 extern const NodeType port_tx_type;
+/// Where it belongs to: DPDK wants a way on from each source, and this one has no packets of its own.
+enum PortFlushEdge : std::uint16_t { port_flush_for };
+extern const NodeType port_flush_type;
 
 }  // namespace ssn::dataplane

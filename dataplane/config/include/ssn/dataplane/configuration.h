@@ -164,6 +164,8 @@ struct Configuration {
   /// Whether a running process can take `next` without a restart: only peers, streams, bridges and the
   /// addresses of ports may differ. The error names what differs.
   Outcome check_swap(const Configuration& next) const;
+  /// What a swap to `next` changes, a line each; empty where nothing does.
+  std::vector<std::string> changes(const Configuration& next) const;
 };
 
 // As the file writes them.

@@ -60,6 +60,13 @@ std::uint16_t run_job_node(rte_graph* graph, rte_node* node, void** objects, std
   return process(*static_cast<State*>(burst.state()), burst);
 }
 
+template <auto process>
+std::uint16_t run_job_source(rte_graph* graph, rte_node* node, void** objects, std::uint16_t) {
+  using State = decltype(job_state_of(process));
+  JobBurst burst(graph, node, objects, 0);
+  return run_source<State>(burst.state(), [&](State& state) { return process(state, burst); });
+}
+
 }  // namespace detail
 
 /// A node whose function is `process`: std::uint16_t (State&, JobBurst&).
@@ -70,7 +77,7 @@ constexpr NodeType job_type(const char* name, std::span<const Edge> edges) {
 /// The same for a source.
 template <auto process>
 constexpr NodeType job_source_type(const char* name, std::span<const Edge> edges) {
-  return {name, edges, true, detail::run_job_node<process>};
+  return {name, edges, true, detail::run_job_source<process>};
 }
 
 }  // namespace ssn::dataplane

@@ -30,6 +30,7 @@
 #include <rte_graph.h>
 #include <rte_graph_worker.h>
 
+#include <atomic>
 #include <cassert>
 #include <cstdint>
 #include <cstring>
@@ -68,6 +69,19 @@ struct NodeContext {
 };
 static_assert(sizeof(NodeContext) == RTE_NODE_CTX_SZ);
 
+/// What stands between NodeContext::state and the state of a source: walks that found nothing are not to be
+/// mixed with those that did, or the cycles of a packet could not be told.
+struct SourceContext {
+  void* state = nullptr;
+  std::atomic<std::uint64_t> idle_calls{0};
+  std::atomic<std::uint64_t> idle_cycles{0};
+
+  void add_idle(std::uint64_t cycles) noexcept {
+    idle_calls.store(idle_calls.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    idle_cycles.store(idle_cycles.load(std::memory_order_relaxed) + cycles, std::memory_order_relaxed);
+  }
+};
+
 /// The packets that a node was given, and where it sends them. Lives for one call.
 class Burst {
  public:
@@ -83,6 +97,7 @@ class Burst {
   Burst& operator=(const Burst&) = delete;
 
   Worker& worker() const noexcept { return *context_.worker; }
+  /// Of the instance; for a source its SourceContext.
   void* state() const noexcept { return context_.state; }
   std::uint16_t size() const noexcept { return count_; }
   Packet& operator[](std::uint16_t i) const noexcept { return *static_cast<Packet*>(objects_[i]); }
@@ -152,9 +167,8 @@ class Burst {
 
   // ---- Traces.
   bool is_tracing() const noexcept { return trace_ != nullptr; }
-  /// For a source of packets, before it sends them: marks those that a trace wants. `port`: that received
-  /// them.
-  void begin_trace(Packet* const* packets, std::uint16_t count, std::uint32_t port) noexcept;
+  /// For a source of packets, before it sends them: marks those that a trace wants.
+  void begin_trace(Packet* const* packets, std::uint16_t count) noexcept;
   /// A remark about a packet: a literal with up to two numbers in it, "share {} of block {}".
   void remark(Packet& packet, const char* detail, std::uint64_t first = 0,
               std::uint64_t second = 0) noexcept {
@@ -166,6 +180,7 @@ class Burst {
   void enter() noexcept;
 
  private:
+  void mark(Packet& packet) noexcept;
   void record(std::uint16_t edge, Packet& packet) noexcept {
     if (trace_ != nullptr && is_traced(packet)) [[unlikely]] {
       write_record(node_->nodes[edge]->id, packet, nullptr, 0, 0);
@@ -197,6 +212,25 @@ std::uint16_t run_node(rte_graph* graph, rte_node* node, void** objects, std::ui
   return process(*static_cast<State*>(burst.state()), burst);
 }
 
+/// Calls function(state), and keeps the cycles of idle calls apart.
+template <typename State, typename Function>
+std::uint16_t run_source(void* source, Function function) {
+  const std::uint64_t begin = rte_rdtsc();
+  SourceContext& context = *static_cast<SourceContext*>(source);
+  const std::uint16_t count = function(*static_cast<State*>(context.state));
+  if (count == 0) {
+    context.add_idle(rte_rdtsc() - begin);
+  }
+  return count;
+}
+
+template <auto process>
+std::uint16_t run_source_node(rte_graph* graph, rte_node* node, void** objects, std::uint16_t) {
+  using State = decltype(state_of(process));
+  Burst burst(graph, node, objects, 0);
+  return run_source<State>(burst.state(), [&](State& state) { return process(state, burst); });
+}
+
 }  // namespace detail
 
 /// A node whose function is `process`: std::uint16_t (State&, Burst&).
@@ -204,13 +238,11 @@ template <auto process>
 constexpr NodeType node_type(const char* name, std::span<const Edge> edges) {
   return {name, edges, false, detail::run_node<process>};
 }
-/// The same for a source: called in every walk; it calls Worker::note_work() when it had something.
+/// The same for a source: called in every walk; it calls Worker::note_work() when it had something, and
+/// returns how many packets it sent.
 template <auto process>
 constexpr NodeType source_type(const char* name, std::span<const Edge> edges) {
-  return {name, edges, true, detail::run_node<process>};
+  return {name, edges, true, detail::run_source_node<process>};
 }
-
-/// Registered nodes have names: of any number that DPDK gave. Empty where it gave none such.
-const char* node_name(std::uint32_t node) noexcept;
 
 }  // namespace ssn::dataplane

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -25,9 +26,12 @@ namespace ssn::dataplane {
 struct NodeStatistics {
   std::string name;
   std::vector<std::string> next;  ///< by edge
-  std::uint64_t calls = 0;
-  std::uint64_t packets = 0;  ///< or jobs
-  std::uint64_t cycles = 0;   ///< of the time stamp counter
+  std::uint64_t calls = 0;        ///< bursts; of a source only those calls that gave packets
+  std::uint64_t packets = 0;      ///< or jobs
+  std::uint64_t cycles = 0;       ///< of the time stamp counter, in those calls
+  std::uint64_t idle_calls = 0;   ///< of a source that had nothing
+  std::uint64_t idle_cycles = 0;
+  std::uint64_t reallocations = 0;  ///< of its stream since then: should stay 0
 };
 struct GraphStatistics {
   unsigned worker = 0;  ///< index
@@ -37,6 +41,9 @@ struct GraphStatistics {
 
 class Pipeline {
  public:
+  /// What a stream to a node holds without growing.
+  static constexpr std::uint16_t stream_packets = 2048;
+
   struct Setup {
     std::vector<Worker*> workers;  ///< by index; they run already, or will
     Counters* counters = nullptr;
@@ -58,6 +65,10 @@ class Pipeline {
   void clear();
 
   std::vector<GraphStatistics> statistics() const;
+  /// Sums over workers, and over all graphs there ever were; by name, without edges.
+  std::vector<NodeStatistics> totals() const;
+  /// DPDK's number of a node, for traces; UINT32_MAX where the worker has none of that name.
+  std::uint32_t node_number(unsigned worker, std::string_view name) const;
 
  private:
   struct WorkerSlot;
@@ -69,12 +80,14 @@ class Pipeline {
   Result<std::unique_ptr<WorkerSlot>> build(unsigned worker, char slot, const std::vector<GraphPart>& parts);
   static void run_switch(void* argument);
   void switch_to(std::vector<std::unique_ptr<WorkerSlot>> next);
+  static void add_totals(const WorkerSlot& slot, std::map<std::string, NodeStatistics>& totals);
 
   Setup setup_;
   std::unique_ptr<Handoffs> handoffs_;
   mutable std::mutex mutex_;  // of the slots; never taken by a worker
   std::vector<std::unique_ptr<WorkerSlot>> slots_;
-  char slot_ = 'a';  // the next one to be built
+  std::map<std::string, NodeStatistics> retired_;  // of graphs that are no more
+  char slot_ = 'a';                                // the next one to be built
 };
 
 /// The public name of a node of DPDK: without the part that tells workers and slots apart.

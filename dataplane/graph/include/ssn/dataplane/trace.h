@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace ssn::dataplane {
@@ -28,8 +29,7 @@ struct TraceRecord {
 
 /// Which packets, and how many. Shared by all workers.
 struct TraceWish {
-  std::uint32_t node = any_node;         ///< marked when they come to this node
-  std::uint32_t port = any_port;         ///< index of the port that received them
+  std::uint32_t port = any_port;         ///< DPDK's number of the port that received them
   std::atomic<std::uint32_t> left{0};    ///< still to be marked
   std::atomic<std::uint32_t> marked{0};  ///< gives packets their numbers, from 1
 };
@@ -38,11 +38,13 @@ class TraceBuffer {
  public:
   static constexpr std::size_t records = 4096;
 
-  /// `wish` must outlive it.
-  explicit TraceBuffer(TraceWish& wish) : wish_(wish), ring_(records) {}
+  /// `wish` must outlive it. `node`: DPDK's number of the node at which packets are marked, on this worker;
+  /// any_node: where they are received.
+  TraceBuffer(TraceWish& wish, std::uint32_t node) : wish_(wish), node_(node), ring_(records) {}
 
   // ---- The worker.
   TraceWish& wish() noexcept { return wish_; }
+  std::uint32_t node() const noexcept { return node_; }
   /// The number of a packet to be traced from now on; 0: there were enough.
   std::uint32_t mark() noexcept {
     std::uint32_t left = wish_.left.load(std::memory_order_relaxed);
@@ -79,10 +81,14 @@ class TraceBuffer {
 
  private:
   TraceWish& wish_;
+  const std::uint32_t node_;
   alignas(64) std::atomic<std::uint64_t> tail_{0};
   alignas(64) std::atomic<std::uint64_t> head_{0};
   std::atomic<std::uint64_t> lost_{0};
   std::vector<TraceRecord> ring_;
 };
+
+/// The name of the node with that number. Empty where there is none.
+std::string node_name(std::uint32_t node);
 
 }  // namespace ssn::dataplane

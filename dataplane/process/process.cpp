@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "process.h"
+
+#include <fmt/core.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "agent_source.h"
+#include "json_text.h"
+#include "parts.h"
+#include "ssn/hw/topology.h"
+
+namespace ssn::dataplane {
+namespace {
+
+// Threads that are made from now on run there too: the agent's.
+Outcome bind_to(unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu, &set);
+  return ::sched_setaffinity(0, sizeof set, &set) == 0
+             ? Outcome(done)
+             : Outcome(system_error(errno, "cannot run on the control CPU", fmt::format("CPU {}", cpu)));
+}
+
+agent::AgentSettings agent_settings(const Configuration& configuration) {
+  const AgentConfiguration& from = configuration.agent;
+  agent::AgentSettings settings;
+  settings.name = configuration.name;
+  settings.listen = from.listen;
+  settings.socket = from.socket;
+  settings.certificate = from.certificate;
+  settings.key = from.key;
+  settings.ca = from.ca;
+  settings.operators = from.operators;
+  for (const PeerConfiguration& peer : configuration.peers) {
+    settings.peers.push_back({peer.name, peer.agent});
+  }
+  return settings;
+}
+
+int run_worker(void* worker) {
+  static_cast<Worker*>(worker)->run();
+  return 0;
+}
+
+}  // namespace
+
+Process::Process(const EalPlan& plan, ControlLoop& loop, Log log)
+    : plan_(plan), loop_(loop), log_(std::move(log)) {}
+
+Result<std::unique_ptr<Process>> Process::start(Configuration configuration, const EalPlan& plan,
+                                                ControlLoop& loop, Log log) {
+  std::unique_ptr<Process> process(new Process(plan, loop, std::move(log)));
+  const auto shared = std::make_shared<const Configuration>(std::move(configuration));
+  for (const std::string& fallback : plan.fallbacks) {
+    process->log_("falls back to " + fallback);
+  }
+  if (Outcome outcome = bind_to(plan.main_cpu); !outcome.ok()) {
+    return outcome.error();
+  }
+  if (Outcome outcome = process->start_agent(*shared); !outcome.ok()) {
+    return outcome.error();
+  }
+  Result<std::unique_ptr<Eal>> eal =
+      Eal::start(plan, [log = process->log_](std::string_view line) { log(fmt::format("DPDK: {}", line)); });
+  if (!eal.ok()) {
+    return eal.error();
+  }
+  process->eal_ = std::move(eal.value());
+  const auto workers = static_cast<unsigned>(plan.worker_cpus.size());
+  Result<std::unique_ptr<Ports>> ports = Ports::open(*shared, workers, process->eal_->packets());
+  if (!ports.ok()) {
+    return ports.error();
+  }
+  process->ports_ = std::move(ports.value());
+  process->look_at_ports();
+  if (Outcome outcome = process->start_workers(*shared); !outcome.ok()) {
+    return outcome.error();
+  }
+  if (Outcome outcome = process->install(shared); !outcome.ok()) {
+    return outcome.error();
+  }
+  process->source_ = make_agent_source(*process);
+  if (process->agent_ != nullptr) {
+    process->agent_->serve(*process->source_);
+  }
+  return process;
+}
+
+Outcome Process::start_agent(const Configuration& configuration) {
+  const AgentConfiguration& settings = configuration.agent;
+  if (settings.listen.empty() && settings.socket.empty()) {
+    return done;
+  }
+  Result<std::unique_ptr<agent::Agent>> agent = agent::Agent::start(agent_settings(configuration));
+  if (!agent.ok()) {
+    return agent.error();
+  }
+  agent_ = std::move(agent.value());
+  return done;
+}
+
+Outcome Process::start_workers(const Configuration& configuration) {
+  counters_ = std::make_unique<Counters>(static_cast<unsigned>(plan_.worker_cpus.size()));
+  register_port_counters();
+  Pipeline::Setup setup;
+  for (unsigned i = 0; i < plan_.worker_cpus.size(); ++i) {
+    Result<std::unique_ptr<Worker>> worker =
+        Worker::make(i, plan_.worker_cpus[i], configuration.workers.idle, *counters_);
+    if (!worker.ok()) {
+      return worker.error();
+    }
+    workers_.push_back(std::move(worker.value()));
+    setup.workers.push_back(workers_.back().get());
+  }
+  for (; launched_ < workers_.size(); ++launched_) {
+    Outcome outcome = eal_->launch(static_cast<unsigned>(launched_), run_worker, workers_[launched_].get());
+    if (!outcome.ok()) {
+      return outcome;
+    }
+  }
+  setup.counters = counters_.get();
+  for (const std::unique_ptr<Port>& port : ports_->all()) {
+    setup.ports.push_back(port.get());
+  }
+  Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::make(std::move(setup));
+  if (!pipeline.ok()) {
+    return pipeline.error();
+  }
+  pipeline_ = std::move(pipeline.value());
+  return done;
+}
+
+// Workers count what they see; the device knows what never reached them.
+void Process::register_port_counters() {
+  for (std::size_t i = 0; i < ports_->all().size(); ++i) {
+    const std::string name = "port." + ports_->all()[i]->name + ".";
+    const auto add = [&](const char* what, std::uint64_t PortStatistics::* field) {
+      counters_->add_source(name + what, CounterKind::counter, [this, i, field] {
+        const std::lock_guard lock(mutex_);
+        return port_states_[i].statistics.*field;
+      });
+    };
+    add("device_missed", &PortStatistics::rx_missed);
+    add("device_rx_errors", &PortStatistics::rx_errors);
+    add("device_no_memory", &PortStatistics::rx_no_memory);
+    add("device_tx_errors", &PortStatistics::tx_errors);
+  }
+}
+
+Outcome Process::install(std::shared_ptr<const Configuration> configuration) {
+  const std::vector<GraphPart> parts{bridges_part(*configuration)};
+  if (Outcome outcome = pipeline_->install(parts); !outcome.ok()) {
+    return outcome;
+  }
+  const std::lock_guard lock(mutex_);
+  configuration_ = std::move(configuration);
+  ++generation_;
+  return done;
+}
+
+Outcome Process::swap(Configuration next) {
+  const auto shared = std::make_shared<const Configuration>(std::move(next));
+  if (Outcome outcome = configuration_->check_swap(*shared); !outcome.ok()) {
+    return outcome;
+  }
+  if (Outcome outcome = install(shared); !outcome.ok()) {
+    return outcome;
+  }
+  log_(fmt::format("runs configuration {}, {}", generation_, shared->file));
+  return agent_ != nullptr ? agent_->set_peers(agent_settings(*shared).peers) : Outcome(done);
+}
+
+void Process::look_at_ports() {
+  std::vector<PortState> states;
+  for (const std::unique_ptr<Port>& port : ports_->all()) {
+    states.push_back({Ports::link_status(*port), Ports::statistics(*port)});
+  }
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < port_states_.size(); ++i) {
+    if (states[i].link.up != port_states_[i].link.up) {
+      log_(fmt::format("port {}: link {}", ports_->all()[i]->name, states[i].link.up ? "up" : "down"));
+    }
+  }
+  port_states_ = std::move(states);
+}
+
+Process::Snapshot Process::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return {configuration_, generation_, port_states_};
+}
+
+std::vector<std::string> Process::ready_lines() const {
+  std::vector<std::string> lines;
+  lines.push_back(fmt::format("memory: {} pages, {} packets of {} bytes",
+                              plan_.huge_pages ? "huge" : "normal", plan_.packets, plan_.packet_bytes));
+  lines.push_back(fmt::format("control on CPU {}, workers on {}", plan_.main_cpu,
+                              hw::format_cpu_list(plan_.worker_cpus)));
+  for (std::size_t i = 0; i < ports_->all().size(); ++i) {
+    const Port& port = *ports_->all()[i];
+    lines.push_back(fmt::format("port {}: {}, {}, MTU {}, {} receive and {} send queues, link {}", port.name,
+                                port.device, format(port.mac), port.mtu, port.receive_queues,
+                                port.send_queues, port_states_[i].link.up ? "up" : "down"));
+  }
+  if (agent_ != nullptr && !agent_->listening().empty()) {
+    lines.push_back("agent listens on " + agent_->listening());
+  }
+  if (agent_ != nullptr && !configuration_->agent.socket.empty()) {
+    lines.push_back("agent listens on " + configuration_->agent.socket);
+  }
+  return lines;
+}
+
+std::string Process::ready_document() const {
+  std::string ports;
+  for (const std::unique_ptr<Port>& port : ports_->all()) {
+    ports += fmt::format(
+        "{}\n    {{\"name\": {}, \"device\": {}, \"driver\": {}, \"interface\": {}, \"mac\": {}, \"mtu\": "
+        "{}, "
+        "\"receive_queues\": {}, \"send_queues\": {}}}",
+        ports.empty() ? "" : ",", json_text(port->name), json_text(port->device), json_text(port->driver),
+        json_text(port->interface), json_text(format(port->mac)), port->mtu, port->receive_queues,
+        port->send_queues);
+  }
+  std::string fallbacks;
+  for (const std::string& fallback : plan_.fallbacks) {
+    fallbacks += (fallbacks.empty() ? "" : ", ") + json_text(fallback);
+  }
+  std::string cpus;
+  for (const unsigned cpu : plan_.worker_cpus) {
+    cpus += fmt::format("{}{}", cpus.empty() ? "" : ", ", cpu);
+  }
+  return fmt::format(
+      "{{\n  \"name\": {},\n  \"process\": {},\n  \"agent\": {},\n  \"socket\": {},\n  \"file_prefix\": {},\n"
+      "  \"huge_pages\": {},\n  \"control_cpu\": {},\n  \"worker_cpus\": [{}],\n  \"ports\": [{}\n  ],\n"
+      "  \"fallbacks\": [{}]\n}}\n",
+      json_text(configuration_->name), ::getpid(), json_text(agent_ != nullptr ? agent_->listening() : ""),
+      json_text(configuration_->agent.socket), json_text(plan_.file_prefix), plan_.huge_pages, plan_.main_cpu,
+      cpus, ports, fallbacks);
+}
+
+void Process::stop_workers() {
+  if (pipeline_ != nullptr && launched_ == workers_.size()) {
+    pipeline_->clear();
+  }
+  for (std::size_t i = 0; i < launched_; ++i) {
+    workers_[i]->stop();
+  }
+  for (std::size_t i = 0; i < launched_; ++i) {
+    eal_->join(static_cast<unsigned>(i));
+  }
+  launched_ = 0;
+}
+
+Process::~Process() {
+  loop_.close();  // calls of the agent that wait for this thread end now
+  if (agent_ != nullptr) {
+    agent_->stop_serving();
+  }
+  stop_workers();
+  pipeline_.reset();
+  workers_.clear();
+  agent_.reset();
+  source_.reset();
+  ports_.reset();
+  eal_.reset();
+}
+
+}  // namespace ssn::dataplane
