@@ -203,7 +203,7 @@ int run(const Arguments& arguments) {
     log_line(fmt::format("ending after signal {}", number));
     return false;
   };
-  loop.value()->run(on_signal, tick, [&] { process.value()->look_at_ports(); });
+  loop.value()->run(on_signal, tick, [&] { process.value()->tend(); });
   if (!arguments.ready_file.empty()) {
     ::unlink(arguments.ready_file.c_str());
   }

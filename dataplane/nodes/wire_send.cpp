@@ -16,7 +16,7 @@ void send_sealed(WireStreamWorker& stream, protocol::BlockSplitter& splitter, Bu
           static_cast<std::uint16_t>(stream.plan->links[cell.header.placement.share - 1U]);
       packets[i] = &packet;
     }
-    burst.begin_trace(packets, static_cast<std::uint16_t>(count), any_port);
+    burst.begin_trace(packets, static_cast<std::uint16_t>(count));
     burst.send(wire_send_link, packets, static_cast<std::uint16_t>(count));
   }
 }

@@ -26,7 +26,7 @@ void unpack_frames(WireStreamWorker& stream, Burst& burst) noexcept {
       packets[i] = &packet_of(*frames[i]);
       frame_packet(*packets[i], frames[i]->data, frames[i]->length);
     }
-    burst.begin_trace(packets, static_cast<std::uint16_t>(count), any_port);
+    burst.begin_trace(packets, static_cast<std::uint16_t>(count));
     burst.send(wire_unpack_port, packets, static_cast<std::uint16_t>(count));
     if (taken != offered) break;
   } while (true);

@@ -45,6 +45,7 @@ class Source final : public agent::AgentSource {
                                {"idle", std::string(name(now.configuration->workers.idle))}}});
     }
     add_ports(now, status);
+    now.running->add_status(status);
     return status;
   }
 
@@ -66,6 +67,13 @@ class Source final : public agent::AgentSource {
       add(name + "packets", node.packets);
       add(name + "cycles", node.cycles);
       add(name + "reallocations", node.reallocations);
+    }
+    std::vector<agent::Counter> others;
+    process_.snapshot().running->add_counters(others);
+    for (const agent::Counter& each : others) {
+      if (each.name.compare(0, prefix.size(), prefix) == 0) {
+        all[each.name] = each;
+      }
     }
     for (auto& [name, counter] : all) {
       out.push_back(std::move(counter));

@@ -77,6 +77,9 @@ Result<std::unique_ptr<Process>> Process::start(Configuration configuration, con
   }
   process->ports_ = std::move(ports.value());
   process->look_at_ports();
+  if (Outcome outcome = process->start_offload(*shared); !outcome.ok()) {
+    return outcome.error();
+  }
   if (Outcome outcome = process->start_workers(*shared); !outcome.ok()) {
     return outcome.error();
   }
@@ -100,6 +103,24 @@ Outcome Process::start_agent(const Configuration& configuration) {
     return agent.error();
   }
   agent_ = std::move(agent.value());
+  return done;
+}
+
+// What the arithmetic is done with.
+Outcome Process::start_offload(const Configuration& configuration) {
+  if (const kernels::Status status = kernels::select(kernels_); status != kernels::Status::ok) {
+    return Error{Exit::kernels_refused, "cannot choose the kernels", std::string(kernels::describe(status)),
+                 "SSN_KERNELS", "unset SSN_KERNELS; `ssn version` lists what this machine can run"};
+  }
+  if (configuration.streams.empty()) {
+    return done;
+  }
+  Result<hw::OffloadDevice> device = hw::OffloadDevice::open(
+      {.driver = configuration.offload.driver, .settings = configuration.offload.settings});
+  if (!device.ok()) {
+    return device.error();
+  }
+  offload_ = std::make_unique<hw::OffloadDevice>(std::move(device.value()));
   return done;
 }
 
@@ -151,15 +172,49 @@ void Process::register_port_counters() {
   }
 }
 
+Generation::Setup Process::generation_setup(std::shared_ptr<const Configuration> configuration) {
+  Generation::Setup setup;
+  setup.configuration = std::move(configuration);
+  setup.ports = ports_.get();
+  setup.workers = static_cast<unsigned>(workers_.size());
+  setup.implementation = kernels_;
+  setup.offload = offload_.get();
+  setup.agent = agent_.get();
+  setup.observer = [log = log_](const KeyEvent& event) {
+    log(fmt::format("keys: {}: {}{}{}", event.peer, name(event.kind), event.text.empty() ? "" : ": ",
+                    event.text));
+  };
+  return setup;
+}
+
+// Everything that can fail is made before what runs is touched. The streams' keys are given up before their
+// nodes go: packets that arrive in between belong to no connection. Host and bridges go on without a gap.
 Outcome Process::install(std::shared_ptr<const Configuration> configuration) {
-  const std::vector<GraphPart> parts{bridges_part(*configuration)};
-  if (Outcome outcome = pipeline_->install(parts); !outcome.ok()) {
+  Result<std::unique_ptr<Generation>> made =
+      Generation::make(generation_setup(configuration), running_.get());
+  if (!made.ok()) {
+    return made.error();
+  }
+  const std::shared_ptr<Generation> next = std::move(made.value());
+  if (running_ != nullptr) {
+    if (Outcome outcome = running_->stop_keys(); !outcome.ok()) {
+      return outcome;
+    }
+  }
+  if (Outcome outcome = pipeline_->install(next->parts()); !outcome.ok()) {
+    // What ran goes on, under new keys.
+    if (running_ != nullptr) {
+      static_cast<void>(running_->start_keys());
+    }
     return outcome;
   }
-  const std::lock_guard lock(mutex_);
-  configuration_ = std::move(configuration);
-  ++generation_;
-  return done;
+  {
+    const std::lock_guard lock(mutex_);
+    configuration_ = std::move(configuration);
+    running_ = next;
+    ++generation_;
+  }
+  return next->start_keys();
 }
 
 Outcome Process::swap(Configuration next) {
@@ -172,6 +227,11 @@ Outcome Process::swap(Configuration next) {
   }
   log_(fmt::format("runs configuration {}, {}", generation_, shared->file));
   return agent_ != nullptr ? agent_->set_peers(agent_settings(*shared).peers) : Outcome(done);
+}
+
+void Process::tend() {
+  look_at_ports();
+  running_->tend();
 }
 
 void Process::look_at_ports() {
@@ -190,7 +250,7 @@ void Process::look_at_ports() {
 
 Process::Snapshot Process::snapshot() const {
   const std::lock_guard lock(mutex_);
-  return {configuration_, generation_, port_states_};
+  return {configuration_, generation_, port_states_, running_};
 }
 
 std::vector<std::string> Process::ready_lines() const {
@@ -243,6 +303,11 @@ std::string Process::ready_document() const {
 }
 
 void Process::stop_workers() {
+  if (running_ != nullptr) {
+    if (const Outcome outcome = running_->stop_keys(); !outcome.ok()) {
+      log_(fmt::format("{}: {}", outcome.error().what, outcome.error().why));
+    }
+  }
   if (pipeline_ != nullptr && launched_ == workers_.size()) {
     pipeline_->clear();
   }
@@ -262,6 +327,8 @@ Process::~Process() {
   }
   stop_workers();
   pipeline_.reset();
+  running_.reset();
+  offload_.reset();
   workers_.clear();
   agent_.reset();
   source_.reset();

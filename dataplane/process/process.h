@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "control_loop.h"
+#include "generation.h"
 #include "ssn/dataplane/agent.h"
 #include "ssn/dataplane/configuration.h"
 #include "ssn/dataplane/counters.h"
@@ -36,8 +37,8 @@ class Process {
   // ---- The control thread.
   /// Changes to another configuration, or says why not; then nothing has changed.
   Outcome swap(Configuration next);
-  /// Asks devices how they are; about every half second.
-  void look_at_ports();
+  /// Asks devices how they are, and takes away what is over; about every half second.
+  void tend();
   /// A JSON document: who, where, what.
   std::string ready_document() const;
   /// What a person wants to know when it has started.
@@ -52,6 +53,7 @@ class Process {
     std::shared_ptr<const Configuration> configuration;
     std::uint64_t generation = 0;
     std::vector<PortState> ports;
+    std::shared_ptr<const Generation> running;  ///< host, wire mode, keys
   };
   Snapshot snapshot() const;
   const std::vector<std::unique_ptr<Worker>>& workers() const noexcept { return workers_; }
@@ -65,9 +67,12 @@ class Process {
  private:
   Process(const EalPlan& plan, ControlLoop& loop, Log log);
   Outcome start_agent(const Configuration& configuration);
+  Outcome start_offload(const Configuration& configuration);
   Outcome start_workers(const Configuration& configuration);
+  Generation::Setup generation_setup(std::shared_ptr<const Configuration> configuration);
   Outcome install(std::shared_ptr<const Configuration> configuration);
   void register_port_counters();
+  void look_at_ports();
   void stop_workers();
 
   const EalPlan plan_;
@@ -82,10 +87,13 @@ class Process {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::size_t launched_ = 0;
   std::unique_ptr<Pipeline> pipeline_;
+  const kernels::Implementation* kernels_ = nullptr;
+  std::unique_ptr<hw::OffloadDevice> offload_;
 
   mutable std::mutex mutex_;  // of what follows
   std::shared_ptr<const Configuration> configuration_;
-  std::uint64_t generation_ = 0;
+  std::uint64_t generation_ = 0;  // of the configuration
+  std::shared_ptr<Generation> running_;
   std::vector<PortState> port_states_;
 };
 

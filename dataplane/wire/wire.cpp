@@ -201,7 +201,7 @@ Outcome WireMode::build(GraphBuilder& graph) {
   auto timer = std::make_shared<WireTimer>(WireTimer{member.wire, {}, {}});
   const NodeHandle receive_node = graph.add(wire_receive_type_node, "wire", receive);
   const NodeHandle timer_node = graph.add(wire_timer_type, "wire", timer);
-  setup_.connect_udp(graph, receive_node);
+  if (Outcome outcome = setup_.connect_udp(graph, receive_node); !outcome.ok()) return outcome;
   graph.connect(receive_node, wire_receive_handoff, graph.handoff("wire"));
   if (graph.worker_count() > 1) graph.connect(graph.handoff_source("wire"), 0, receive_node);
   for (std::size_t i = 0; i < worker.streams.size(); ++i) {

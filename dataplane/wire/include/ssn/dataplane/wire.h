@@ -47,7 +47,7 @@ class WireMode final : public ConnectionSink {
     /// In a worker's graph: where packets for links go (PacketArea::stream is the host's index of the link),
     /// and the node behind whose edge packets to our UDP port come.
     std::function<NodeHandle(GraphBuilder&)> link_output;
-    std::function<void(GraphBuilder&, NodeHandle receive)> connect_udp;
+    std::function<Outcome(GraphBuilder&, NodeHandle receive)> connect_udp;
   };
 
   static Result<std::unique_ptr<WireMode>> make(Setup setup);

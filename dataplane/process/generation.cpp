@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "generation.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "parts.h"
+
+namespace ssn::dataplane {
+namespace {
+
+constexpr std::chrono::milliseconds let_go_patience{3000};
+
+protocol::ShortagePolicy policy_of(StreamConfiguration::Shortage shortage) noexcept {
+  switch (shortage) {
+    case StreamConfiguration::Shortage::refuse:
+      return protocol::ShortagePolicy::refuse;
+    case StreamConfiguration::Shortage::wait:
+      return protocol::ShortagePolicy::wait;
+    case StreamConfiguration::Shortage::aes_256_gcm:
+      return protocol::ShortagePolicy::aes_256_gcm;
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
+Generation::~Generation() = default;
+
+Result<std::unique_ptr<Generation>> Generation::make(Setup setup, const Generation* before) {
+  std::unique_ptr<Generation> made(new Generation(std::move(setup)));
+  if (Outcome outcome = made->make_host(before); !outcome.ok()) return outcome.error();
+  if (Outcome outcome = made->make_wire(); !outcome.ok()) return outcome.error();
+  return made;
+}
+
+Outcome Generation::make_host(const Generation* before) {
+  std::vector<const Port*> ports;
+  for (const std::unique_ptr<Port>& each : setup_.ports->all()) ports.push_back(each.get());
+  Result<std::unique_ptr<HostPart>> host =
+      HostPart::make(*setup_.configuration, ports, before != nullptr ? before->host_.get() : nullptr);
+  if (!host.ok()) return host.error();
+  host_ = std::move(host.value());
+  return done;
+}
+
+Outcome Generation::make_wire() {
+  const Configuration& configuration = *setup_.configuration;
+  if (configuration.streams.empty()) return done;
+  WireMode::Setup setup;
+  setup.configuration = setup_.configuration.get();
+  setup.workers = setup_.workers;
+  setup.implementation = setup_.implementation;
+  setup.device = setup_.offload;
+  setup.host_link = [this](const std::string& peer, std::size_t link) {
+    std::size_t index = 0;
+    while (setup_.configuration->peers[index].name != peer) ++index;
+    return host_->link(index, link);
+  };
+  setup.pool = [this](const std::string& port) { return setup_.ports->find(port)->pool; };
+  setup.link_output = [this](GraphBuilder& graph) { return host_->link_output(graph); };
+  setup.connect_udp = [this](GraphBuilder& graph, NodeHandle receive) { return listen(graph, receive); };
+  Result<std::unique_ptr<WireMode>> wire = WireMode::make(std::move(setup));
+  if (!wire.ok()) return wire.error();
+  wire_ = std::move(wire.value());
+  return done;
+}
+
+// All links' UDP ports lead to wire mode.
+Outcome Generation::listen(GraphBuilder& graph, NodeHandle receive) {
+  std::set<std::uint16_t> udp_ports;
+  for (const PeerConfiguration& peer : setup_.configuration->peers) {
+    for (const LinkConfiguration& link : peer.links) udp_ports.insert(link.udp_port);
+  }
+  for (const std::uint16_t udp_port : udp_ports) {
+    if (Outcome outcome = host_->listen(graph, udp_port, receive); !outcome.ok()) return outcome;
+  }
+  return done;
+}
+
+std::vector<GraphPart> Generation::parts() {
+  std::vector<GraphPart> parts;
+  parts.push_back([this](GraphBuilder& graph) { return host_->build(graph); });
+  if (wire_ != nullptr) {
+    parts.push_back([this](GraphBuilder& graph) { return wire_->build(graph); });
+  }
+  parts.push_back(bridges_part(*setup_.configuration));
+  return parts;
+}
+
+Outcome Generation::make_keys() {
+  const Configuration& configuration = *setup_.configuration;
+  KeyServiceConfiguration keys;
+  keys.node = configuration.name;
+  keys.ledger = configuration.ledger;
+  keys.file = configuration.file;
+  keys.devices = configuration.key_devices;
+  keys.workers = static_cast<std::uint16_t>(setup_.workers);
+  keys.observer = setup_.observer;
+  for (const PeerConfiguration& peer : configuration.peers) {
+    KeyPeerConfiguration each;
+    each.name = peer.name;
+    bool used = false;
+    for (const StreamConfiguration& stream : configuration.streams) {
+      if (stream.peer != peer.name) continue;
+      used = true;
+      each.shortage = policy_of(stream.shortage);
+      each.random = each.random || (stream.random == StreamConfiguration::Random::stream &&
+                                    stream.scheme != StreamConfiguration::Scheme::rs);
+    }
+    if (used) keys.peers.push_back(std::move(each));
+  }
+  Result<std::unique_ptr<KeyService>> service =
+      KeyService::open(std::move(keys), *setup_.agent->peer_channel(), *wire_);
+  if (!service.ok()) return service.error();
+  const std::lock_guard lock(mutex_);
+  keys_ = std::move(service.value());
+  return done;
+}
+
+Outcome Generation::start_keys() {
+  if (wire_ == nullptr) return done;
+  if (setup_.agent == nullptr || setup_.agent->peer_channel() == nullptr) {
+    return Error{Exit::usage, "cannot serve the streams of the configuration",
+                 "peers agree on keys through their agents, and [agent] has no 'listen'",
+                 setup_.configuration->file, "add [agent] with listen, certificate, key and ca"};
+  }
+  if (Outcome outcome = make_keys(); !outcome.ok()) return outcome;
+  keys_->start();
+  return done;
+}
+
+std::shared_ptr<KeyService> Generation::keys_now() const {
+  const std::lock_guard lock(mutex_);
+  return keys_;
+}
+
+Outcome Generation::stop_keys() {
+  const std::shared_ptr<KeyService> keys = keys_now();
+  if (keys == nullptr) return done;
+  if (Outcome outcome = keys->stop(let_go_patience); !outcome.ok()) return outcome;
+  {
+    const std::lock_guard lock(mutex_);
+    keys_.reset();
+  }
+  wire_->reap();
+  return done;
+}
+
+void Generation::tend() {
+  if (wire_ != nullptr) wire_->reap();
+}
+
+}  // namespace ssn::dataplane

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What one configuration becomes, besides ports and workers: the IP host, wire mode, its keys. A swap makes
+// the next one beside this one.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "host_part.h"
+#include "ssn/dataplane/agent.h"
+#include "ssn/dataplane/configuration.h"
+#include "ssn/dataplane/graph_builder.h"
+#include "ssn/dataplane/key_service.h"
+#include "ssn/dataplane/ports.h"
+#include "ssn/dataplane/wire.h"
+
+namespace ssn::dataplane {
+
+class Generation {
+ public:
+  struct Setup {
+    std::shared_ptr<const Configuration> configuration;
+    const Ports* ports = nullptr;
+    unsigned workers = 1;
+    const kernels::Implementation* implementation = nullptr;
+    hw::OffloadDevice* offload = nullptr;
+    agent::Agent* agent = nullptr;  ///< null: no peers
+    std::function<void(const KeyEvent&)> observer;
+  };
+
+  /// `before`: what runs now; its neighbours are known. May be null.
+  static Result<std::unique_ptr<Generation>> make(Setup setup, const Generation* before);
+  Generation(const Generation&) = delete;
+  Generation& operator=(const Generation&) = delete;
+  ~Generation();
+
+  /// For Pipeline::build; valid as long as this.
+  std::vector<GraphPart> parts();
+  /// Once workers walk the graph: associates with peers.
+  Outcome start_keys();
+  /// While workers still run.
+  Outcome stop_keys();
+  void tend();
+
+  /// Any thread.
+  void add_status(agent::Status& status) const;
+  void add_counters(std::vector<agent::Counter>& out) const;
+
+ private:
+  explicit Generation(Setup setup) : setup_(std::move(setup)) {}
+  Outcome make_host(const Generation* before);
+  Outcome make_wire();
+  Outcome make_keys();
+  std::shared_ptr<KeyService> keys_now() const;
+  Outcome listen(GraphBuilder& graph, NodeHandle receive);
+
+  Setup setup_;
+  std::unique_ptr<HostPart> host_;
+  std::unique_ptr<WireMode> wire_;
+  mutable std::mutex mutex_;  // of what follows
+  std::shared_ptr<KeyService> keys_;
+};
+
+}  // namespace ssn::dataplane
