@@ -124,6 +124,8 @@ def arp(c):
            neighbour=f'{PEER4[1]} {THEM} reachable')
     c.drop('ARP reply to everybody', ether(dst=ALL) / ARP(op=2, hwsrc=THEM, psrc=PEER4[1], pdst=US4[1]),
            'arp_heard', neighbour=known)
+    c.drop('ARP reply for another', ether() / ARP(op=2, hwsrc=THEM, psrc=PEER4[1], hwdst=US[1], pdst='10.0.1.99'),
+           'arp_heard', neighbour=known)
     c.drop('ARP reply of a stranger', ether() / ARP(op=2, hwsrc=THEM, psrc=OTHER4, hwdst=US[1], pdst=US4[1]),
            'arp_not_ours')
     c.drop('gratuitous ARP', ether(dst=ALL) / ARP(op=1, hwsrc=THEM, psrc=PEER4[1], pdst=PEER4[1]), 'arp_heard',
@@ -259,6 +261,8 @@ def ip6(c):
     c.drop('long extension', ether() / udp6() / IPv6ExtHdrDestOpt(
         options=[PadN(optdata=bytes(250)), PadN(optdata=bytes(100))]) / data, 'ip6_bad_extension')
     c.drop('extension beyond the packet', ether() / udp6() / IPv6ExtHdrDestOpt(len=30) / data, 'ip6_bad_extension')
+    c.drop('extension into the padding', bytes(ether() / udp6(nh=60) / Raw(b'\x11\x01\x01\x0c' + bytes(4))) + bytes(40),
+           'ip6_bad_extension')
     c.drop('extension of 4 bytes', ether() / udp6(nh=60) / Raw(b'\x11\x00\x01\x00'), 'ip6_bad_extension')
     c.drop('unknown option, not to be skipped', ether() / udp6() /
            IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=0x5E, optdata=b'1234')]) / data, 'ip6_bad_option')
@@ -408,6 +412,8 @@ def nd(c):
     c.drop('option of no length', ether(dst=GROUP_MAC) / ask() / Raw(b'\x01\x00' + bytes(6)), 'nd_bad_option')
     c.drop('option beyond the message', ether(dst=GROUP_MAC) / ask() / Raw(b'\x01\x02' + bytes(6)),
            'nd_bad_option')
+    c.drop('unknown option beyond the message', ether(dst=GROUP_MAC) / ask() / source /
+           Raw(b'\x05\x02' + bytes(6)), 'nd_bad_option')
     c.drop('half an option', ether(dst=GROUP_MAC) / ask() / Raw(b'\x01\x01\x02\x00'), 'nd_bad_option')
     c.drop('option with a group', ether(dst=GROUP_MAC) / ask() / ICMPv6NDOptSrcLLAddr(lladdr='33:33:00:00:00:01'),
            'nd_bad_option')
