@@ -241,6 +241,10 @@ StreamConfiguration read_stream(const ConfigTable& table, const Configuration& c
   }
   stream.random = choose(table, "random", random_words, stream.random);
   stream.shortage = choose(table, "shortage", shortage_words, stream.shortage);
+  if (stream.shortage == StreamConfiguration::Shortage::aes_256_gcm) {
+    table.fail("shortage", "wire mode seals shares under pads only: a cipher would lower their protection",
+               R"(shortage = "wait" keeps frames until there are keys, "refuse" drops them)");
+  }
   stream.latency = table.duration("latency", {nanoseconds(0), seconds(1)}, stream.latency);
   stream.reorder = table.duration("reorder", {nanoseconds(0), seconds(10)}, stream.reorder);
   read_filter(table, configuration, stream);

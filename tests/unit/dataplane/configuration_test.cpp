@@ -219,6 +219,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{"k = 3", "k = 2", "1 <= data_blocks < k"},
                     Mistake{"\"ramp\"", "\"systematic\"", "has 1 data blocks"},
                     Mistake{"\"ramp\"", "\"rs\"", "has 3 data blocks"},
+                    Mistake{"shortage = \"wait\"", "shortage = \"aes-256-gcm\"", "under pads only"},
                     Mistake{"\"8 KiB\"", "8190", "multiple of 64"},
                     Mistake{"\"8 KiB\"", "8960", "make cell at most 8896"},
                     Mistake{"n = 5", "n = 6", "need as many links"},
