@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <utility>
 
 #include "packet_ends.h"
 
@@ -306,6 +307,7 @@ void TestNode::start_workers() {
 TestNode::~TestNode() { static_cast<void>(stop()); }
 
 Outcome TestNode::stop() {
+  if (std::exchange(stopped_, true)) return done;  // another process of the node may run by now
   Outcome outcome = service_->stop(std::chrono::seconds(20));
   world_->packets.remove(name_);
   workers_.clear();
@@ -339,7 +341,16 @@ bool TestNode::saw(KeyEvent::Kind kind, const std::string& text) {
   return false;
 }
 
+dataplane::ConnectionTerms TestNode::terms() {
+  const std::lock_guard guard(event_lock_);
+  return terms_;
+}
+
 bool TestNode::attach(Connection& connection) {
+  {
+    const std::lock_guard guard(event_lock_);
+    terms_ = connection.terms();
+  }
   return workers_[connection.worker()]->post(TestWorker::Order::attach, connection);
 }
 bool TestNode::detach(Connection& connection) {

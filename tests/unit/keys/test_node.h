@@ -112,6 +112,8 @@ class TestNode final : public dataplane::ConnectionSink {
   std::uint64_t dropped(protocol::DropReason reason) const {
     return dropped_[static_cast<std::size_t>(reason)];
   }
+  /// Of the connection that was attached last.
+  dataplane::ConnectionTerms terms();
   bool saw(KeyEvent::Kind kind, const std::string& text = "");
   const std::string& name() const { return name_; }
 
@@ -128,8 +130,10 @@ class TestNode final : public dataplane::ConnectionSink {
   std::size_t worker_count_;
   std::vector<std::unique_ptr<TestWorker>> workers_;
   std::unique_ptr<KeyService> service_;
+  bool stopped_ = false;
   std::mutex event_lock_;
   std::vector<KeyEvent> events_;
+  dataplane::ConnectionTerms terms_;
 
   std::atomic<bool> sealing_{true}, frozen_{false}, deaf_{false}, random_{false};
   std::atomic<std::uint64_t> sealed_{0}, opened_{0}, refused_{0}, wrong_{0}, attached_{0}, refreshed_{0},
