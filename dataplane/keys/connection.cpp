@@ -44,16 +44,13 @@ Result<std::unique_ptr<Connection>> Connection::open(hw::KeyDevice& device, Conn
   if (Outcome made = connection->make_computational(); !made.ok()) {
     return made.error();
   }
-  if (random) {
-    connection->protection_ = std::min(connection->protection_, random->protection());
-    connection->random_ = std::move(random);
-  }
+  connection->random_ = std::move(random);
+  connection->weigh(device.info().protection);
   return connection;
 }
 
 Outcome Connection::open_streams(hw::KeyDevice& device, const ConnectionLimits& limits) {
   const ssn_key_device_info info = device.info();
-  protection_ = info.protection;
   for (std::size_t i = 0; i < connection_streams; ++i) {
     const bool pads = i == pads_out || i == pads_in;
     const std::uint64_t bytes = ring_size(pads ? limits.pad_ring_bytes : limits.tag_ring(), info);

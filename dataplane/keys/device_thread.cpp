@@ -6,7 +6,8 @@
 namespace ssn::dataplane {
 namespace {
 
-constexpr std::chrono::seconds idle_wait{10};
+// How old what is known of a device may be: an etsi014 device learns its class from the key manager.
+constexpr std::chrono::seconds info_interval{1};
 
 void add(protocol::KeyAccount& sum, const protocol::KeyAccount& part) noexcept {
   sum.fetched += part.fetched;
@@ -100,15 +101,25 @@ Outcome DeviceThread::open_device() {
   report_.info = info;
   report_.open = true;
   device_ = std::move(device);
+  next_info_ = Clock::now() + info_interval;
   usable_.store(true, std::memory_order_relaxed);
   return done;
+}
+
+void DeviceThread::read_info() {
+  const std::shared_ptr<hw::KeyDevice> device = this->device();
+  const ssn_key_device_info info = device->info();
+  const std::lock_guard guard(lock_);
+  report_.info = info;
+  ++report_.info_reads;
+  next_info_ = Clock::now() + info_interval;
 }
 
 void DeviceThread::run() {
   options_.tell(DeviceNews{options_.index, usable(), report().last_error});
   std::unique_lock guard(lock_);
   for (;;) {
-    const Clock::time_point until = usable() ? Clock::now() + idle_wait : next_try_;
+    const Clock::time_point until = usable() ? next_info_ : next_try_;
     wake_.wait_until(guard, until, [this] { return stopping_ || !tasks_.empty(); });
     if (!tasks_.empty()) {
       std::variant<OpenTask, CloseTask> task = std::move(tasks_.front());
@@ -123,7 +134,13 @@ void DeviceThread::run() {
       continue;
     }
     if (stopping_) return;
-    if (usable() || Clock::now() < next_try_) continue;
+    if (Clock::now() < until) continue;
+    if (usable()) {
+      guard.unlock();
+      read_info();
+      guard.lock();
+      continue;
+    }
     guard.unlock();
     const Outcome opened = open_device();
     if (opened.ok()) {
@@ -166,10 +183,8 @@ Result<Connections> DeviceThread::open_connections(OpenTask& task) {
     }
     connections.push_back(std::move(opened.value()));
   }
-  // A device that was away may have come back as another one.
-  const ssn_key_device_info info = device->info();
+  read_info();  // a device that was away may have come back as another one
   const std::lock_guard guard(lock_);
-  report_.info = info;
   report_.streams += connections.size() * connection_streams;
   return connections;
 }

@@ -103,11 +103,13 @@ class DeviceThread {
   Outcome open_device();
   Result<Connections> open_connections(OpenTask& task);
   void close_connections(CloseTask& task);
+  void read_info();
   void note_failure(const Error& error);
 
   Options options_;
   BackOff back_off_;
   Clock::time_point next_try_{};
+  Clock::time_point next_info_{};  // under lock_
   std::thread thread_;
   std::atomic<bool> usable_{false};
 

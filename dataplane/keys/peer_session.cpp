@@ -18,6 +18,7 @@ using protocol::EpochAlarm;
 
 constexpr std::chrono::seconds refresh_after{1};
 constexpr std::chrono::milliseconds telling_interval{20};
+constexpr std::chrono::milliseconds weighing_interval{100};
 constexpr std::chrono::seconds stuck_after{5};
 /// An epoch that lasted this long was no failure.
 constexpr std::chrono::seconds lasting{10};
@@ -229,6 +230,7 @@ void PeerSession::request(const protocol::Agreement& agreement) {
   ours_ready_ = false;
   running_ = false;
   told_.clear();
+  known_after_ = 0;
   cancelled_ = std::make_shared<std::atomic<bool>>(false);
   OpenTask task{index_, session_, {}, configuration_->random, cancelled_};
   for (std::size_t worker = 0; worker < agreement.peer_connections.size(); ++worker) {
@@ -277,7 +279,6 @@ void PeerSession::on_opened(OpenedConnections result, Clock::time_point now) {
       context_->ledger.attach(configuration_->name, connection_streams * connection->worker() + i,
                               connection->marks(i));
     }
-    protection_ = std::min(protection_, connection->protection());
     held_.push_back({.connection = std::move(connection)});
   }
   streams_ = Streams::open;
@@ -290,6 +291,7 @@ void PeerSession::begin_close(Clock::time_point now) {
   context_->ledger.detach(configuration_->name);
   context_->events.add(KeyEvent::Kind::ended, configuration_->name, epoch_,
                        running_ ? "its streams are over" : "it was over before both ends were ready");
+  if (running_) protection_ = std::min(protection_, device_->report().info.protection);
   if (running_ && now - running_since_ >= lasting) back_off_.succeeded();
   running_ = false;
   closing_since_ = now;
@@ -405,6 +407,7 @@ void PeerSession::look_after(Clock::time_point now) {
   }
   settle_readiness(now);
   tell_positions(now);
+  weigh(now);
 }
 
 void PeerSession::tell_ready(Clock::time_point now) {
@@ -438,6 +441,26 @@ void PeerSession::tell_positions(Clock::time_point now) {
   // A message that was lost is made up for by the next one, even if nothing moves any more.
   if (connected_) told_ = std::move(positions);
   next_telling_ = now + telling_interval;
+}
+
+// A device may know its class only once it has delivered keys.
+void PeerSession::weigh(Clock::time_point now) {
+  if (!running_ || now < next_weighing_) return;
+  next_weighing_ = now + weighing_interval;
+  const KeyDeviceReport device = device_->report();
+  if (known_after_ == 0) {
+    for (const Held& held : held_) {
+      const std::optional<ConnectionSnapshot> numbers = held.connection->snapshot();
+      if (!numbers || numbers->streams[pads_out].account.fetched == 0) return;
+    }
+    known_after_ = device.info_reads + 1;  // one may be under way
+    return;
+  }
+  if (device.info_reads <= known_after_) return;
+  for (Held& held : held_) {
+    held.connection->weigh(device.info.protection);
+    protection_ = std::min(protection_, held.connection->protection());
+  }
 }
 
 // ---- Beginning and giving up.

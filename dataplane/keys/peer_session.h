@@ -94,6 +94,7 @@ class PeerSession {
   void settle_readiness(Clock::time_point now);
   void tell_ready(Clock::time_point now);
   void tell_positions(Clock::time_point now);
+  void weigh(Clock::time_point now);
   void on_positions(const SessionMessage& message);
   void send(PeerMessageKind kind, std::span<const std::uint8_t> bytes);
   void send_session(SessionMessage::Type type);
@@ -127,6 +128,8 @@ class PeerSession {
   Clock::time_point running_since_{};
   std::vector<SessionMessage::Position> told_;  // to the peer
   Clock::time_point next_telling_{};
+  Clock::time_point next_weighing_{};
+  std::uint64_t known_after_ = 0;  // so many looks at the device its class is known for sure
   Clock::time_point closing_since_{};
   bool told_stuck_ = false;
 

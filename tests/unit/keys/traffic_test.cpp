@@ -19,7 +19,6 @@ TEST_F(TwoNodes, TrafficFlowsAndAccountsBalance) {
   const dataplane::PeerKeyReport open = a->peer("bob");
   EXPECT_EQ(open.state, Association::State::established);
   EXPECT_EQ(open.epochs_entered, 1U);
-  EXPECT_EQ(open.protection, SSN_PROTECTION_EMULATED);
   ASSERT_EQ(open.connections.size(), 1U);
   EXPECT_TRUE(open.connections[0].sending);
   EXPECT_EQ(open.connections[0].local_id, a->keys().connection_id(0, 0));

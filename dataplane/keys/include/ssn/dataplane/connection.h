@@ -11,6 +11,7 @@
 //   - what was agreed on (peer(), epoch(), ...) never changes and is read by anybody.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -112,8 +113,9 @@ class Connection {
   const std::string& peer() const noexcept { return terms_.peer; }
   std::uint16_t worker() const noexcept { return terms_.worker; }
   std::uint64_t epoch() const noexcept { return terms_.epoch; }
-  /// The weakest of the devices that its keys and its random bytes come from.
-  enum ssn_protection protection() const noexcept { return protection_; }
+  /// The weakest of the devices that its keys and its random bytes come from. Until that is known for sure,
+  /// a second after the first keys, it may be less.
+  enum ssn_protection protection() const noexcept { return protection_.load(std::memory_order_relaxed); }
   /// The newest numbers of the worker; nothing before its first.
   std::optional<ConnectionSnapshot> snapshot() const noexcept { return published_.read(); }
   std::uint64_t snapshots() const noexcept { return published_.count(); }
@@ -145,6 +147,10 @@ class Connection {
 
   // ---- The key service.
   void permit_sending() noexcept { may_send_.store(true, std::memory_order_release); }
+  /// What the device claims by now.
+  void weigh(enum ssn_protection device) noexcept {
+    protection_.store(random_ ? std::min(device, random_->protection()) : device, std::memory_order_relaxed);
+  }
   /// The peer's word, over the control channel, of how far it has sent.
   void peer_has_sent(std::uint64_t pads, std::uint64_t tag_keys) noexcept {
     peer_pads_.store(pads, std::memory_order_relaxed);
@@ -170,7 +176,7 @@ class Connection {
   ConnectionSnapshot numbers() const noexcept;
 
   const ConnectionTerms terms_;
-  enum ssn_protection protection_ = SSN_PROTECTION_EMULATED;
+  std::atomic<enum ssn_protection> protection_{SSN_PROTECTION_EMULATED};
   std::array<protocol::StreamMarks, connection_streams> marks_;
   std::array<hw::KeyStream, connection_streams> streams_;
   hw::SecretBuffer send_tag_memory_;

@@ -42,6 +42,7 @@ struct KeyDeviceReport {
   std::string driver;
   bool open = false;
   ssn_key_device_info info{};  ///< as of the last time that it was open
+  std::uint64_t info_reads = 0;
   std::uint64_t streams = 0;   ///< that are open
   std::uint64_t failures = 0;  ///< to open the device or a stream
   Error last_error;            ///< of those
