@@ -81,6 +81,9 @@ Outcome Configuration::check_swap(const Configuration& next) const {
     differs = "a [[port]], other than in its addresses and gateways,";
   } else if (!same_devices(key_devices, next.key_devices)) {
     differs = "a [[key_device]]";
+  } else if (keys.pad_ring != next.keys.pad_ring || keys.tag_ring != next.keys.tag_ring ||
+             keys.random_ring != next.keys.random_ring || keys.window != next.keys.window) {
+    differs = "[keys]";
   } else if (offload.driver != next.offload.driver || offload.settings != next.offload.settings) {
     differs = "the driver of [offload]";
   } else if (agent.listen != next.agent.listen || agent.socket != next.agent.socket ||

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// [node], [eal], [workers], [offload], [agent].
+// [node], [eal], [workers], [keys], [offload], [agent].
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 
 #include "read.h"
 #include "ssn/hw/topology.h"
 #include "ssn/key_device.h"
+#include "ssn/protocol/wire.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -81,6 +83,32 @@ void read_workers(const ConfigTable& table, Configuration& configuration) {
   }
 }
 
+// Rings are mapped twice in succession, and windows are masks.
+std::uint64_t power_of_two(const ConfigTable& table, std::string_view key, std::uint64_t value) {
+  if (!std::has_single_bit(value)) {
+    table.fail(key, "it is no power of two", "choose one, such as \"8 MiB\" or 16384");
+  }
+  return value;
+}
+
+void read_keys(const ConfigTable& table, Configuration& configuration) {
+  KeysConfiguration& keys = configuration.keys;
+  constexpr hw::Limits<std::uint64_t> ring{64 << 10, std::uint64_t{1} << 34};
+  keys.window = static_cast<std::uint32_t>(power_of_two(
+      table, "window", static_cast<std::uint64_t>(table.integer("window", {64, 1 << 19}, keys.window))));
+  keys.pad_ring = power_of_two(table, "pad_ring", table.bytes("pad_ring", ring, keys.pad_ring));
+  keys.random_ring = power_of_two(table, "random_ring", table.bytes("random_ring", ring, keys.random_ring));
+  if (!table.has("tag_ring")) {
+    return;
+  }
+  keys.tag_ring = power_of_two(table, "tag_ring", table.bytes("tag_ring", ring));
+  constexpr std::uint64_t least_for_a_packet = 2 * protocol::wire_tag_bytes;
+  if (keys.tag_ring < keys.window * least_for_a_packet) {
+    table.fail("tag_ring", "it is too small for the window",
+               fmt::format("give it at least {} bytes", keys.window * least_for_a_packet));
+  }
+}
+
 void read_offload(const ConfigTable& table, Configuration& configuration) {
   OffloadConfiguration& offload = configuration.offload;
   offload.driver = table.text("driver", {}, offload.driver);
@@ -137,6 +165,7 @@ void read_process(const ConfigTable& root, Configuration& configuration) {
   configuration.ledger = node.path("ledger", "");
   read_eal(root.table("eal"), configuration);
   read_workers(root.table("workers"), configuration);
+  read_keys(root.table("keys"), configuration);
   read_offload(root.table("offload"), configuration);
   read_agent(root.table("agent"), configuration);
 }

@@ -47,6 +47,9 @@ queues = 4
 [[key_device]]
 driver = "memory"
 
+[keys]
+window = 4096
+pad_ring = "4 MiB"
 [offload]
 driver = "fault"
 deadline = "2 ms"
@@ -118,6 +121,10 @@ TEST(DataplaneConfiguration, GivesWhatTheFileSays) {
   EXPECT_EQ(format(c.ports[1].addresses[1]), "fd00::1/64");
   EXPECT_EQ(c.ports[1].gateways.size(), 2U);
   EXPECT_THAT(c.ports[1].where, HasSubstr("a.toml:"));
+  EXPECT_EQ(c.keys.window, 4096U);
+  EXPECT_EQ(c.keys.pad_ring, std::uint64_t{4} << 20);
+  EXPECT_EQ(c.keys.tag_ring, 0U);
+  EXPECT_EQ(c.keys.random_ring, std::uint64_t{4} << 20);
   EXPECT_EQ(c.offload.driver, "fault");
   EXPECT_EQ(c.offload.settings.size(), 1U);
   EXPECT_EQ(c.agent.socket, "/etc/ssn/a.sock");
@@ -153,6 +160,7 @@ ports = ["a", "b"]
   EXPECT_EQ(c.eal.huge_pages, EalConfiguration::HugePages::automatic);
   EXPECT_TRUE(c.workers.cores.empty());
   EXPECT_EQ(c.workers.idle, WorkersConfiguration::Idle::event);
+  EXPECT_EQ(c.keys.window, 16384U);
   EXPECT_EQ(c.offload.driver, "cpu");
   ASSERT_EQ(c.bridges.size(), 1U);
   EXPECT_EQ(c.bridges[0].ports[1], "b");
@@ -183,6 +191,10 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{"main_core = 1", "file_prefix = \"a/b\"", "plain file name"},
                     Mistake{"cores = \"0,2-3\"", "cores = \"0,x\"", "numbers of CPUs"},
                     Mistake{"idle = \"yield\"", "idle = \"sleep\"", "event"},
+                    Mistake{"pad_ring = \"4 MiB\"", "pad_ring = \"3 MiB\"", "no power of two"},
+                    Mistake{"pad_ring = \"4 MiB\"", "pad_ring = \"4 KiB\"", "65536"},
+                    Mistake{"window = 4096", "window = 1000", "no power of two"},
+                    Mistake{"pad_ring = \"4 MiB\"", "tag_ring = \"64 KiB\"", "too small for the window"},
                     Mistake{"deadline = \"2 ms\"", "deadline = \"2\"", "2"},
                     Mistake{"socket = \"a.sock\"", "listen = \"0.0.0.0:70000\"", "no address with a port"},
                     Mistake{"socket = \"a.sock\"", "listen = \"0.0.0.0:7000\"", "certificate, key and ca"},
@@ -268,6 +280,7 @@ TEST(DataplaneConfiguration, SaysWhatARunningProcessCannotTake) {
   EXPECT_THAT(refused("0,2-3", "0"), HasSubstr("[workers]"));
   EXPECT_THAT(refused("queues = 4", "queues = 2"), HasSubstr("[[port]]"));
   EXPECT_THAT(refused("driver = \"memory\"", "driver = \"kmnic\""), HasSubstr("[[key_device]]"));
+  EXPECT_THAT(refused("window = 4096", "window = 2048"), HasSubstr("[keys]"));
   EXPECT_THAT(refused("driver = \"fault\"", "driver = \"cpu\""), HasSubstr("[offload]"));
   EXPECT_THAT(refused("a.sock", "b.sock"), HasSubstr("[agent]"));
 }

@@ -7,6 +7,8 @@
 #include "back_off.h"
 #include "inbox.h"
 #include "session_message.h"
+#include "ssn/dataplane/configuration.h"
+#include "ssn/dataplane/key_service.h"
 #include "ssn/dataplane/published.h"
 #include "test_random.h"
 
@@ -125,6 +127,60 @@ TEST(BackOff, GrowsToItsLimitAndForgets) {
   }
   back_off.succeeded();
   EXPECT_LE(back_off.failed(now), now + milliseconds(150));
+}
+
+TEST(Configuration, OfTheDataPlaneBecomesTheKeyServices) {
+  const std::string peers = R"(
+[node]
+name = "sae-a"
+ledger = "a.ledger"
+[keys]
+pad_ring = "1 MiB"
+window = 512
+[eal]
+huge_pages = "off"
+[[port]]
+name = "client"
+device = "net_null0"
+[[port]]
+name = "link"
+device = "net_null1"
+addresses = ["10.0.0.1/24"]
+[[key_device]]
+driver = "memory"
+[key_device.settings]
+seed = "x"
+)";
+  std::string text = peers;
+  for (const char* const name : {"sae-b", "sae-c", "sae-d"}) {
+    text += "[[peer]]\nname = \"" + std::string(name) + "\"\n";
+    for (const char* const last : {"2", "3"}) {
+      text += "[[peer.link]]\nport = \"link\"\nlocal = \"10.0.0.1\"\nremote = \"10.0.0." + std::string(last) +
+              "\"\n";
+    }
+  }
+  const auto stream = [&](int id, const char* peer, const char* more) {
+    text += "[[stream]]\nid = " + std::to_string(id) + "\nport = \"client\"\npeer = \"" + peer +
+            "\"\nk = 2\nn = 2\nfilter = [\"" + (id == 1 ? "ipv4" : "ipv6") + "\"]\n" + more + "\n";
+  };
+  stream(1, "sae-b", "random = \"drbg\"\nshortage = \"wait\"");
+  stream(2, "sae-c", "shortage = \"aes-256-gcm\"");
+  const Result<Configuration> read = Configuration::parse(text, "/etc/ssn/a.toml");
+  ASSERT_TRUE(read.ok()) << read.error().why << read.error().where;
+  const KeyServiceConfiguration keys = key_service_configuration(read.value(), 3);
+  EXPECT_EQ(keys.node, "sae-a");
+  EXPECT_EQ(keys.ledger, "/etc/ssn/a.ledger");
+  EXPECT_EQ(keys.workers, 3U);
+  EXPECT_EQ(keys.limits.pad_ring_bytes, std::uint64_t{1} << 20);
+  EXPECT_EQ(keys.limits.tag_ring(), 512U * 64);
+  EXPECT_EQ(keys.limits.pages, hw::RingMemory::Pages::normal);
+  EXPECT_EQ(keys.devices.at(0).settings.at(0).second, "x");
+  ASSERT_EQ(keys.peers.size(), 2U) << "a peer without a stream needs no keys";
+  EXPECT_FALSE(keys.peers[0].random);
+  EXPECT_EQ(keys.peers[0].shortage, protocol::ShortagePolicy::wait);
+  EXPECT_TRUE(keys.peers[1].random);
+  EXPECT_TRUE(keys.peers[1].permit_computational);
+  EXPECT_EQ(keys.peers[1].shortage, protocol::ShortagePolicy::aes_256_gcm);
 }
 
 struct Numbers {

@@ -58,6 +58,10 @@ class KeyServiceTest : public testing::Test {
   static bool flows(TestNode& a, TestNode& b, std::uint64_t packets = 50) {
     return flows(a, b.name(), packets) && flows(b, a.name(), packets);
   }
+  /// Everything that `from` has sealed has come to `to`.
+  static bool arrived(const TestNode& from, const TestNode& to) {
+    return eventually([&] { return to.opened() + to.dropped() >= from.sealed(); });
+  }
   /// Every stream that is over: fetched = used + kept + discarded, and nothing is left.
   static void expect_balanced(const KeyReport& report) {
     for (const dataplane::PeerKeyReport& peer : report.peers) {

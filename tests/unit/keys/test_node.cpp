@@ -114,7 +114,11 @@ class TestWorker {
   }
   void receive(Bytes packet) {
     const std::lock_guard guard(lock_);
-    if (packets_.size() < packets_max) packets_.push_back(std::move(packet));
+    if (packets_.size() < packets_max) {
+      packets_.push_back(std::move(packet));
+    } else {
+      ++node_->dropped_[static_cast<std::size_t>(protocol::DropReason::no_room)];
+    }
   }
 
  private:
@@ -344,6 +348,12 @@ bool TestNode::saw(KeyEvent::Kind kind, const std::string& text) {
 dataplane::ConnectionTerms TestNode::terms() {
   const std::lock_guard guard(event_lock_);
   return terms_;
+}
+
+std::uint64_t TestNode::dropped() const {
+  std::uint64_t sum = 0;
+  for (const std::atomic<std::uint64_t>& each : dropped_) sum += each;
+  return sum;
 }
 
 bool TestNode::attach(Connection& connection) {

@@ -114,6 +114,8 @@ class TestNode final : public dataplane::ConnectionSink {
   }
   /// Of the connection that was attached last.
   dataplane::ConnectionTerms terms();
+  /// Packets that came and were not opened: a node that gets no processor for a while is behind its rings.
+  std::uint64_t dropped() const;
   bool saw(KeyEvent::Kind kind, const std::string& text = "");
   const std::string& name() const { return name_; }
 

@@ -118,6 +118,15 @@ struct OffloadConfiguration {
   std::chrono::nanoseconds deadline = std::chrono::milliseconds(1);  ///< after which the CPU does it again
 };
 
+/// [keys]: memory for key streams, all of it locked. For each worker and peer two rings of pads and two of
+/// tag keys, and 64 bytes for each packet of the window.
+struct KeysConfiguration {
+  std::uint64_t pad_ring = std::uint64_t{8} << 20;     ///< bytes, a power of two
+  std::uint64_t tag_ring = 0;                          ///< as pad_ring; 0: as much as suits the window
+  std::uint64_t random_ring = std::uint64_t{4} << 20;  ///< as pad_ring; one for each worker
+  std::uint32_t window = 16384;  ///< packets that may overtake each other; a power of two
+};
+
 /// [agent]. No address and no socket: nothing may be asked of the process.
 struct AgentConfiguration {
   std::string listen;  ///< "address:port" for mutual TLS; empty: none
@@ -150,6 +159,7 @@ struct Configuration {
   std::vector<PeerConfiguration> peers;
   std::vector<StreamConfiguration> streams;
   std::vector<BridgeConfiguration> bridges;
+  KeysConfiguration keys;
   OffloadConfiguration offload;
   AgentConfiguration agent;
 

@@ -29,6 +29,8 @@
 
 namespace ssn::dataplane {
 
+struct Configuration;
+
 struct KeyPeerConfiguration {
   std::string name;     ///< SAE ID, and name in the peer's certificate
   bool random = false;  ///< workers need random bytes from a key device
@@ -57,6 +59,10 @@ struct KeyServiceConfiguration {
   /// Told of everything that happens, on a thread of the service; must not call it.
   std::function<void(const KeyEvent&)> observer = {};
 };
+
+/// What the data plane's file says, for a process with so many workers. A peer that any stream wants random
+/// bytes or AES-256-GCM for has them; each stream decides by its own policy which packets use them.
+KeyServiceConfiguration key_service_configuration(const Configuration& configuration, std::uint16_t workers);
 
 class KeyService final : public PeerReceiver {
  public:
