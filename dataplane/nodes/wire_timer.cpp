@@ -6,8 +6,8 @@
 namespace ssn::dataplane {
 namespace {
 
-// Blocks that wait for keys are looked at so often.
-constexpr std::uint64_t key_wait_ns = 100'000;
+// Blocks that wait for keys or packets are looked at so often.
+constexpr std::uint64_t try_again_ns = 100'000;
 constexpr std::uint64_t publish_ns = 5'000'000;
 
 void serve_keys(WireWorker& worker, std::uint64_t now) noexcept {
@@ -41,10 +41,11 @@ std::uint16_t tick(WireTimer& state, JobBurst& burst) {
     if (stream.session == nullptr) continue;
     std::uint64_t send_at = stream.packer.deadline();
     if (stream.waits) send_at = std::min(send_at, now);
-    const std::uint64_t receive_at = stream.session->collector.deadline();
+    const std::uint64_t receive_at = stream.starved ? now : stream.session->collector.deadline();
     if (send_at <= now) burst.nudge(state.split[i]);
     if (receive_at <= now) burst.nudge(state.unpack[i]);
-    thread.wake_at(stream.waits ? now + key_wait_ns : std::min(send_at, receive_at));
+    const bool tries_again = stream.waits || stream.starved;
+    thread.wake_at(tries_again ? now + try_again_ns : std::min(send_at, receive_at));
   }
   publish(worker, thread, now);
   return 0;

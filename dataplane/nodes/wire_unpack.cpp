@@ -15,7 +15,8 @@ void unpack_frames(WireStreamWorker& stream, Burst& burst) noexcept {
   do {
     stream.fill_spare();
     const std::size_t offered = stream.spare_count;
-    if (offered == 0) return;  // the pool is empty: wire_timer comes back
+    stream.starved = offered == 0;
+    if (stream.starved) return;  // wire_timer comes back
     std::size_t count = 0;
     taken = session.unpacker.unpack(session.collector, {stream.spare.data(), offered}, frames, count);
     // Those that are left move to the front.

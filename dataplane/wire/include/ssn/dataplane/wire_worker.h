@@ -136,7 +136,8 @@ struct WireStreamWorker {
   protocol::WireReceiveCounters received;
   protocol::FramePacker packer;
   StreamSession* session = nullptr;
-  bool waits = false;  ///< blocks are packed and could not be split yet
+  bool waits = false;    ///< blocks are packed and could not be split yet
+  bool starved = false;  ///< blocks are recovered, and there was no packet for their frames
   JobTarget split_target;
   JobTarget recover_target;
   rte_mempool* shares = nullptr;  ///< packets are taken from these
