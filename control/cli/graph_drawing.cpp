@@ -182,8 +182,9 @@ Layout lay_out(const Graph& graph) {
       }
       weight[node] = (count == 0 ? 0 : sum / count) + (is_drop(graph.nodes[node]) ? 1e6 : 0);
     }
-    std::stable_sort(nodes.begin(), nodes.end(),
-                     [&](std::size_t a, std::size_t b) { return weight[a] < weight[b]; });
+    std::sort(nodes.begin(), nodes.end(), [&](std::size_t a, std::size_t b) {
+      return std::pair(weight[a], a) < std::pair(weight[b], b);
+    });
     for (std::size_t row = 0; row < nodes.size(); ++row) {
       layout.places[nodes[row]].row = row;
     }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 
 #include "text_table.h"
 
@@ -113,8 +114,9 @@ std::string node_text(const Grid& grid) {
     all += nodes.back().cycles;
   }
   std::erase_if(nodes, [](const Node& node) { return node.calls == 0; });
-  std::stable_sort(nodes.begin(), nodes.end(),
-                   [](const Node& a, const Node& b) { return a.cycles > b.cycles; });
+  std::sort(nodes.begin(), nodes.end(), [](const Node& a, const Node& b) {
+    return std::pair(b.cycles, std::string_view(a.name)) < std::pair(a.cycles, std::string_view(b.name));
+  });
   TextTable table({"NODE", "packets>", "calls>", "a call>", "cycles each>", "share>"});
   for (const Node& node : nodes) {
     table.add({node.name, format_count(node.packets), format_count(node.calls),

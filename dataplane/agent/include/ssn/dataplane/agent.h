@@ -53,8 +53,8 @@ struct PeerState {
 class Agent {
  public:
   /// Listens at once; calls of operators fail as "starting" until serve(). Sets GRPC_SSL_CIPHER_SUITES in the
-  /// environment, so no other thread may read that meanwhile. The socket of a process that is gone is
-  /// replaced.
+  /// environment, and the umask for a moment, so no other thread may rely on these meanwhile. The socket of a
+  /// process that is gone is replaced.
   static Result<std::unique_ptr<Agent>> start(const AgentSettings& settings);
   /// As stop_serving(); then ends connections and removes the socket.
   virtual ~Agent() = default;
