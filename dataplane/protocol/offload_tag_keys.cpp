@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ssn/protocol/offload_tag_keys.h"
 
-#include <cassert>
+#include <span>
 
 namespace ssn::protocol {
 
 Result<OffloadTagKeys> OffloadTagKeys::make(hw::OffloadDevice& device) {
   OffloadTagKeys made;
-  made.device_ = &device;
   for (Place& place : made.places_) {
     constexpr std::array<std::uint8_t, 16> none{};
     Result<hw::OffloadTagKey> key = device.prepare_tag_key(none);
@@ -20,10 +19,7 @@ Result<OffloadTagKeys> OffloadTagKeys::make(hw::OffloadDevice& device) {
 const ssn_offload_tag_key* OffloadTagKeys::load(Place& place, hw::OffloadQueue& queue, std::uint64_t block,
                                                 const std::uint8_t* r) noexcept {
   if (place.jobs != 0) return nullptr;
-  static_cast<void>(queue);
-  Result<hw::OffloadTagKey> key = device_->prepare_tag_key(std::span<const std::uint8_t, 16>(r, 16));
-  if (!key.ok()) return nullptr;
-  place.key = std::move(key.value());
+  queue.set_tag_key(place.key, std::span<const std::uint8_t, 16>(r, 16));
   place.block = block;
   return place.key.get();
 }

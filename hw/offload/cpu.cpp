@@ -281,6 +281,11 @@ std::uint32_t enqueue(ssn_offload_queue* queue, ssn_offload_job* const* jobs, st
 
 std::uint32_t dequeue(ssn_offload_queue*, ssn_offload_job**, std::uint32_t, std::uint64_t) { return 0; }
 
+void set_tag_key(ssn_offload_queue* queue, ssn_offload_tag_key* key, const std::uint8_t* r) {
+  reinterpret_cast<kernels::TagKey*>(key)->expand(*of(queue).device.implementation,
+                                                  std::span<const std::uint8_t, 16>(r, 16));
+}
+
 void cancel(ssn_offload_queue*) {}
 
 }  // namespace

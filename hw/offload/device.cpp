@@ -22,8 +22,9 @@ bool complete(const ssn_offload_driver& driver) {
          driver.close != nullptr && driver.describe != nullptr && driver.memory_register != nullptr &&
          driver.memory_unregister != nullptr && driver.matrix_prepare != nullptr &&
          driver.matrix_release != nullptr && driver.tag_key_prepare != nullptr &&
-         driver.tag_key_release != nullptr && driver.queue_open != nullptr && driver.queue_close != nullptr &&
-         driver.enqueue != nullptr && driver.dequeue != nullptr && driver.cancel != nullptr;
+         driver.tag_key_release != nullptr && driver.tag_key_set != nullptr && driver.queue_open != nullptr &&
+         driver.queue_close != nullptr && driver.enqueue != nullptr && driver.dequeue != nullptr &&
+         driver.cancel != nullptr;
 }
 
 // What every driver must have filled in before it is called.

@@ -38,6 +38,7 @@ inline ssn_status check_abi(const ssn_offload_device_config& config, const char*
                                      close_queue,                                                        \
                                      enqueue,                                                            \
                                      dequeue,                                                            \
+                                     set_tag_key,                                                        \
                                      cancel};                                                            \
   }                                                                                                      \
   extern "C" __attribute__((visibility("default"))) const ssn_offload_driver* ssn_get_offload_driver() { \

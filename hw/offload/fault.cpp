@@ -113,6 +113,9 @@ class Queue {
                         std::uint32_t& completed) noexcept;
   std::uint32_t dequeue(ssn_offload_job** jobs, std::uint32_t capacity, std::uint64_t now) noexcept;
   void cancel() noexcept;
+  void set_tag_key(ssn_offload_tag_key* key, const std::uint8_t* r) noexcept {
+    device_.driver->tag_key_set(inner_, key, r);
+  }
 
  private:
   static constexpr std::size_t lingering_max = 64;
@@ -485,6 +488,10 @@ ssn_status prepare_tag_key(ssn_offload_device* device, const std::uint8_t* r, ss
 
 void release_tag_key(ssn_offload_device* device, ssn_offload_tag_key* key) {
   of(device).driver->tag_key_release(of(device).inner, key);
+}
+
+void set_tag_key(ssn_offload_queue* queue, ssn_offload_tag_key* key, const std::uint8_t* r) {
+  of(queue).set_tag_key(key, r);
 }
 
 ssn_status open_queue(ssn_offload_device* device, const ssn_offload_queue_config* config,

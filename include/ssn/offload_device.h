@@ -29,9 +29,9 @@
  * trusts that pointers which are not NULL point to what they say, and that handles are its own.)
  *
  * Threads: calls on a device, and with them all of the control path, are serialised by the caller. A queue
- * belongs to one thread at a time; queues are independent of each other and of the control path. Matrices and
- * tag keys are immutable and serve all queues of their device. On the fast path (enqueue, dequeue, cancel)
- * nothing allocates, locks, waits or makes a system call.
+ * belongs to one thread at a time; queues are independent of each other and of the control path. Matrices
+ * are immutable and serve all queues of their device, and so do tag keys while jobs name them. On the fast
+ * path (enqueue, dequeue, tag_key_set, cancel) nothing allocates, locks, waits or makes a system call.
  */
 #ifndef SSN_OFFLOAD_DEVICE_H
 #define SSN_OFFLOAD_DEVICE_H
@@ -266,6 +266,9 @@ struct ssn_offload_driver {
   /* Gives back up to `capacity` completed jobs and returns how many; none of them twice in one call. */
   uint32_t (*dequeue)(struct ssn_offload_queue* queue, struct ssn_offload_job** jobs, uint32_t capacity,
                       uint64_t now);
+  /* Gives a prepared key another hash key of 16 bytes, which is copied; the one before is erased. No job in
+   * flight names the key, in this queue or another. (The hash key of a stream changes every 2^20 packets.) */
+  void (*tag_key_set)(struct ssn_offload_queue* queue, struct ssn_offload_tag_key* key, const uint8_t* r);
   /* Asks to give up all that is in flight. The jobs are dequeued as before, each with its result or with
    * SSN_CANCELLED, those that are no longer held within close_ns_max. */
   void (*cancel)(struct ssn_offload_queue* queue);

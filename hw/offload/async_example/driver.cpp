@@ -354,6 +354,12 @@ std::uint32_t dequeue(ssn_offload_queue* queue, ssn_offload_job** jobs, std::uin
   return of(queue).queue.dequeue(jobs, capacity, now);
 }
 
+// The engine looks at keys of jobs only.
+void set_tag_key(ssn_offload_queue* queue, ssn_offload_tag_key* key, const std::uint8_t* r) {
+  reinterpret_cast<TagKey*>(key)->expanded->expand(*of(queue).device.implementation,
+                                                   std::span<const std::uint8_t, 16>(r, 16));
+}
+
 void cancel(ssn_offload_queue* queue) { of(queue).queue.cancel(); }
 
 const ssn_offload_driver driver = {
@@ -373,6 +379,7 @@ const ssn_offload_driver driver = {
     close_queue,
     enqueue,
     dequeue,
+    set_tag_key,
     cancel,
 };
 

@@ -71,6 +71,9 @@ void Context::run(std::vector<std::unique_ptr<Task>>& tasks, std::uint32_t depth
   const std::vector<Task*> list = pointers(tasks);
   Harness harness(device, *queue, depth, patience_seconds, check.findings);
   lost = !harness.run(list, pattern) || lost;
+  if (!lost) {
+    maker.change_key(*queue);  // for the tasks that come next
+  }
   queue->close();
   harness.verify_again(list);
   if (!arena.intact()) {

@@ -180,6 +180,17 @@ Outcome TaskMaker::prepare() {
   return done;
 }
 
+void TaskMaker::change_key(OffloadQueue& queue) {
+  if (keys_.empty()) {
+    return;
+  }
+  TestKey& key = *keys_[random_.below(keys_.size())];
+  std::array<std::uint8_t, 16> r;
+  random_.fill(r.data(), r.size());
+  queue.set_tag_key(key.device, r);
+  key.reference.expand(*scalar_, r);
+}
+
 void TaskMaker::reset() {
   matrices_.clear();
   arena_.reset();

@@ -122,6 +122,8 @@ class TaskMaker {
   std::unique_ptr<Task> make(const Shape& shape);
   const std::string& failure() const noexcept { return failure_; }
   /// Forgets all matrices and takes all memory back. No task is in use.
+  /// Gives one of the tag keys another hash key. No task that is still to be run was made.
+  void change_key(OffloadQueue& queue);
   void reset();
 
   Random& random() noexcept { return random_; }

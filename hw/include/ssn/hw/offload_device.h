@@ -97,6 +97,10 @@ class OffloadQueue : public OffloadObject<ssn_offload_queue*> {
     assert(given <= capacity && "the driver breaks the rules of dequeue");
     return given;
   }
+  /// No job in flight names the key.
+  void set_tag_key(OffloadTagKey& key, std::span<const std::uint8_t, 16> r) noexcept {
+    driver_->tag_key_set(get(), key.get(), r.data());
+  }
   void cancel() noexcept { driver_->cancel(get()); }
 
  private:

@@ -138,6 +138,10 @@ static void release_tag_key(struct ssn_offload_device* device, struct ssn_offloa
   (void)device, (void)key;
 }
 
+static void set_tag_key(struct ssn_offload_queue* queue, struct ssn_offload_tag_key* key, const uint8_t* r) {
+  (void)queue, (void)key, (void)r;
+}
+
 static enum ssn_status open_queue(struct ssn_offload_device* device,
                                   const struct ssn_offload_queue_config* config,
                                   struct ssn_offload_queue** queue, struct ssn_error* error) {
@@ -280,6 +284,7 @@ static const struct ssn_offload_driver driver = {
     .matrix_release = release_matrix,
     .tag_key_prepare = prepare_tag_key,
     .tag_key_release = release_tag_key,
+    .tag_key_set = set_tag_key,
     .queue_open = open_queue,
     .queue_close = close_queue,
     .enqueue = enqueue,

@@ -40,7 +40,6 @@ class OffloadTagKeys {
   const ssn_offload_tag_key* load(Place& place, hw::OffloadQueue& queue, std::uint64_t block,
                                   const std::uint8_t* r) noexcept;
 
-  hw::OffloadDevice* device_ = nullptr;
   std::array<Place, 2> places_;
 };
 
