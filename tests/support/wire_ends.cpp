@@ -97,7 +97,8 @@ WireEnds::WireEnds(WireOptions given)
       ends(options.ends),
       random_stream(random_ksid(), SSN_KEY_SENDER, options.ends.d_ring),
       random_source(random_stream.stream(), random_marks),
-      progress(2 * options.stream.reorder_ns) {
+      progress(2 * options.stream.reorder_ns),
+      cells(std::max(options.stream.frame_max, options.stream.cell_bytes) + 4 * overhead_bytes) {
   random_marks.grant(UINT64_MAX / 2);
   std::array<std::uint8_t, kernels::RandomGenerator::seed_bytes> seed;
   random.fill(seed.data(), seed.size());
@@ -338,7 +339,7 @@ void WireEnds::receive(const std::vector<Bytes>& packets) {
     std::vector<Cell*> burst;
     for (std::size_t i = first; i < std::min(first + 64, packets.size()); ++i) {
       Cell* const cell = cells.take();
-      require(packets[i].size() <= 16384, "a packet is longer than a packet");
+      require(packets[i].size() <= cell->headroom + std::size_t{cell->tailroom}, "the packet is too long");
       cell->data -= overhead_bytes;
       cell->length = static_cast<std::uint32_t>(packets[i].size());
       cell->target = nullptr;

@@ -108,7 +108,7 @@ class WireEnds {
   protocol::ReceiveProgress progress;
   std::unique_ptr<protocol::BlockCollector> collector;
   std::unique_ptr<protocol::FrameUnpacker> unpacker;
-  CellPool cells{16384};
+  CellPool cells;
   std::uint64_t now = 1'000'000'000;
 
  private:
