@@ -164,9 +164,11 @@ seed = "x"
             "\"\nk = 2\nn = 2\nfilter = [\"" + (id == 1 ? "ipv4" : "ipv6") + "\"]\n" + more + "\n";
   };
   stream(1, "sae-b", "random = \"drbg\"\nshortage = \"wait\"");
-  stream(2, "sae-c", "shortage = \"aes-256-gcm\"");
-  const Result<Configuration> read = Configuration::parse(text, "/etc/ssn/a.toml");
+  stream(2, "sae-c", "");
+  Result<Configuration> read = Configuration::parse(text, "/etc/ssn/a.toml");
   ASSERT_TRUE(read.ok()) << read.error().why << read.error().where;
+  // Not in wire mode, whose receivers cannot open it.
+  read.value().streams.at(1).shortage = StreamConfiguration::Shortage::aes_256_gcm;
   const KeyServiceConfiguration keys = key_service_configuration(read.value(), 3);
   EXPECT_EQ(keys.node, "sae-a");
   EXPECT_EQ(keys.ledger, "/etc/ssn/a.ledger");
