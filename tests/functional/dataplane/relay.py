@@ -9,10 +9,13 @@ Commands are lines of JSON on standard input, each answered by one line on stand
     {"set": {"loss": 0.1, "duplicate": 0.1, "corrupt": 0.1, "reorder": 0.1, "cut": true}, "links": [0, 1]}
         of the links that are named (all when absent), for frames of both directions; "to": "a" or "b" for one
     {"forge": 1000, "link": 0, "to": "b", "from_byte": 42, "rate": 50000}
-        sends damaged copies of the last frames seen in that direction, changed at random from that byte on
+        sends damaged copies of the last frames seen in that direction, changed at random from that byte on,
+        while frames go on to pass
     {"counters": true}
     {"record": true} and {"recorded": [LINK, "b"]}: the last frames that went towards b, in hexadecimal
+    {"replay": [LINK, "b"]}: sends them again, as they were
 """
+import collections
 import json
 import random
 import selectors
@@ -21,7 +24,9 @@ import sys
 import time
 
 ETH_P_ALL = 3
+SO_RCVBUFFORCE = 33
 RECORD_MOST = 4096
+FORGED_AT_ONCE = 64
 HELD_SECONDS = 0.05
 
 
@@ -33,10 +38,11 @@ class Direction:
         self.loss = self.duplicate = self.corrupt = self.reorder = 0.0
         self.cut = False
         self.held = None  # a frame that was overtaken, and since when
-        self.recent = []
+        self.recent = collections.deque(maxlen=16)
         self.recorded = None
+        self.forging = None
         self.counters = dict.fromkeys(
-            ('passed', 'lost', 'doubled', 'corrupted', 'reordered', 'forged', 'refused'), 0)
+            ('passed', 'lost', 'doubled', 'corrupted', 'reordered', 'forged', 'replayed', 'refused'), 0)
 
     def send(self, frame, counter):
         try:
@@ -56,9 +62,9 @@ class Direction:
         return bytes(changed)
 
     def carry(self, frame):
-        self.recent = [*self.recent[-15:], frame]
+        self.recent.append(frame)
         if self.recorded is not None:
-            self.recorded = [*self.recorded[-RECORD_MOST:], frame]
+            self.recorded.append(frame)
         if self.cut or self.happens(self.loss):
             self.counters['lost'] += 1
             return
@@ -79,13 +85,21 @@ class Direction:
             self.send(self.held[0], 'reordered')
             self.held = None
 
-    def forge(self, count, from_byte, rate):
-        begun = time.monotonic()
-        for i in range(count if self.recent else 0):
-            self.send(self.damage(self.chance.choice(self.recent), from_byte), 'forged')
-            ahead = i / rate - (time.monotonic() - begun)
-            if ahead > 0.001:
-                time.sleep(ahead)
+    def begin_forging(self, count, from_byte, rate):
+        self.forging = {'left': count, 'from_byte': from_byte, 'rate': rate, 'due': 0,
+                        'last': time.monotonic()}
+
+    def forge(self):
+        """Sends what is due, some at a time."""
+        plan, now = self.forging, time.monotonic()
+        plan['due'] = min(plan['due'] + (now - plan['last']) * plan['rate'], FORGED_AT_ONCE)
+        plan['last'] = now
+        for _ in range(min(int(plan['due']), plan['left']) if self.recent else 0):
+            self.send(self.damage(self.chance.choice(self.recent), plan['from_byte']), 'forged')
+            plan['due'] -= 1
+            plan['left'] -= 1
+        if plan['left'] == 0 or not self.recent:
+            self.forging = None
 
 
 class Relay:
@@ -107,7 +121,7 @@ class Relay:
     def open(name):
         opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         opened.bind((name, ETH_P_ALL))
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        opened.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
         opened.setblocking(False)
         return opened
 
@@ -124,11 +138,15 @@ class Relay:
                     assert name in ('loss', 'duplicate', 'corrupt', 'reorder', 'cut'), name
                     setattr(direction, name, value)
         if 'forge' in command:
-            self.links[command['link']][command['to']].forge(
+            self.links[command['link']][command['to']].begin_forging(
                 command['forge'], command.get('from_byte', 42), command.get('rate', 50000))
         if 'record' in command:
             for direction in self.directions(command):
-                direction.recorded = [] if command['record'] else None
+                direction.recorded = collections.deque(maxlen=RECORD_MOST) if command['record'] else None
+        if 'replay' in command:
+            index, to = command['replay']
+            for frame in self.links[index][to].recorded or []:
+                self.links[index][to].send(frame, 'replayed')
         if 'recorded' in command:
             index, to = command['recorded']
             return [frame.hex() for frame in self.links[index][to].recorded or []]
@@ -145,7 +163,8 @@ class Relay:
 
     def run(self):
         while True:
-            for key, _ in self.selector.select(HELD_SECONDS):
+            forging = [direction for link in self.links for direction in link.values() if direction.forging]
+            for key, _ in self.selector.select(0.0005 if forging else HELD_SECONDS):
                 if key.data is not None:
                     self.take(key.data)
                     continue
@@ -153,6 +172,9 @@ class Relay:
                 if not line:
                     return
                 print(json.dumps(self.obey(json.loads(line))), flush=True)
+            for direction in forging:
+                if direction.forging:
+                    direction.forge()
             for link in self.links:
                 for direction in link.values():
                     direction.let_go(HELD_SECONDS)
