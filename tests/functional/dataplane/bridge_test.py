@@ -41,7 +41,7 @@ class Bridge(unittest.TestCase):
 
     def ping(self, address='10.0.0.2', *options):
         """Whether all of some echoes come back."""
-        done = self.left.run('ping', '-n', '-i', '0.01', '-c', '20', '-W', '5', *options, address,
+        done = self.left.run('ping', '-n', '-i', '0.01', '-c', '20', '-w', '15', *options, address,
                              check=False)
         return done.returncode == 0 and ' 0% packet loss' in done.stdout
 
@@ -71,7 +71,7 @@ class Bridge(unittest.TestCase):
                         port('b', 'net_af_packet1,iface=pb', mtu=1500) + BRIDGE)
         plane.start()
         self.assertTrue(self.ping())
-        self.assertFalse(self.ping('10.0.0.2', '-s', '2000', '-M', 'do', '-W', '1'))
+        self.assertFalse(self.ping('10.0.0.2', '-s', '2000', '-M', 'do', '-w', '2'))
         self.assertGreaterEqual(plane.counter('drop.port_tx_too_long'), 20)
 
     def test_idle(self):
@@ -90,7 +90,7 @@ class Bridge(unittest.TestCase):
         spent = (used() - before) / 2
         print(f'idle: {100 * spent:.1f} % of a core', flush=True)
         self.assertLess(spent, 0.1)
-        done = self.left.run('ping', '-n', '-i', '0.3', '-c', '5', '-W', '5', '10.0.0.2')
+        done = self.left.run('ping', '-n', '-i', '0.3', '-c', '5', '-w', '15', '10.0.0.2')
         slowest = float(done.stdout.rsplit('=', 1)[1].split('/')[2])
         print(f'slowest echo of a sleeping data plane: {slowest} ms', flush=True)
         self.assertLess(slowest, 150)  # it would sleep a quarter of a second
@@ -111,7 +111,7 @@ class Bridge(unittest.TestCase):
         plane.configure(self.ports)
         plane.process.send_signal(signal.SIGHUP)
         wait_for(lambda: 'runs configuration 2' in plane.log, 'the swap')
-        self.assertFalse(self.ping('10.0.0.2', '-W', '1'))
+        self.assertFalse(self.ping('10.0.0.2', '-w', '2'))
         self.assertGreater(plane.counter('drop.no_use'), 0)
         self.assertGreaterEqual(plane.counter('node.port_rx-a.packets'), before)
         for text, says in ((self.ports + BRIDGE + 'x = 1\n', 'x'),
@@ -131,7 +131,7 @@ class Bridge(unittest.TestCase):
         """twenty swaps while packets flow: none is lost"""
         plane = self.bridge()
         self.assertTrue(self.ping())
-        flood = self.left.start('ping', '-n', '-q', '-i', '0.002', '-c', '1000', '-W', '5', '10.0.0.2',
+        flood = self.left.start('ping', '-n', '-q', '-i', '0.002', '-c', '1000', '-w', '15', '10.0.0.2',
                                 stdout=subprocess.PIPE, text=True)
         swaps = 0
         while swaps < 20 or flood.poll() is None:
