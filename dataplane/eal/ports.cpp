@@ -229,6 +229,11 @@ Ports::~Ports() {
   for (auto port = ports_.rbegin(); port != ports_.rend(); ++port) {
     ::rte_eth_dev_stop((*port)->id);
     ::rte_eth_dev_close((*port)->id);
+    // Soft devices go with their port; a PCI device stays where EAL found it.
+    const std::string name = (*port)->device.substr(0, (*port)->device.find(','));
+    if (name.compare(0, 4, "net_") == 0) {
+      ::rte_eal_hotplug_remove("vdev", name.c_str());
+    }
   }
 }
 
