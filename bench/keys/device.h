@@ -74,6 +74,7 @@ class RunningDevice {
   static RunningDevice& get();
 
   hw::KeyStream open_stream(std::size_t ring_bytes);
+  hw::KeyDevice& device() noexcept { return device_; }
   int model_thread() const noexcept { return model_thread_; }
 
  private:
