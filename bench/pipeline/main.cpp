@@ -36,7 +36,7 @@ struct Options {
   unsigned window = 64;
   unsigned rounds = 5;
   unsigned milliseconds = 100;
-  std::uint64_t verify = 20000;  ///< frames
+  std::uint64_t verify = 3000;  ///< frames
 };
 
 constexpr const char* usage =

@@ -60,12 +60,13 @@ void Probe::stop() {
 }
 
 void Probe::read(rte_graph& graph, Window& now) noexcept {
+  // First: an interruption of what follows belongs to the next window, as this node's cycles do.
+  now.ticks = rte_rdtsc();
   std::size_t i = 0;
   for_each_node(graph, [&](const rte_node& node) {
     if (i < nodes_max) now.nodes[i++] = {node.total_cycles, node.total_objs, node.total_calls};
   });
   now.blocks = traffic_.blocks();
-  now.ticks = rte_rdtsc();
 }
 
 void Probe::begin(rte_graph& graph) noexcept {
