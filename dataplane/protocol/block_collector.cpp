@@ -137,7 +137,8 @@ void BlockCollector::place(Cell& cell, std::uint64_t now) noexcept {
 // will find their place.
 void BlockCollector::far_ahead(Cell& cell, std::uint64_t number) noexcept {
   if (number < skip_ + window_) return drop(cell, DropReason::too_far_ahead);  // as soon as there is room
-  const Verdict verdict = judge(nullptr, cell);
+  const Verdict verdict =
+      planted(PlantedFault::window_of_anybody) ? Verdict::authentic : judge(nullptr, cell);
   if (verdict == Verdict::authentic) note_authentic(number);
   drop(cell, verdict == Verdict::authentic ? DropReason::too_far_ahead : reason_);
 }
@@ -191,6 +192,7 @@ void BlockCollector::queue(Slot& slot, std::uint64_t number) noexcept {
 // Two packets claim to be the same share: the one that is held stays if it is authentic.
 void BlockCollector::settle_conflict(Slot& slot, std::uint64_t number, Cell& cell) noexcept {
   Cell& held = *slot.shares()[cell.header.placement.share - 1];
+  if (planted(PlantedFault::first_share_stays)) return drop(cell, DropReason::number_replayed);
   const Verdict verdict = judge(&slot, held);
   if (parts_.keys->ended) return drop(cell, DropReason::epoch_ended);
   if (verdict == Verdict::authentic) return drop(cell, DropReason::number_replayed);
@@ -310,7 +312,7 @@ void BlockCollector::clear(Slot& slot, DropReason reason) noexcept {
   for (std::uint32_t i = 0; i < n_ && slot.held != 0; ++i) {
     Cell* const cell = slot.shares()[i];
     if (cell == nullptr) continue;
-    if (cell->verified && !parts_.keys->ended) {
+    if ((cell->verified || planted(PlantedFault::pads_of_anybody)) && !parts_.keys->ended) {
       const std::uint64_t first = cell->header.d_offset - std::uint64_t{i} * cell->length;
       (void)parts_.keys->pads->discard(first, std::uint64_t{n_} * cell->length);
       parts_.progress->note(first + std::uint64_t{n_} * cell->length);
@@ -332,7 +334,7 @@ void BlockCollector::push_begun(std::uint64_t number, std::uint64_t time) noexce
 void BlockCollector::expire(const Begun& begun, std::uint64_t now) noexcept {
   Slot& slot = slot_of(begun.number);
   if (begun.number < base_ || slot.state != SlotState::collecting) return;
-  sift(slot, true);
+  if (!planted(PlantedFault::clock_of_anybody)) sift(slot, true);
   if (slot.held == 0 || parts_.keys->ended) {
     slot.state = SlotState::empty;
     --occupied_;

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "collector_parts.h"
+#include "planted_faults.h"
 
 namespace ssn::protocol {
 namespace {
@@ -212,7 +213,7 @@ bool BlockCollector::settle(Job& job) noexcept {
   }
   for (std::uint32_t i = 0; i < k_; ++i) remember(job, i, masks + (job.shares[i] - 1U) * mask_bytes);
   const std::uint32_t last = job.shares[k_ - 1] - 1U;
-  keys.tags->accept_some(job.number_first, n_, k_, last);
+  if (!planted(PlantedFault::unmarked_number)) keys.tags->accept_some(job.number_first, n_, k_, last);
   keys.pads->open_some(job.d_first, job.share_bytes, n_, k_, last);
   return true;
 }

@@ -23,6 +23,10 @@ enum class PlantedFault : std::uint8_t {
   uncovered_header,     ///< the tag leaves the last bytes of the header open
   unmarked_number,      ///< an accepted packet number stays fresh
   unchecked_repeat,     ///< a second message under a pad range passes for a retransmission
+  first_share_stays,    ///< wire mode: of two packets for a share the first one stays, unverified
+  window_of_anybody,    ///< wire mode: packets that nobody verified move the window
+  clock_of_anybody,     ///< wire mode: they make a block that can be given up
+  pads_of_anybody,      ///< wire mode: pads are discarded for what they say
 };
 
 #ifdef SSN_PLANTED_FAULTS
