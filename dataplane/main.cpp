@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <optional>
 #include <string_view>
 
@@ -92,6 +93,9 @@ Result<Arguments> parse(int argc, char** argv) {
   if (arguments.config.empty()) {
     return bad_usage("--config is missing");
   }
+  // Paths in it are taken from its folder; a later swap names them in full, and must find them unchanged.
+  std::error_code ignored;
+  arguments.config = std::filesystem::absolute(arguments.config, ignored).lexically_normal().string();
   return arguments;
 }
 

@@ -95,7 +95,7 @@ class GraphCommand final : public DataplaneCommand {
   void declare_more(OptionTable& table) override {
     table.choice("--format", format_, {"text", "dot", "svg"}, "What to write (default: text)");
     table.number("--worker", worker_, 0, 1023, OptionTable::Need::optional,
-                 "Only the graph of this worker's core (svg: default the first)");
+                 "Only the graph of this worker (svg: default the first)");
   }
   Result<Exit> ask(client::AgentClient& client, const OutputOptions& output) override;
   void print_json(const std::vector<agent::Graph>& graphs) const;

@@ -70,6 +70,9 @@ class Source final : public agent::AgentSource {
     }
     std::vector<agent::Counter> others;
     process_.snapshot().running->add_counters(others);
+    if (process_.agent() != nullptr) {
+      process_.agent()->counters(others);
+    }
     for (const agent::Counter& each : others) {
       if (each.name.compare(0, prefix.size(), prefix) == 0) {
         all[each.name] = each;

@@ -10,6 +10,7 @@
 #include "agent_source.h"
 #include "json_text.h"
 #include "parts.h"
+#include "ssn/dataplane/telemetry.h"
 #include "ssn/hw/topology.h"
 
 namespace ssn::dataplane {
@@ -90,6 +91,10 @@ Result<std::unique_ptr<Process>> Process::start(Configuration configuration, con
   if (process->agent_ != nullptr) {
     process->agent_->serve(*process->source_);
   }
+  if (Outcome outcome = agent::register_telemetry(); !outcome.ok()) {
+    return outcome.error();
+  }
+  agent::serve_telemetry(*process->source_);
   return process;
 }
 
@@ -325,6 +330,7 @@ Process::~Process() {
   if (agent_ != nullptr) {
     agent_->stop_serving();
   }
+  agent::stop_telemetry();
   stop_workers();
   pipeline_.reset();
   running_.reset();

@@ -71,7 +71,8 @@ class DataPlane:
         return f'/var/run/dpdk/ssn-{self.name}'
 
     def command(self, *options):
-        line = [SSN_DATAPLANE, '--config', self.config, *options]
+        # Relative, as people type it: a swap that names the file in full must find the same paths in it.
+        line = [SSN_DATAPLANE, '--config', os.path.relpath(self.config), *options]
         return line if self.where is None else self.where.command(*line)
 
     def start(self, *options):

@@ -13,7 +13,7 @@
 
 namespace ssn::agent {
 
-/// Once in a process, before or after EAL begins.
+/// Before or after EAL begins; once is enough.
 Outcome register_telemetry();
 /// `source` must live until stop_telemetry() returns.
 void serve_telemetry(AgentSource& source);
