@@ -73,7 +73,7 @@ BlockCollector::Start BlockCollector::find_each(Slot& slot, Job& job, Cell& cell
   }
   const Found found = parts_.keys->pads->find(cell.header.d_offset, job.share_bytes, pad);
   if (found == Found::ready) return Start::started;
-  if (found == Found::not_yet) return Start::keys;
+  if (found == Found::not_yet) return beyond_the_ring(slot, cell);
   slot.suspicious = true;
   // Only of an authentic packet does it mean anything.
   if (judge(&slot, cell) == Verdict::authentic) {
@@ -84,6 +84,23 @@ BlockCollector::Start BlockCollector::find_each(Slot& slot, Job& job, Cell& cell
     drop(cell, parts_.keys->ended ? DropReason::epoch_ended : DropReason::pad_range_forgotten);
   }
   return Start::shares;
+}
+
+// The device is behind, or the ring is full of pads whose packets were all lost: then it moves on, for
+// authentic packets only.
+BlockCollector::Start BlockCollector::beyond_the_ring(Slot& slot, Cell& cell) noexcept {
+  if (cell.header.d_offset + cell.length <= parts_.keys->pads->credit()) return Start::keys;
+  slot.suspicious = true;
+  switch (judge(&slot, cell)) {
+    case Verdict::forged:
+      return Start::shares;
+    case Verdict::authentic:
+      parts_.progress->note(cell.header.d_offset + (n_ + 1U - cell.header.placement.share) * cell.length);
+      break;
+    case Verdict::unknown:
+      break;
+  }
+  return Start::keys;
 }
 
 // Start::started: the job is flying, or is done already.

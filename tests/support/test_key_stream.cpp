@@ -71,7 +71,11 @@ ssn_status TestKeyStream::poll(ssn_key_stream* stream) {
   const std::uint64_t room = stream->released + stream->ring_bytes - stream->end;
   const std::uint64_t bytes = std::min(room, state.offered);
   // The ring is mapped twice: any stretch up to its size is contiguous.
-  Generator(*state.ksid).fill(stream->end, stream->ring + (stream->end & (stream->ring_bytes - 1)), bytes);
+  std::uint8_t* const to = stream->ring + (stream->end & (stream->ring_bytes - 1));
+  Generator(*state.ksid).fill(stream->end, to, bytes);
+  for (std::uint64_t i = 0; i < bytes; ++i) {
+    if (stream->end + i >= state.differs) to[i] ^= 0x5a;
+  }
   stream->end += bytes;
   state.offered -= bytes;
   if (state.failing && bytes == 0) {

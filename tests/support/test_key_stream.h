@@ -29,6 +29,10 @@ class TestKeyStream {
   /// From the next poll on up to `bytes` more are there, as far as the ring has room.
   void deliver(std::uint64_t bytes) { state_.offered += bytes; }
   void fail() { state_.failing = true; }
+  /// Offered and not yet polled.
+  std::uint64_t offered() const { return state_.offered; }
+  /// From the byte at `offset` on this end gets others than the other end.
+  void differ_from(std::uint64_t offset) { state_.differs = offset; }
   /// The next poll moves the end of the stream to where no honest driver would.
   void lie(std::uint64_t end) { state_.lie = end; }
   std::uint64_t releases() const { return state_.releases; }
@@ -40,6 +44,7 @@ class TestKeyStream {
     std::uint64_t offered = 0;
     std::uint64_t releases = 0;
     std::uint64_t lie = 0;
+    std::uint64_t differs = UINT64_MAX;
     bool failing = false;
   };
   static ssn_status poll(ssn_key_stream* stream);

@@ -130,6 +130,7 @@ class BlockCollector {
   bool choose(Slot& slot, Job& job) noexcept;
   Start find_keys(Slot& slot, Job& job) noexcept;
   Start find_each(Slot& slot, Job& job, Cell& cell, const std::uint8_t*& mask, std::uint8_t*& pad) noexcept;
+  Start beyond_the_ring(Slot& slot, Cell& cell) noexcept;
   Start begin(Slot& slot, std::uint64_t number, std::uint64_t now, bool& flying) noexcept;
   bool to_device(Job& job, std::uint64_t now) noexcept;
   const kernels::Transform& transform_for(const Job& job) noexcept;
