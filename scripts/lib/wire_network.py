@@ -120,6 +120,9 @@ class Node:
         self.namespace = network.namespace(f'node-{side}')
         self.file = os.path.join(network.folder, f'{self.name}.toml')
         self.log = os.path.join(network.folder, f'{self.name}.log')
+        # DPDK's run-time files go here, so that nothing is left where even the process is killed.
+        self.runtime = os.path.join(network.folder, f'run-{side}')
+        os.mkdir(self.runtime)
         self.process, self.is_ready = None, False
         keys = network.keys
         self.configuration = {
@@ -159,7 +162,8 @@ class Node:
         self.is_ready = False
         with open(self.log, 'ab') as output:
             self.process = self.namespace.start(self.programs.dataplane, '--config', self.file, *arguments,
-                                                stdout=output, stderr=output)
+                                                stdout=output, stderr=output,
+                                                env=dict(os.environ, RUNTIME_DIRECTORY=self.runtime))
         if wait:
             self.wait_ready()
 

@@ -136,6 +136,9 @@ class WireTest(unittest.TestCase):
         if len(result.failures) + len(result.errors) > before:
             for node in (self.a, self.b):
                 print(f"\n--- {node.log}\n{last_lines(node.log, 25) if os.path.exists(node.log) else ''}")
+                if node.process is not None and node.process.poll() is None and node.is_ready:
+                    print({name: value for name, value in node.counters().items()
+                           if value and name.startswith(("drop.", "keys.", "stream.", "wire."))})
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
