@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "process.h"
 #include "ssn/dataplane/trace.h"
@@ -125,9 +127,18 @@ class Session final : public agent::TraceSession {
         out.push_back(hop(static_cast<std::uint32_t>(worker), record));
       }
     }
-    std::stable_sort(out.begin(), out.end(), [](const agent::TraceHop& a, const agent::TraceHop& b) {
-      return a.time_ns < b.time_ns;
-    });
+    // A worker reads its clock once a walk: what has one time stays in its order.
+    std::vector<std::pair<std::uint64_t, std::size_t>> order;
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      order.emplace_back(out[i].time_ns, i);
+    }
+    std::sort(order.begin(), order.end());
+    std::vector<agent::TraceHop> sorted;
+    sorted.reserve(out.size());
+    for (const auto& [time_ns, at] : order) {
+      sorted.push_back(std::move(out[at]));
+    }
+    out = std::move(sorted);
   }
 
   static agent::TraceHop hop(std::uint32_t worker, const TraceRecord& record) {

@@ -58,7 +58,7 @@ class BadLinks(WireTest):
     def test_beyond_that_it_is_counted(self):
         """three links lose some: blocks are lost and counted, TCP repeats, what comes is right; three links
         cut: nothing comes, and it comes again with the first of them"""
-        self.relay.set(1, 3, 5, to="b", loss=0.2)
+        self.relay.set(1, 3, 5, to="b", loss=0.3)
         at_b = Growth(self.b)
         self.transfer(MIB // 2)
         self.assertGreater(at_b.of(LOST), 0)
@@ -113,10 +113,10 @@ class BadLinks(WireTest):
         self.finish_transfer(transfer)
         wait_for(lambda: sum(self.relay.counters(link)["forged"] for link in (1, 2, 3)) >= 50000,
                  "the flood to be over")
-        self.ping("-c", "3", "-i", "0.05")
+        self.ping("-c", "3", "-i", "0.5")  # ping waits for no more than two round trips
         dropped = sum(at_b.all("drop.").values())
         self.assertGreater(dropped, 25000, at_b.all("drop."))
-        self.assertLess(self.b.resident_kib() - before, 16 * 1024)
+        self.assertLess(self.b.resident_kib() - before, (128 if SANITIZED else 16) * 1024)
         self.assertEqual(at_a.of(LOST) + at_b.of(LOST), 0)
         # What came back on link 1 are shares that node b sealed, and nothing else.
         back = [frame for frame in self.relay.recorded(1, "a") if frame[12:14] in (b"\x08\x00", b"\x86\xdd")]

@@ -30,6 +30,18 @@ SHARE_PORT = 4404
 ETHERNET, IP4, IP6, UDP = 14, 20, 40, 8
 SEALED_HEADER, TAG = 48, 16
 
+
+def is_sanitized():
+    """Whether the programs carry sanitizers: slower, and with memory of their own."""
+    path = os.path.join(BUILD, "meson-info", "intro-buildoptions.json")
+    if not os.path.exists(path):
+        return False
+    with open(path, encoding="utf-8") as file:
+        return any(each["name"] == "b_sanitize" and each["value"] != "none" for each in json.load(file))
+
+
+SANITIZED = is_sanitized()
+
 Share = collections.namedtuple("Share", "connection key_index number d_offset block share payload")
 
 
@@ -100,7 +112,7 @@ class WireTest(unittest.TestCase):
     relayed = False
     links = 5
     # How long a block waits for its shares: other programs want the cores as well.
-    reorder = "200 ms"
+    reorder = "1 s" if SANITIZED else "200 ms"
     nodes_run = True
     # Whether a test left the nodes with another configuration than the usual one, or without a process.
     stale = False
