@@ -44,10 +44,13 @@ BlockCollector::Start BlockCollector::find_keys(Slot& slot, Job& job) noexcept {
   for (std::uint32_t i = 0; i < k_; ++i) {
     Cell& cell = *job.cells[i];
     const std::uint32_t at = job.shares[i] - 1U;
-    const std::uint8_t* mask = masks + at * mask_bytes;
-    std::uint8_t* pad = pads + std::size_t{at} * job.share_bytes;
-    if (!job.whole) {
-      if (const Start start = find_each(slot, job, cell, mask, pad); start != Start::started) return start;
+    const std::uint8_t* mask = nullptr;
+    std::uint8_t* pad = nullptr;
+    if (job.whole) {
+      mask = masks + at * mask_bytes;
+      pad = pads + std::size_t{at} * job.share_bytes;
+    } else if (const Start start = find_each(slot, job, cell, mask, pad); start != Start::started) {
+      return start;
     }
     job.offload.input(i, cell.data, cell.memory);
     job.offload.pad(i, pad, parts_.offload.pads);

@@ -52,7 +52,8 @@ inline void list_buffers(const ssn_offload_buffer* buffers, unsigned count, cons
 
 inline void list_tag(const ssn_offload_tagging& from, const std::uint8_t* data, std::uint8_t* tag,
                      kernels::TagTask& task, Faults& faults) noexcept {
-  task.table = reinterpret_cast<const kernels::TagKey*>(from.key)->table();
+  // A job without a key is refused before its table is looked at.
+  task.table = from.key != nullptr ? reinterpret_cast<const kernels::TagKey*>(from.key)->table() : nullptr;
   task.header = from.header;
   task.header_length = from.header_length;
   task.mask = from.mask;
