@@ -69,6 +69,9 @@ void BlockCollector::drop(Cell& cell, DropReason reason) noexcept {
   cell.open_result = OpenResult::dropped;
   cell.reason = reason;
   parts_.packets->drop(reason);
+  if (planted(PlantedFault::unverified_discard) && reason == DropReason::bad_tag && !parts_.keys->ended) {
+    (void)parts_.keys->pads->discard(cell.header.d_offset, cell.length);
+  }
   done_.push_back(&cell);
 }
 

@@ -92,7 +92,8 @@ BlockCollector::Start BlockCollector::find_each(Slot& slot, Job& job, Cell& cell
 // The device is behind, or the ring is full of pads whose packets were all lost: then it moves on, for
 // authentic packets only.
 BlockCollector::Start BlockCollector::beyond_the_ring(Slot& slot, Cell& cell) noexcept {
-  if (cell.header.d_offset + cell.length <= parts_.keys->pads->credit()) return Start::keys;
+  const bool delivered_later = cell.header.d_offset + cell.length <= parts_.keys->pads->credit();
+  if (delivered_later || planted(PlantedFault::full_ring)) return Start::keys;
   slot.suspicious = true;
   switch (judge(&slot, cell)) {
     case Verdict::forged:
@@ -279,7 +280,7 @@ void BlockCollector::deliver(Job& job, Block& out, std::uint64_t now) noexcept {
     Cell* const cell = slot.shares()[i];
     if (cell == nullptr) continue;
     take_off(slot, *cell);
-    drop(*cell, DropReason::late_share);
+    if (!planted(PlantedFault::share_kept)) drop(*cell, DropReason::late_share);
   }
   out.number = job.number;
   out.since = now;
@@ -394,6 +395,10 @@ void BlockCollector::redo(Job& job, std::uint64_t now) noexcept {
     return;
   }
   if (!held) return reject(job, now);
+  if (planted(PlantedFault::forged_late_block)) {
+    parts_.pool->give_back(out);
+    return forget(job, DropReason::bad_tag, now);
+  }
   // Good and bad packets alike are still in the device's hands.
   parts_.pool->give_back(out);
   job.late = job.redo = true;

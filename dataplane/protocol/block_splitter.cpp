@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "offload_job.h"
+#include "planted_faults.h"
 
 namespace ssn::protocol {
 namespace {
@@ -259,6 +260,10 @@ void BlockSplitter::let_go(Block& block) noexcept {
 void BlockSplitter::fail(Job& job) noexcept {
   ++parts_.counters->jobs_failed;
   if (job.offload.state().status == SSN_TIMEOUT) ++parts_.counters->jobs_late;
+  if (planted(PlantedFault::reuse_for_retry) && !job.offload.state().held) {
+    land(job);
+    return on_cpu(job);
+  }
   ++job.block->users;
   again_.push_back(job.block);
   if (job.offload.state().held) {

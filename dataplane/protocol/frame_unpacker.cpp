@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ssn/protocol/frame_unpacker.h"
+#include "planted_faults.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 namespace ssn::protocol {
 
@@ -27,7 +29,11 @@ void FrameUnpacker::cut() noexcept {
 
 // Begins to read a block: what of it continues the frame before, and where the first record is.
 void FrameUnpacker::enter(const Delivered& delivered) noexcept {
-  if (delivered.block == nullptr) return cut();
+  const bool goes_on = planted(PlantedFault::frame_of_lost_block);
+  if (delivered.block == nullptr) {
+    if (!goes_on) cut();
+    return;
+  }
   BlockHeader header;
   if (!read_block_header(delivered.block->data, delivered.block->bytes, header)) {
     ++counters_->blocks_malformed;
@@ -39,7 +45,7 @@ void FrameUnpacker::enter(const Delivered& delivered) noexcept {
   const std::uint32_t rest = header.first - block_header_bytes;
   // A frame goes on to the end of the block, or ends where the first record begins.
   const bool fits = missing_ == rest || (missing_ > rest && header.first == header.end);
-  if (missing_ == 0 || header.broken || !fits) {
+  if (missing_ == 0 || header.broken || (!fits && !goes_on)) {
     if (missing_ != 0 && !header.broken) ++counters_->blocks_malformed;
     cut();
     at_ = header.first;
@@ -109,6 +115,7 @@ std::size_t FrameUnpacker::unpack(BlockCollector& collector, std::span<Cell* con
     frames[frame_count++] = cell_;
     cell_ = nullptr;
   }
+  if (planted(PlantedFault::frames_out_of_order) && frame_count >= 2) std::swap(frames[0], frames[1]);
   return taken;
 }
 

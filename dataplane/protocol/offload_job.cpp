@@ -86,7 +86,7 @@ bool recover_on_cpu(const kernels::Implementation& implementation, const kernels
   recover.length = job.length();
   const kernels::Status status = kernels::recover(implementation, recover);
   assert(status == kernels::Status::ok || status == kernels::Status::tag_mismatch);
-  if (status == kernels::Status::ok) return true;
+  if (status == kernels::Status::ok || planted(PlantedFault::unchecked_share)) return true;
   mismatch = {};
   for (unsigned i = 0; i < transform.columns(); ++i) {
     if (!matches[i]) mismatch[i / 64] |= std::uint64_t{1} << i % 64;

@@ -60,6 +60,11 @@ void PadSender::use_run(const PadRange& first, std::uint32_t count) noexcept {
 }
 
 void PadSender::discard_run(const PadRange& first, std::uint32_t count) noexcept {
+  if (planted(PlantedFault::retake_discarded) &&
+      first.offset + count * round_up(first.length) == stream_->next) {
+    stream_->next = first.offset;
+    return;
+  }
   drop(first.offset, first.offset + count * round_up(first.length));
 }
 
@@ -98,7 +103,8 @@ void PadSender::discard(const PadRange& range) noexcept {
 
 std::uint64_t PadSender::available() const noexcept {
   if (ended_) return 0;
-  const std::uint64_t until = std::min(usable_end(), marks_->granted());
+  const std::uint64_t until =
+      planted(PlantedFault::skipped_write_ahead) ? usable_end() : std::min(usable_end(), marks_->granted());
   return until > stream_->next ? until - stream_->next : 0;
 }
 

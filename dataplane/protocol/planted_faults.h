@@ -23,10 +23,19 @@ enum class PlantedFault : std::uint8_t {
   uncovered_header,     ///< the tag leaves the last bytes of the header open
   unmarked_number,      ///< an accepted packet number stays fresh
   unchecked_repeat,     ///< a second message under a pad range passes for a retransmission
-  first_share_stays,    ///< wire mode: of two packets for a share the first one stays, unverified
-  window_of_anybody,    ///< wire mode: packets that nobody verified move the window
-  clock_of_anybody,     ///< wire mode: they make a block that can be given up
-  pads_of_anybody,      ///< wire mode: pads are discarded for what they say
+  // Wire mode.
+  first_share_stays,    ///< of two packets for a share the first one stays, unverified
+  window_of_anybody,    ///< packets that nobody verified move the window
+  clock_of_anybody,     ///< they make a block that can be given up
+  pads_of_anybody,      ///< pads are discarded for what they say
+  reuse_for_retry,      ///< a block whose job failed is split again with the numbers and pads of that job
+  unverified_discard,   ///< the pads that a forged share names are discarded
+  unchecked_share,      ///< a block is recovered whatever its tags say
+  forged_late_block,    ///< where the device is late, one forged share takes the others with it
+  full_ring,            ///< a receiver waits for ever for pads behind a ring that nobody empties
+  share_kept,           ///< a share that is not needed any more never comes back
+  frames_out_of_order,  ///< two frames of a burst change places
+  frame_of_lost_block,  ///< a frame goes on behind a block that was lost
 };
 
 #ifdef SSN_PLANTED_FAULTS
