@@ -86,7 +86,8 @@ LinkFaults make_faults(TestRandom& random) {
   return faults;
 }
 
-// A device that keeps a job for long makes its block late; what is waited for at the other end must be more.
+// A device that keeps a job for long makes its block late, at the sender or at the receiver, there twice where a
+// share was forged; what is waited for must be more.
 std::uint64_t longest_delay(const Plan& plan) {
   std::uint64_t longest = 0;
   for (const NodePlan& node : plan.nodes) {
@@ -151,7 +152,7 @@ Plan make_plan(std::uint64_t seed) {
     plan.streams.push_back(make_stream(random, id++, a, a + 1));
     if (random.below(4) == 0) plan.streams.push_back(make_stream(random, id++, a, a + 1));
   }
-  for (StreamPlan& stream : plan.streams) stream.wire.reorder_ns += millisecond + longest_delay(plan);
+  for (StreamPlan& stream : plan.streams) stream.wire.reorder_ns += millisecond + 3 * longest_delay(plan);
   plan.wait = random.coin();
   size_rings(plan, random);
   plan.faults = make_faults(random);
