@@ -86,8 +86,8 @@ LinkFaults make_faults(TestRandom& random) {
   return faults;
 }
 
-// A device that keeps a job for long makes its block late, at the sender or at the receiver, there twice where a
-// share was forged; what is waited for must be more.
+// A device that keeps a job for long makes its block late, at the sender or at the receiver, there twice
+// where a share was forged; what is waited for must be more.
 std::uint64_t longest_delay(const Plan& plan) {
   std::uint64_t longest = 0;
   for (const NodePlan& node : plan.nodes) {
