@@ -87,6 +87,7 @@ void BlockCollector::collect(std::span<Cell* const> cells, std::uint64_t now) no
   floor_ = parts_.keys->tags->floor();
   credit_ = parts_.keys->tags->credit();
   for (Cell* const cell : cells) place(*cell, now);
+  parts_.counters->held_most = std::max(parts_.counters->held_most, parts_.counters->held);
 }
 
 // Why a packet cannot be a share of a block, as far as its header says. Nothing of it is authentic.
@@ -155,7 +156,7 @@ void BlockCollector::hold(Slot& slot, std::uint64_t number, Cell& cell, std::uin
   if (slot.state == SlotState::empty) {
     slot = Slot{};
     slot.state = SlotState::collecting;
-    std::memset(slot.shares(), 0, n_ * sizeof(Cell*));
+    for (std::uint32_t i = 0; i < n_; ++i) slot.shares()[i] = nullptr;
     ++occupied_;
     push_begun(number, now);
   }
@@ -170,8 +171,7 @@ void BlockCollector::put(Slot& slot, std::uint64_t number, Cell& cell) noexcept 
   }
   slot.shares()[cell.header.placement.share - 1] = &cell;
   ++slot.held;
-  WireReceiveCounters& counters = *parts_.counters;
-  counters.held_most = std::max(counters.held_most, ++counters.held);
+  ++parts_.counters->held;
   queue(slot, number);
 }
 

@@ -41,6 +41,7 @@ BlockCollector::Start BlockCollector::find_keys(Slot& slot, Job& job) noexcept {
   const bool all_masks = parts_.keys->tags->find_run(job.number_first, n_, masks, job.key) == n_;
   const bool all_pads = parts_.keys->pads->find_run(job.d_first, job.share_bytes, n_, pads) == n_;
   job.whole = all_masks && all_pads;
+  job.masks = masks;
   for (std::uint32_t i = 0; i < k_; ++i) {
     Cell& cell = *job.cells[i];
     const std::uint32_t at = job.shares[i] - 1U;
@@ -52,6 +53,7 @@ BlockCollector::Start BlockCollector::find_keys(Slot& slot, Job& job) noexcept {
     } else if (const Start start = find_each(slot, job, cell, mask, pad); start != Start::started) {
       return start;
     }
+    parts_.keys->history->prefetch(cell.header.number);
     job.offload.input(i, cell.data, cell.memory);
     job.offload.pad(i, pad, parts_.offload.pads);
     job.offload.tag(i, cell.packet(), cell.memory, mask, parts_.offload.masks);
@@ -225,14 +227,11 @@ void BlockCollector::remember(const Job& job, unsigned at, const std::uint8_t* m
 bool BlockCollector::settle(Job& job) noexcept {
   ReceiveKeys& keys = *parts_.keys;
   if (keys.ended) return false;
-  const std::uint8_t* masks = nullptr;
-  std::uint8_t* pads = nullptr;
-  const kernels::TagKey* key = nullptr;
-  if (!job.whole || keys.tags->find_run(job.number_first, n_, masks, key) != n_ ||
-      keys.pads->find_run(job.d_first, job.share_bytes, n_, pads) != n_) {
+  if (!job.whole || !keys.tags->fresh(job.number_first, n_) ||
+      !keys.pads->ready(job.d_first, std::uint64_t{n_} * job.share_bytes)) {
     return settle_each(job);
   }
-  for (std::uint32_t i = 0; i < k_; ++i) remember(job, i, masks + (job.shares[i] - 1U) * mask_bytes);
+  for (std::uint32_t i = 0; i < k_; ++i) remember(job, i, job.masks + (job.shares[i] - 1U) * mask_bytes);
   const std::uint32_t last = job.shares[k_ - 1] - 1U;
   if (!planted(PlantedFault::unmarked_number)) keys.tags->accept_some(job.number_first, n_, k_, last);
   keys.pads->open_some(job.d_first, job.share_bytes, n_, k_, last);
@@ -273,8 +272,12 @@ bool BlockCollector::settle_each(Job& job) noexcept {
 // The block is recovered, in `out`. The job's cells are still to be released.
 void BlockCollector::deliver(Job& job, Block& out, std::uint64_t now) noexcept {
   Slot& slot = *job.slot;
-  for (Cell* const cell : job.cells) {
-    if (slot.shares()[cell->header.placement.share - 1] == cell) take_off(slot, *cell);
+  for (std::uint32_t i = 0; i < k_; ++i) {
+    Cell*& place = slot.shares()[job.shares[i] - 1];
+    if (place != job.cells[i]) continue;
+    place = nullptr;
+    --slot.held;
+    --parts_.counters->held;
   }
   for (std::uint32_t i = 0; i < n_ && slot.held != 0; ++i) {
     Cell* const cell = slot.shares()[i];

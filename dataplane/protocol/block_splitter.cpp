@@ -228,9 +228,7 @@ void BlockSplitter::on_cpu(Job& job) noexcept {
 
 // The packets are made.
 void BlockSplitter::complete(Job& job) noexcept {
-  parts_.keys->tags->finish(job.numbers);
-  parts_.keys->pads->use_run(job.pads, n_);
-  if (job.random.pad != nullptr) parts_.random->use_run(job.random, random_blocks_);
+  settle(job);
   parts_.packets->sealed += n_;
   parts_.packets->sealed_bytes += std::uint64_t{n_} * job.pads.length;
   ++parts_.counters->blocks;
@@ -240,6 +238,34 @@ void BlockSplitter::complete(Job& job) noexcept {
   }
   let_go(*job.block);
   free_.push_back(&job);
+}
+
+// What jobs used, of which each continues the one before, is done with at once.
+void BlockSplitter::settle(const Job& job) noexcept {
+  Used& used = used_;
+  const bool random = job.random.pad != nullptr;
+  const std::uint32_t blocks = used.numbers.count / n_;
+  const std::uint64_t bytes = std::uint64_t{blocks} * job.pads.length;
+  const bool continues = blocks != 0 && job.numbers.first == used.numbers.first + used.numbers.count &&
+                         job.numbers.key == used.numbers.key && job.pads.length == used.pads.length &&
+                         job.pads.offset == used.pads.offset + n_ * bytes &&
+                         random == (used.random.pad != nullptr) &&
+                         (!random || job.random.offset == used.random.offset + random_blocks_ * bytes);
+  if (!continues) {
+    settle_used();
+    used = {job.numbers, job.pads, job.random};
+  } else {
+    used.numbers.count += n_;
+  }
+}
+
+void BlockSplitter::settle_used() noexcept {
+  const std::uint32_t blocks = used_.numbers.count / n_;
+  if (blocks == 0) return;
+  parts_.keys->tags->finish(used_.numbers);
+  parts_.keys->pads->use_run(used_.pads, blocks * n_);
+  if (used_.random.pad != nullptr) parts_.random->use_run(used_.random, blocks * random_blocks_);
+  used_ = {};
 }
 
 // Pads and numbers of a failed job are never used again; the device touches none of it any more.
@@ -299,6 +325,7 @@ void BlockSplitter::finish(std::span<ssn_offload_job* const> jobs) noexcept {
 }
 
 void BlockSplitter::give_back() noexcept {
+  settle_used();
   parts_.keys->pads->give_back();
   parts_.keys->tags->give_back();
   if (parts_.random != nullptr) parts_.random->give_back();

@@ -77,6 +77,7 @@ struct BlockCollector::Job {
   std::uint64_t number_first = 0;
   std::uint32_t share_bytes = 0;
   const kernels::TagKey* key = nullptr;
+  const std::uint8_t* masks = nullptr;  ///< of all n shares, where `whole`
   TagMismatch mismatch{};
   bool whole = false;  ///< pads and masks of all n shares were there
   bool flying = false;

@@ -92,6 +92,8 @@ class BlockSplitter {
   bool to_device(Job& job, std::uint64_t now) noexcept;
   void on_cpu(Job& job) noexcept;
   void complete(Job& job) noexcept;
+  void settle(const Job& job) noexcept;
+  void settle_used() noexcept;
   void fail(Job& job) noexcept;
   void land(Job& job) noexcept;
   void burn(Job& job) noexcept;
@@ -112,6 +114,12 @@ class BlockSplitter {
   std::vector<Block*> again_;  // to be split once more, on the CPU
   std::vector<Cell*> sealed_;
   std::vector<Cell*> spent_;
+  struct Used {
+    TagBurst numbers;
+    PadRange pads;
+    PadRange random;
+  };
+  Used used_;            // and not yet erased; nothing between calls
   Take why_ = Take::ok;  // the last take() gave nothing
 };
 

@@ -111,6 +111,12 @@ class PadReceiver : public StreamEnd {
   std::uint32_t find_run(std::uint64_t offset, std::uint32_t length, std::uint32_t most,
                          std::uint8_t*& pads) const noexcept;
 
+  /// Whether ranges that find_run() found, `bytes` together, are all ready yet.
+  bool ready(std::uint64_t offset, std::uint64_t bytes) const noexcept {
+    const std::uint64_t first = offset / pad_granule;
+    return !ended() && first >= window_.base() && window_.all_open(first, round_up(bytes) / pad_granule);
+  }
+
   /// The range was found ready, its tag was right, and it is opened: erases the pad.
   void open(std::uint64_t offset, std::uint32_t length) noexcept;
   /// As open() of `count` ranges as in find_run(), where the caller has erased the pads while it opened.

@@ -144,6 +144,11 @@ class TagReceiver : public StreamEnd {
   void accept(std::uint64_t packet) noexcept;
   /// The same for `count` >= 1 packets as in find_run().
   void accept_run(std::uint64_t packet, std::uint32_t count) noexcept;
+  /// Whether packets that find_run() found are all fresh yet.
+  bool fresh(std::uint64_t packet, std::uint32_t count) const noexcept {
+    const std::uint64_t first = mask_offset(packet) / mask_bytes;
+    return !ended() && packet >= floor_ && first >= window_.base() && window_.all_open(first, count);
+  }
   /// As accept_run(), where only `used` of the packets were accepted, the last of them being number `last`
   /// (from 0), and the others are not wanted any more.
   void accept_some(std::uint64_t packet, std::uint32_t count, std::uint32_t used,
