@@ -36,10 +36,10 @@ bool BlockCollector::choose(Slot& slot, Job& job) noexcept {
 // Masks and pads of the chosen shares, into the job.
 BlockCollector::Start BlockCollector::find_keys(Slot& slot, Job& job) noexcept {
   const std::uint8_t* masks = nullptr;
-  std::uint8_t* pads = nullptr;
+  std::uint8_t* const pads = parts_.keys->pads->pad_at(job.d_first);
   job.offload.begin(job.share_bytes);
   const bool all_masks = parts_.keys->tags->find_run(job.number_first, n_, masks, job.key) == n_;
-  const bool all_pads = parts_.keys->pads->find_run(job.d_first, job.share_bytes, n_, pads) == n_;
+  const bool all_pads = parts_.keys->pads->ready(job.d_first, std::uint64_t{n_} * job.share_bytes);
   job.whole = all_masks && all_pads;
   job.masks = masks;
   for (std::uint32_t i = 0; i < k_; ++i) {
