@@ -208,6 +208,17 @@ Result<IpAddress> check_link(const LinkSpec& spec, const HostPort* port) {
 
 }  // namespace
 
+void Host::add_link_pair(const HostLink& link) {
+  if (link.v6) return;
+  HostPort& from = *std::find_if(ports_.begin(), ports_.end(),
+                                 [&](const HostPort& each) { return each.id == link.port; });
+  if (from.link_pairs.size() == HostPort::max_link_pairs) return;
+  std::uint64_t pair = 0;
+  std::memcpy(&pair, link.remote.bytes.data(), 4);
+  std::memcpy(reinterpret_cast<std::uint8_t*>(&pair) + 4, link.local.bytes.data(), 4);
+  from.link_pairs.push_back(pair);
+}
+
 Outcome Host::add_links(const std::vector<LinkSpec>& specs) {
   if (specs.size() > max_links) {
     return refused("there are too many links", "at most " + std::to_string(max_links) + " are possible",
@@ -239,6 +250,7 @@ Outcome Host::add_links(const std::vector<LinkSpec>& specs) {
     link.udp_checksum_by_port = from->computes_udp_checksum;
     link.udp_checksum = link.v6 || from->computes_udp_checksum || spec.checksum == UdpChecksum::always;
     write_template(*from, spec, link);
+    add_link_pair(link);
     link.neighbour = hops.insert({spec.port, hop.value()}, static_cast<std::uint32_t>(keys.size()));
     if (link.neighbour == keys.size()) keys.push_back({spec.port, hop.value()});
     // Chained behind the first one, whose order among the others does not matter.

@@ -13,6 +13,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -92,7 +93,19 @@ struct HostPort {
   bool computes_udp_checksum = false;
   std::vector<IpPrefix> addresses;
   std::vector<IpAddress> gateways;
+  /// Of links over IPv4 that use the port, the first few: source and destination of the peer's packets as
+  /// they lie in a header. Both are known to be good.
+  std::vector<std::uint64_t> link_pairs;
+  static constexpr std::size_t max_link_pairs = 8;
 
+  bool is_link_pair(const std::uint8_t* source_and_destination) const noexcept {
+    std::uint64_t pair = 0;
+    std::memcpy(&pair, source_and_destination, sizeof pair);
+    for (const std::uint64_t each : link_pairs) {
+      if (each == pair) return true;
+    }
+    return false;
+  }
   /// Length of the Ethernet header of every frame.
   std::uint32_t l2_bytes() const noexcept { return ethernet_bytes + (vlan != 0 ? vlan_bytes : 0); }
   bool owns(const IpAddress& address) const noexcept;
@@ -168,6 +181,7 @@ class Host {
   Host() = default;
   Outcome add_ports(const std::vector<PortSpec>& specs);
   Outcome add_links(const std::vector<LinkSpec>& specs);
+  void add_link_pair(const HostLink& link);
   Outcome add_listeners(const std::vector<std::uint16_t>& listeners);
 
   std::vector<HostPort> ports_;
