@@ -93,7 +93,12 @@ BlockSplitter::BlockSplitter(const Parts& parts)
 BlockSplitter::~BlockSplitter() { assert(in_flight_ == 0 && "close the queue, then abandon()"); }
 
 std::size_t BlockSplitter::wanted(const FramePacker& packer) const noexcept {
-  return std::min(packer.closed() + again_.size(), max_burst) * n_;
+  std::size_t blocks = std::min(packer.closed() + again_.size(), max_burst);
+  // No packets for blocks that keys are not there for; but for one, for prepare() to say what is missing.
+  if (again_.empty() && blocks > 1) {
+    blocks = std::max<std::size_t>(affordable(packer.closed_at(0)->share_bytes, blocks), 1);
+  }
+  return blocks * n_;
 }
 
 // How many blocks pads and random blocks are there for.
