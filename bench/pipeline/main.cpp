@@ -43,7 +43,7 @@ constexpr const char* usage =
     "pipeline_bench [--scheme=systematic|classic|ramp|rs] [--k=3] [--n=5] [--cell=1344] "
     "[--random=stream|drbg]\n"
     "  [--keys=memory|kmnic] [--offload=cpu|none] [--cold] [--cut=LINKS] [--burst=32] [--window=64]\n"
-    "  [--rounds=5] [--milliseconds=100] [--verify=FRAMES] [--core=1] [--main-core=0]\n";
+    "  [--rounds=5] [--milliseconds=100] [--verify=FRAMES] [--pad-ring=KIB] [--core=1] [--main-core=0]\n";
 
 bool read_number(std::string_view text, std::uint64_t& number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -72,6 +72,7 @@ bool read_option(std::string_view argument, Options& options) {
   for (const auto& [of, to] : numbers) {
     if (name == of) return *to = small, true;
   }
+  if (name == "--pad-ring") return options.world.pad_ring_bytes = number << 10, true;
   return name == "--verify" ? (options.verify = number, true) : false;
 }
 

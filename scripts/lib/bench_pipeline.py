@@ -12,11 +12,13 @@ SUMMARY = "the true graph in one process, its own peer: cycles of each node besi
 # name, options of pipeline_bench, whether --quick measures it
 CASES = (
     ("(3,5) 1344 memory", ("--keys=memory",), True),
+    ("(3,5) 1344 memory, rings of 256 KiB", ("--keys=memory", "--pad-ring=256"), True),
     ("(3,5) 1344 kmnic", ("--keys=kmnic",), True),
     ("(3,5) 1344 kmnic cold", ("--keys=kmnic", "--cold"), False),
     ("(3,5) 1344 memory, 2 links cut", ("--keys=memory", "--cut=2"), False),
     ("(3,5) 1344 memory, kernels called directly", ("--keys=memory", "--offload=none"), False),
     ("(2,3) 1344 memory", ("--k=2", "--n=3", "--keys=memory"), True),
+    ("(2,3) 1344 memory, rings of 256 KiB", ("--k=2", "--n=3", "--keys=memory", "--pad-ring=256"), False),
     ("(2,3) 1344 kmnic", ("--k=2", "--n=3", "--keys=kmnic"), False),
     ("(3,5) 8896 memory", ("--cell=8896", "--keys=memory"), False),
     ("(3,5) 8896 kmnic", ("--cell=8896", "--keys=kmnic"), False),
