@@ -141,7 +141,8 @@ class Client final : public AgentClient {
   }
 
   Outcome judge(const grpc::ClientContext& context, const grpc::Status& status) const {
-    return status.ok() ? check_server(context) : Outcome(agent::from_status(status, where_));
+    return status.ok() ? check_server(context)
+                       : Outcome(pki::from_status(status, agent::data_plane_at(where_)));
   }
 
   template <typename Reader>
@@ -163,12 +164,12 @@ class Client final : public AgentClient {
 
 Result<std::unique_ptr<AgentClient>> AgentClient::make(const AgentPlace& place, milliseconds patience) {
   const char* const what = "cannot ask the data plane";
-  agent::prepare_grpc(agent::GrpcLog::silent);
+  pki::prepare_grpc(pki::GrpcLog::silent);
   if (!place.socket.empty()) {
     return std::unique_ptr<AgentClient>(
-        std::make_unique<Client>(agent::connect_to_socket(place.socket), place.socket, "", patience));
+        std::make_unique<Client>(pki::connect_to_socket(place.socket), place.socket, "", patience));
   }
-  if (agent::target_of(place.address).empty()) {
+  if (pki::target_of(place.address).empty()) {
     return Error{Exit::usage, what, "this is no address with a port", place.address,
                  "write it like 127.0.0.1:7000 or [::1]:7000"};
   }
@@ -176,14 +177,13 @@ Result<std::unique_ptr<AgentClient>> AgentClient::make(const AgentPlace& place, 
     return Error{Exit::usage, what, "the name of the node is missing", place.address,
                  "say whose certificate the node must show"};
   }
-  Result<agent::Identity> identity =
-      agent::load_identity({place.certificate, place.key, place.ca}, agent::CertificateUse::client);
+  Result<pki::Identity> identity =
+      pki::load_identity({place.certificate, place.key, place.ca}, pki::CertificateUse::client);
   if (!identity.ok()) {
     return identity.error();
   }
-  return std::unique_ptr<AgentClient>(
-      std::make_unique<Client>(agent::connect_to_server(identity.value(), place.address, place.name),
-                               place.address, place.name, patience));
+  return std::unique_ptr<AgentClient>(std::make_unique<Client>(
+      pki::connect_to(identity.value(), place.address, place.name), place.address, place.name, patience));
 }
 
 }  // namespace ssn::client

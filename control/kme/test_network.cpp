@@ -19,6 +19,7 @@
 #include <filesystem>
 #include <memory>
 #include <set>
+#include <utility>
 
 namespace ssn::kme {
 namespace {
@@ -78,16 +79,22 @@ bool set_serial(X509& certificate) {
          ASN1_INTEGER_set_uint64(X509_get_serialNumber(&certificate), serial >> 1) == 1;
 }
 
-bool set_name(X509& certificate, const std::string& common_name) {
+enum class Kind { ca, kme, sae, controller, client };
+
+// `roles` become organizational units: docs/controller.md.
+bool set_name(X509& certificate, const std::string& common_name, const std::vector<std::string>& roles) {
   X509_NAME* const name = X509_get_subject_name(&certificate);
-  const auto* const text = reinterpret_cast<const unsigned char*>(common_name.c_str());
-  return X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, text, -1, -1, 0) == 1;
+  const auto add = [name](const char* field, const std::string& value) {
+    const auto* const text = reinterpret_cast<const unsigned char*>(value.c_str());
+    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, text, -1, -1, 0) == 1;
+  };
+  return std::all_of(roles.begin(), roles.end(), [&](const std::string& role) { return add("OU", role); }) &&
+         add("CN", common_name);
 }
 
-enum class Kind { ca, kme, sae, client };
-
 // Signed by `issuer`; by itself where that is null.
-Result<Identity> make_identity(Kind kind, const std::string& common_name, unsigned days, Identity* issuer) {
+Result<Identity> make_identity(Kind kind, const std::string& common_name,
+                               const std::vector<std::string>& roles, unsigned days, Identity* issuer) {
   Identity made{PrivateKey(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")), Certificate(X509_new())};
   if (made.key == nullptr || made.certificate == nullptr) {
     return crypto_error("cannot make a key");
@@ -98,7 +105,7 @@ Result<Identity> make_identity(Kind kind, const std::string& common_name, unsign
       X509_set_version(&certificate, 2) == 1 && set_serial(certificate) &&
       X509_gmtime_adj(X509_getm_notBefore(&certificate), -3600) != nullptr &&
       X509_time_adj_ex(X509_getm_notAfter(&certificate), static_cast<int>(days), 0, nullptr) != nullptr &&
-      X509_set_pubkey(&certificate, made.key.get()) == 1 && set_name(certificate, common_name) &&
+      X509_set_pubkey(&certificate, made.key.get()) == 1 && set_name(certificate, common_name, roles) &&
       X509_set_issuer_name(&certificate, X509_get_subject_name(signer.certificate.get())) == 1;
   X509& by = *signer.certificate;
   good = good && add_extension(certificate, by, NID_subject_key_identifier, "hash") &&
@@ -115,7 +122,7 @@ Result<Identity> make_identity(Kind kind, const std::string& common_name, unsign
   }
   // Clients of a key manager look for where it is, those of a data plane for who it is: an SAE's certificate
   // does not do for a key manager.
-  if (kind == Kind::kme || kind == Kind::sae) {
+  if (kind == Kind::kme || kind == Kind::sae || kind == Kind::controller) {
     const std::string where = kind == Kind::kme ? "DNS:localhost,IP:127.0.0.1,IP:::1," : "";
     good =
         good && add_extension(certificate, by, NID_subject_alt_name, (where + "DNS:" + common_name).c_str());
@@ -161,6 +168,8 @@ class Writer {
     return write_file(files_.back(), text, mode);
   }
   Outcome write_identity(const std::string& name, const Identity& identity);
+  Outcome write_new_identity(Kind kind, const std::string& name, const std::vector<std::string>& roles,
+                             Identity& issuer);
   Outcome write_secret(const std::string& name);
   std::string configuration() const;
   std::string site_table(std::size_t i) const;
@@ -182,6 +191,12 @@ Outcome Writer::write_identity(const std::string& name, const Identity& identity
     return written;
   }
   return write(name + ".key", text_of(key), 0600);
+}
+
+Outcome Writer::write_new_identity(Kind kind, const std::string& name, const std::vector<std::string>& roles,
+                                   Identity& issuer) {
+  const Result<Identity> made = make_identity(kind, name, roles, wanted_.days, &issuer);
+  return made.ok() ? write_identity(name, made.value()) : made.error();
 }
 
 // Without a branch or an index: the digits are secret.
@@ -260,33 +275,30 @@ Outcome Writer::write_all() {
     return written;
   }
   Result<Identity> ca =
-      make_identity(Kind::ca, "Shareline test network CA (EMULATOR)", wanted_.days, nullptr);
+      make_identity(Kind::ca, "Shareline test network CA (EMULATOR)", {}, wanted_.days, nullptr);
   if (!ca.ok()) {
     return ca.error();
   }
   if (Outcome written = write_identity("ca", ca.value()); !written.ok()) {
     return written;
   }
-  Result<Identity> admin = make_identity(Kind::client, "operator", wanted_.days, &ca.value());
-  if (!admin.ok()) {
-    return admin.error();
-  }
-  if (Outcome written = write_identity("operator", admin.value()); !written.ok()) {
-    return written;
+  for (const auto& [kind, name] : {std::pair{Kind::client, "operator"}, std::pair{Kind::client, "owner"},
+                                   std::pair{Kind::controller, "controller"}}) {
+    if (Outcome written = write_new_identity(kind, name, {name}, ca.value()); !written.ok()) {
+      return written;
+    }
   }
   for (const std::string& site : wanted_.sites) {
     if (Outcome written = write("sae-" + site + ".toml", node_configuration(site), 0644); !written.ok()) {
       return written;
     }
-    for (const Kind kind : {Kind::kme, Kind::sae}) {
-      const std::string name = (kind == Kind::kme ? "kme-" : "sae-") + site;
-      Result<Identity> identity = make_identity(kind, name, wanted_.days, &ca.value());
-      if (!identity.ok()) {
-        return identity.error();
-      }
-      if (Outcome written = write_identity(name, identity.value()); !written.ok()) {
-        return written;
-      }
+    if (Outcome written = write_new_identity(Kind::kme, "kme-" + site, {}, ca.value()); !written.ok()) {
+      return written;
+    }
+    // Any node of a test network may make shares and store them.
+    if (Outcome written = write_new_identity(Kind::sae, "sae-" + site, {"ssa", "shareholder"}, ca.value());
+        !written.ok()) {
+      return written;
     }
   }
   for (std::size_t i = 0; i < wanted_.sites.size(); ++i) {

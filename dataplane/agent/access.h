@@ -1,35 +1,26 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Who calls. Everybody is nobody until proven otherwise.
+// Who may ask, and what is counted of it.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "ssn/dataplane/agent_source.h"
-
-namespace grpc {
-class AuthContext;
-}
+#include "caller.h"
 
 namespace ssn::agent {
 
-struct Caller {
-  enum class Kind : std::uint8_t {
-    nobody,
-    local,      ///< came through the local socket
-    certified,  ///< over TLS, with a certificate that our CA signed
-  };
-  Kind kind = Kind::nobody;
-  std::string name;  ///< common name; empty where the certificate has not exactly one
-};
-
-/// Of the connection that a call came on; or, for a client, of the server.
-Caller caller_of(const grpc::AuthContext& context);
+using pki::Caller;
+using pki::caller_of;
 
 /// May ask what operators may.
-bool is_operator(const Caller& caller, const std::vector<std::string>& operators);
+inline bool is_operator(const Caller& caller, const std::vector<std::string>& operators) {
+  return caller.kind == Caller::Kind::local ||
+         (caller.kind == Caller::Kind::certified && !caller.name.empty() &&
+          std::find(operators.begin(), operators.end(), caller.name) != operators.end());
+}
 
 /// What the agent counts of itself.
 struct AgentCounters {

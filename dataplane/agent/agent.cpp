@@ -25,9 +25,7 @@ namespace ssn::agent {
 namespace {
 
 constexpr const char* const what = "cannot start the agent";
-constexpr int handshake_ms = 5'000;
 constexpr int streams_per_connection = 32;
-constexpr int metadata_max = 16 << 10;
 constexpr std::size_t memory_max = std::size_t{64} << 20;
 constexpr std::chrono::milliseconds ending{500};  // calls that take longer are cancelled
 
@@ -103,7 +101,7 @@ class Running final : public Agent {
   Outcome listen();
 
   const AgentSettings settings_;
-  Identity identity_;
+  pki::Identity identity_;
   AgentCounters counters_;
   SourceGate gate_;
   std::unique_ptr<PeerStreams> streams_;
@@ -120,12 +118,12 @@ Outcome check(const AgentSettings& settings) {
   if (settings.listen.empty() && !settings.peers.empty()) {
     return usage("peers need an address to listen on", "[agent] listen", "give one");
   }
-  if (!settings.listen.empty() && target_of(settings.listen).empty()) {
+  if (!settings.listen.empty() && pki::target_of(settings.listen).empty()) {
     return usage("this is no address with a port", settings.listen,
                  "write it like 127.0.0.1:7000 or [::1]:7000");
   }
   for (const PeerAddress& peer : settings.peers) {
-    if (!peer.address.empty() && target_of(peer.address).empty()) {
+    if (!peer.address.empty() && pki::target_of(peer.address).empty()) {
       return usage(fmt::format("the agent of {} has no address with a port", peer.name), peer.address,
                    "write it like 192.0.2.1:7000 or [2001:db8::1]:7000");
     }
@@ -152,8 +150,8 @@ Outcome Running::start() {
     return checked;
   }
   if (!settings_.listen.empty()) {
-    Result<Identity> identity =
-        load_identity({settings_.certificate, settings_.key, settings_.ca}, CertificateUse::node);
+    Result<pki::Identity> identity =
+        pki::load_identity({settings_.certificate, settings_.key, settings_.ca}, pki::CertificateUse::node);
     if (!identity.ok()) {
       return identity.error();
     }
@@ -180,30 +178,16 @@ Outcome Running::start() {
 Outcome Running::listen() {
   grpc::ServerBuilder builder;
   builder.RegisterService(&operation_->service());
-  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
-  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
-  grpc::ResourceQuota quota("ssn-agent");
-  quota.SetMaxThreads(operator_threads_max);
-  quota.Resize(memory_max);
-  builder.SetResourceQuota(quota);
-  builder.SetMaxReceiveMessageSize(request_max);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, streams_per_connection);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, metadata_max);
-  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, handshake_ms);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  pki::set_limits(builder,
+                  {"ssn-agent", operator_threads_max, memory_max, request_max, streams_per_connection});
   int port = 0;
   int local = 0;
   if (!settings_.listen.empty()) {
     builder.RegisterService(&streams_->service());
-    builder.AddListeningPort(settings_.listen, server_credentials(identity_), &port);
+    builder.AddListeningPort(settings_.listen, pki::server_credentials(identity_), &port);
   }
   if (!settings_.socket.empty()) {
-    builder.AddListeningPort("unix:" + settings_.socket, local_credentials(), &local);
+    builder.AddListeningPort("unix:" + settings_.socket, pki::local_credentials(), &local);
   }
   {
     const PrivateFiles only_ours;
@@ -253,7 +237,7 @@ void Running::counters(std::vector<Counter>& out) const {
 }  // namespace
 
 Result<std::unique_ptr<Agent>> Agent::start(const AgentSettings& settings) {
-  prepare_grpc(GrpcLog::limited);
+  pki::prepare_grpc(pki::GrpcLog::limited, "agent");
   auto agent = std::make_unique<Running>(settings);
   if (Outcome started = agent->start(); !started.ok()) {
     return started.error();

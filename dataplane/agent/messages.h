@@ -7,14 +7,11 @@
 #include <string>
 #include <string_view>
 
+#include "call_error.h"
 #include "ssn/dataplane/agent_source.h"
 
-namespace grpc {
-class Status;
-}
 namespace ssn::dataplane::v1 {
 class CounterSnapshot;
-class Error;
 class Graphs;
 class Status;
 class SwapRequest;
@@ -29,19 +26,14 @@ namespace api = ssn::dataplane::v1;
 inline constexpr std::size_t swap_text_max = std::size_t{1} << 20;
 /// Longest message that an agent takes.
 inline constexpr int request_max = (1 << 20) + (64 << 10);
-/// Longest message that a client takes.
-inline constexpr int answer_max = 16 << 20;
-
-/// Cuts text to `most` bytes, and replaces what is not UTF-8 or would command a terminal, as protocol buffers
-/// and people want it.
-std::string clean_text(std::string_view text, std::size_t most);
-
-void write(const Error& error, api::Error& message);
-Error read(const api::Error& message);
-/// An error travels in the details of a gRPC status; without them (it is gRPC's own) its code says what to
-/// do. `where` is whom the call went to.
-grpc::Status to_status(const Error& error);
-Error from_status(const grpc::Status& status, const std::string& where);
+using pki::clean_text;
+using pki::read;
+using pki::to_status;
+using pki::write;
+/// For pki::from_status().
+inline pki::Callee data_plane_at(const std::string& where) {
+  return {"cannot ask the data plane", "ssn-dataplane", "an operator, or the local socket", where};
+}
 
 void write(const Status& status, api::Status& message);
 Status read(const api::Status& message);

@@ -21,6 +21,7 @@ namespace {
 
 using api::PeerMessage;
 
+constexpr int peer_answer_max = static_cast<int>(dataplane::peer_message_max) + 1024;
 constexpr std::size_t queued_messages_max = 512;
 constexpr std::size_t queued_bytes_max = std::size_t{4} << 20;
 
@@ -297,8 +298,9 @@ class Streams final : public PeerStreams, private api::Peering::CallbackService 
   grpc::Service& service() override { return *this; }
   void wait_for_end() override { shared_.census.wait_for_none(); }
 
-  std::shared_ptr<PeerLink> call(const Identity& identity, const PeerAddress& peer) override {
-    return std::make_shared<CallingStream>(shared_, peer, connect_to_peer(identity, peer));
+  std::shared_ptr<PeerLink> call(const pki::Identity& identity, const PeerAddress& peer) override {
+    return std::make_shared<CallingStream>(
+        shared_, peer, pki::connect_to(identity, peer.address, peer.name, peer_answer_max));
   }
 
  private:

@@ -25,7 +25,7 @@ class PeerStreams {
   /// Before the first stream: whom they report to.
   virtual void connect(PeerHub& hub) = 0;
   /// For PeerHub. Any thread.
-  virtual std::shared_ptr<PeerLink> call(const Identity& identity, const PeerAddress& peer) = 0;
+  virtual std::shared_ptr<PeerLink> call(const pki::Identity& identity, const PeerAddress& peer) = 0;
   /// What a server offers to peers.
   virtual grpc::Service& service() = 0;
   /// Waits until no stream is left that could report. They must have been closed, and the server shut down.

@@ -210,8 +210,8 @@ Result<IpAddress> check_link(const LinkSpec& spec, const HostPort* port) {
 
 void Host::add_link_pair(const HostLink& link) {
   if (link.v6) return;
-  HostPort& from = *std::find_if(ports_.begin(), ports_.end(),
-                                 [&](const HostPort& each) { return each.id == link.port; });
+  HostPort& from =
+      *std::find_if(ports_.begin(), ports_.end(), [&](const HostPort& each) { return each.id == link.port; });
   if (from.link_pairs.size() == HostPort::max_link_pairs) return;
   std::uint64_t pair = 0;
   std::memcpy(&pair, link.remote.bytes.data(), 4);

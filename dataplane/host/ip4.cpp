@@ -37,7 +37,8 @@ bool good_source(const HostPort& port, const IpAddress& source) noexcept {
 
 HostDrop check_addresses(const HostPort& port, const Frame& frame) noexcept {
   const std::uint8_t* const ip = frame.data + frame.l3;
-  if (port.is_link_pair(ip + 12) && (frame.data[0] & 1U) == 0) [[likely]] return HostDrop::none;
+  if (port.is_link_pair(ip + 12) && (frame.data[0] & 1U) == 0) [[likely]]
+    return HostDrop::none;
   const IpAddress destination = ip4_address(ip + 16);
   if (!port.owns(destination)) {
     return destination.is_multicast() || port.is_broadcast(destination) ? HostDrop::ip4_broadcast

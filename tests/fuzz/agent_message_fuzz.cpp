@@ -119,15 +119,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       check_answer<api::TraceHops>(bytes);
       break;
     case 6: {
-      const std::string name = common_name_of(bytes);
-      require(name.size() <= common_name_max, "a name beyond its limit");
+      const std::string name = ssn::pki::holder_of(bytes).name;
+      require(name.size() <= ssn::pki::common_name_max, "a name beyond its limit");
       require(name.find_first_of(std::string_view("\0 \n\x7f", 4)) == std::string::npos,
               "a name that is none");
       break;
     }
     default:
       check_text(clean_text(bytes, 4096));
-      static_cast<void>(target_of(std::string(bytes.substr(0, 300))));
+      static_cast<void>(ssn::pki::target_of(std::string(bytes.substr(0, 300))));
   }
   return 0;
 }

@@ -18,6 +18,11 @@
 namespace ssn::agent::test {
 namespace {
 
+using pki::CertificateUse;
+using pki::Identity;
+using pki::IdentityFiles;
+using pki::load_identity;
+
 using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 using Connection = std::unique_ptr<SSL, decltype(&SSL_free)>;
 
@@ -168,7 +173,7 @@ TEST_F(Identities, GoodOnes) {
   const Result<Identity> node = load_identity(good(), CertificateUse::node);
   ASSERT_TRUE(node.ok()) << describe(node.error());
   EXPECT_EQ(node.value().name, "sae-a");
-  EXPECT_EQ(common_name_of(text("n/sae-a.crt")), "sae-a");
+  EXPECT_EQ(pki::holder_of(text("n/sae-a.crt")).name, "sae-a");
   EXPECT_TRUE(load_identity({path("n/operator.crt"), path("n/operator.key"), path("n/ca.crt")},
                             CertificateUse::client)
                   .ok());

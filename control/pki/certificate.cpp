@@ -18,7 +18,7 @@
 #include <memory>
 #include <vector>
 
-namespace ssn::agent {
+namespace ssn::pki {
 namespace {
 
 template <auto Free>
@@ -36,8 +36,11 @@ using StoreContext = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free
 
 constexpr std::size_t file_max = std::size_t{256} << 10;
 constexpr std::size_t chain_max = 8;
-constexpr const char* const what = "cannot use the agent's certificate";
+constexpr const char* const what = "cannot use the certificate";
 constexpr const char* const make_fix = "give PEM files; `ssn kme init` makes a set for tests";
+
+constexpr std::string_view role_names[roles_count] = {"owner", "ssa", "shareholder", "controller",
+                                                      "operator"};
 
 void free_stack(STACK_OF(X509) * stack) { sk_X509_free(stack); }
 using Chain = std::unique_ptr<STACK_OF(X509), Deleter<free_stack>>;
@@ -84,6 +87,32 @@ std::string common_name(const X509& certificate) {
   }
   OPENSSL_free(utf8);
   return std::all_of(name.begin(), name.end(), printable) ? name : "";
+}
+
+Roles roles_in(const X509& certificate) {
+  Roles roles;
+  const X509_NAME* const subject = X509_get_subject_name(&certificate);
+  for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_organizationalUnitName, at)) >= 0;) {
+    unsigned char* utf8 = nullptr;
+    const int length = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
+    const std::string_view unit(length > 0 ? reinterpret_cast<const char*>(utf8) : "",
+                                length > 0 ? static_cast<std::size_t>(length) : 0);
+    for (std::size_t i = 0; i < roles_count; ++i) {
+      if (unit == role_names[i]) {
+        roles.add(static_cast<Role>(i));
+      }
+    }
+    OPENSSL_free(utf8);
+  }
+  return roles;
+}
+
+Holder holder(const X509& certificate) {
+  Holder found{common_name(certificate), {}};
+  if (!found.name.empty()) {
+    found.roles = roles_in(certificate);
+  }
+  return found;
 }
 
 Result<std::string> read_file(const std::string& path, bool secret) {
@@ -176,11 +205,13 @@ Outcome check_chain(const std::vector<Certificate>& chain, const std::vector<Cer
 
 Identity::~Identity() { OPENSSL_cleanse(key.data(), key.size()); }
 
-std::string common_name_of(std::string_view pem) {
+std::string_view name(Role role) noexcept { return role_names[static_cast<std::size_t>(role)]; }
+
+Holder holder_of(std::string_view pem) {
   const Memory memory = reader_of(pem);
   const Certificate certificate = next_certificate(memory.get());
   ERR_clear_error();
-  return certificate == nullptr ? "" : common_name(*certificate);
+  return certificate == nullptr ? Holder() : holder(*certificate);
 }
 
 Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
@@ -205,7 +236,9 @@ Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
     return Error{Exit::refused, what, "it holds no certificate in PEM",
                  chain.empty() ? files.certificate : files.ca, make_fix};
   }
-  identity.name = common_name(*chain[0]);
+  Holder owner = holder(*chain[0]);
+  identity.name = std::move(owner.name);
+  identity.roles = owner.roles;
   if (identity.name.empty()) {
     return Error{
         Exit::refused, what,
@@ -221,4 +254,4 @@ Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
   return identity;
 }
 
-}  // namespace ssn::agent
+}  // namespace ssn::pki

@@ -15,11 +15,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#include "access.h"
-#include "messages.h"
-#include "ssn/dataplane/peer_channel.h"
+#include "call_error.h"
+#include "caller.h"
 
-namespace ssn::agent {
+namespace ssn::pki {
 namespace {
 
 // Wants a pre-shared key, which nobody here has: so it is never agreed on, whatever the certificates.
@@ -28,7 +27,7 @@ constexpr const char* const unusable_cipher = "PSK-AES256-GCM-SHA384";
 constexpr int keepalive_ms = 10'000;
 constexpr int keepalive_timeout_ms = 5'000;
 constexpr int metadata_max = 16 << 10;
-constexpr int peer_answer_max = static_cast<int>(dataplane::peer_message_max) + 1024;
+constexpr int handshake_ms = 5'000;
 
 grpc::SslCredentialsOptions options_of(const Identity& identity) {
   return {identity.ca, identity.key, identity.certificate};
@@ -49,12 +48,8 @@ grpc::ChannelArguments arguments(int longest_answer) {
   return arguments;
 }
 
-std::shared_ptr<grpc::Channel> connect(const Identity& identity, const std::string& address,
-                                       const std::string& name, int longest_answer) {
-  grpc::ChannelArguments with = arguments(longest_answer);
-  with.SetSslTargetNameOverride(name);
-  return grpc::CreateCustomChannel(target_of(address), grpc::SslCredentials(options_of(identity)), with);
-}
+// Set before there are other threads.
+const char* program_name = "";
 
 void drop_log(gpr_log_func_args*) {}
 
@@ -71,12 +66,13 @@ void limit_log(gpr_log_func_args* message) {
   }
   const std::uint64_t others = left_out.exchange(0);
   const std::string more = others == 0 ? "" : fmt::format(" ({} others since the last one)", others);
-  fmt::print(stderr, "agent: {}{}\n", clean_text(message->message, 400), more);
+  fmt::print(stderr, "{}: {}{}\n", program_name, clean_text(message->message, 400), more);
 }
 
 }  // namespace
 
-void prepare_grpc(GrpcLog log) {
+void prepare_grpc(GrpcLog log, const char* program) {
+  program_name = program;
   ::setenv("GRPC_SSL_CIPHER_SUITES", unusable_cipher, 1);
   gpr_set_log_function(log == GrpcLog::silent ? drop_log : limit_log);
 }
@@ -121,13 +117,11 @@ std::string target_of(const std::string& address) {
   return name ? fmt::format("dns:///{}:{}", host, port) : "";
 }
 
-std::shared_ptr<grpc::Channel> connect_to_peer(const Identity& identity, const PeerAddress& peer) {
-  return connect(identity, peer.address, peer.name, peer_answer_max);
-}
-
-std::shared_ptr<grpc::Channel> connect_to_server(const Identity& identity, const std::string& address,
-                                                 const std::string& name) {
-  return connect(identity, address, name, answer_max);
+std::shared_ptr<grpc::Channel> connect_to(const Identity& identity, const std::string& address,
+                                          const std::string& name, int longest_answer) {
+  grpc::ChannelArguments with = arguments(longest_answer);
+  with.SetSslTargetNameOverride(name);
+  return grpc::CreateCustomChannel(target_of(address), grpc::SslCredentials(options_of(identity)), with);
 }
 
 std::shared_ptr<grpc::Channel> connect_to_socket(const std::string& path) {
@@ -143,18 +137,32 @@ Caller caller_of(const grpc::AuthContext& context) {
   };
   const std::string transport = first(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
   if (transport == "local") {
-    return {Caller::Kind::local, ""};
+    return {Caller::Kind::local, "", {}};
   }
   if (transport == GRPC_SSL_TRANSPORT_SECURITY_TYPE && context.IsPeerAuthenticated()) {
-    return {Caller::Kind::certified, common_name_of(first(GRPC_X509_PEM_CERT_PROPERTY_NAME))};
+    Holder holder = holder_of(first(GRPC_X509_PEM_CERT_PROPERTY_NAME));
+    return {Caller::Kind::certified, std::move(holder.name), holder.roles};
   }
   return {};
 }
 
-bool is_operator(const Caller& caller, const std::vector<std::string>& operators) {
-  return caller.kind == Caller::Kind::local ||
-         (caller.kind == Caller::Kind::certified && !caller.name.empty() &&
-          std::find(operators.begin(), operators.end(), caller.name) != operators.end());
+void set_limits(grpc::ServerBuilder& builder, const ServerLimits& limits) {
+  builder.SetSyncServerOption(grpc::ServerBuilder::NUM_CQS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MIN_POLLERS, 1);
+  builder.SetSyncServerOption(grpc::ServerBuilder::MAX_POLLERS, 2);
+  grpc::ResourceQuota quota(limits.name);
+  quota.SetMaxThreads(limits.threads);
+  quota.Resize(limits.memory);
+  builder.SetResourceQuota(quota);
+  builder.SetMaxReceiveMessageSize(limits.request);
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, limits.streams_per_connection);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, metadata_max);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, handshake_ms);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_timeout_ms);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, keepalive_timeout_ms);
 }
 
-}  // namespace ssn::agent
+}  // namespace ssn::pki
