@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "planted_faults.h"
+#include "ssn/protocol/requests.h"
 
 namespace ssn::protocol {
 namespace {
@@ -49,12 +50,13 @@ std::size_t run_length(std::span<Cell* const> cells) noexcept {
 }
 
 bool well_formed(const Cell& cell) noexcept {
-  const std::span<const std::uint8_t> payload(cell.data, cell.length);
-  if (cell.header.type == PacketType::pad_gone) {
-    return read_pad_gone(payload).has_value();
-  }
-  Acknowledgement read;
-  return read_acknowledgement(payload, read);
+  return well_formed_message(cell.header, {cell.data, cell.length});
+}
+
+OpenResult result_of(PacketType type) noexcept {
+  return type == PacketType::acknowledgement ? OpenResult::acknowledgement
+         : type == PacketType::pad_gone      ? OpenResult::gone_answer
+                                             : OpenResult::message;
 }
 
 }  // namespace
@@ -310,8 +312,7 @@ void Opener::open_clear(ReceiveKeys& keys, Cell& cell, const std::uint8_t* mask)
   if (!well_formed(cell)) {
     return drop(cell, DropReason::bad_length);
   }
-  succeed(cell, cell.header.type == PacketType::acknowledgement ? OpenResult::acknowledgement
-                                                                : OpenResult::gone_answer);
+  succeed(cell, result_of(cell.header.type));
 }
 
 void Opener::open_one(ReceiveKeys& keys, Cell& cell) noexcept {
@@ -345,6 +346,11 @@ void Opener::open_one(ReceiveKeys& keys, Cell& cell) noexcept {
       return open_order(keys, cell, mask);
     case PacketType::acknowledgement:
     case PacketType::pad_gone:
+    case PacketType::read:
+    case PacketType::delete_order:
+    case PacketType::seal_order:
+    case PacketType::answer:
+    case PacketType::ping:
       return open_clear(keys, cell, mask);
   }
 }
@@ -382,8 +388,7 @@ void Opener::open_computational(ReceiveKeys& keys, Cell& cell) noexcept {
   if (!well_formed(cell)) {
     return drop(cell, DropReason::bad_length);
   }
-  succeed(cell, cell.header.type == PacketType::acknowledgement ? OpenResult::acknowledgement
-                                                                : OpenResult::gone_answer);
+  succeed(cell, result_of(cell.header.type));
 }
 
 // Header and keys, or the reason why not.

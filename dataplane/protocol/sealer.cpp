@@ -13,10 +13,8 @@ namespace {
 // Whether the caller kept to the rules.
 bool sealable(const SendKeys& keys, const Cell& cell) noexcept {
   const bool padded = cell.header.type == PacketType::cell;
-  const bool clear =
-      cell.header.type == PacketType::acknowledgement || cell.header.type == PacketType::pad_gone;
-  return (padded || clear) && cell.data != nullptr && cell.source != nullptr && cell.length >= 1 &&
-         cell.length <= max_payload && cell.headroom >= overhead_bytes &&
+  return (padded || is_message(cell.header.type)) && cell.data != nullptr && cell.source != nullptr &&
+         cell.length >= 1 && cell.length <= max_payload && cell.headroom >= overhead_bytes &&
          (!padded || cell.length <= keys.pads->longest()) &&
          (keys.policy != ShortagePolicy::aes_256_gcm || cell.source != cell.data);
 }

@@ -15,6 +15,11 @@ local max_payload = 16384 - overhead_bytes
 
 local types = {
   [1] = "cell", [2] = "keep order", [3] = "mask order", [4] = "acknowledgement", [5] = "pad gone",
+  [6] = "read", [7] = "delete", [8] = "seal", [9] = "answer", [10] = "ping",
+}
+local codes = {
+  [1] = "done", [2] = "not found", [3] = "incomplete", [4] = "quarantined", [5] = "read only",
+  [6] = "disk full", [7] = "I/O error", [8] = "busy", [9] = "refused",
 }
 local kinds = { [1] = "received", [2] = "stored" }
 
@@ -61,6 +66,21 @@ local f = {
   gone_length = ProtoField.uint32("shareline.gone.length", "Length of the range"),
   gone_number = ProtoField.uint64("shareline.gone.number", "Packet number"),
   gone_d_offset = ProtoField.uint64("shareline.gone.d_offset", "D offset"),
+  request = ProtoField.uint64("shareline.request", "Request", base.HEX),
+  read_count = ProtoField.uint16("shareline.read.count", "Count"),
+  read_bitmap = ProtoField.bytes("shareline.read.bitmap", "Cells"),
+  seal_cells = ProtoField.uint32("shareline.seal.cells", "Cells of the object"),
+  seal_end = ProtoField.uint32("shareline.seal.end", "End"),
+  seal_runs = ProtoField.uint16("shareline.seal.runs", "Runs"),
+  run_first = ProtoField.uint32("shareline.seal.run.first", "First cell"),
+  run_attempt = ProtoField.uint16("shareline.seal.run.attempt", "Attempt"),
+  answer_type = ProtoField.uint8("shareline.answer.type", "Type of what is answered", base.DEC, types),
+  answer_code = ProtoField.uint8("shareline.answer.code", "Code", base.DEC, codes),
+  answer_count = ProtoField.uint16("shareline.answer.count", "Count"),
+  answer_retry = ProtoField.uint32("shareline.answer.retry", "Retry after (microseconds)"),
+  answer_bitmap = ProtoField.bytes("shareline.answer.bitmap", "Cells"),
+  ping_d_below = ProtoField.uint64("shareline.ping.d_below", "D below"),
+  ping_number_below = ProtoField.uint64("shareline.ping.number_below", "Number below"),
 }
 for _, field in pairs(f) do table.insert(shareline.fields, field) end
 
@@ -136,7 +156,57 @@ local function pad_gone(buffer, tree)
   tree:add(f.gone_d_offset, buffer(16, 8))
 end
 
-local clear_payloads = { [2] = keep_order, [3] = mask_order, [4] = acknowledgement, [5] = pad_gone }
+local function read(buffer, tree)
+  if not expect(tree, buffer, 48) then return end
+  tree:add(f.request, buffer(0, 8))
+  tree:add(f.read_count, buffer(8, 2))
+  tree:add(f.read_bitmap, buffer(16, 32))
+end
+
+local function delete(buffer, tree)
+  if not expect(tree, buffer, 8) then return end
+  tree:add(f.request, buffer(0, 8))
+end
+
+local function seal(buffer, tree)
+  if buffer:len() < 24 then
+    expect(tree, buffer, 24)
+    return
+  end
+  local runs = buffer(16, 2):uint()
+  if not expect(tree, buffer, 24 + 8 * runs) then return end
+  tree:add(f.request, buffer(0, 8))
+  tree:add(f.seal_cells, buffer(8, 4))
+  tree:add(f.seal_end, buffer(12, 4))
+  tree:add(f.seal_runs, buffer(16, 2))
+  for i = 0, runs - 1 do
+    local run = buffer(24 + 8 * i, 8)
+    local sub = tree:add(run, string.format("Run %d", i + 1))
+    sub:add(f.run_first, run(0, 4))
+    sub:add(f.run_attempt, run(4, 2))
+  end
+end
+
+local function answer(buffer, tree)
+  if not expect(tree, buffer, 48) then return end
+  tree:add(f.answer_type, buffer(0, 1))
+  tree:add(f.answer_code, buffer(1, 1))
+  tree:add(f.answer_count, buffer(2, 2))
+  tree:add(f.answer_retry, buffer(4, 4))
+  tree:add(f.request, buffer(8, 8))
+  tree:add(f.answer_bitmap, buffer(16, 32))
+end
+
+local function ping(buffer, tree)
+  if not expect(tree, buffer, 16) then return end
+  tree:add(f.ping_d_below, buffer(0, 8))
+  tree:add(f.ping_number_below, buffer(8, 8))
+end
+
+local clear_payloads = {
+  [2] = keep_order, [3] = mask_order, [4] = acknowledgement, [5] = pad_gone, [6] = read, [7] = delete,
+  [8] = seal, [9] = answer, [10] = ping,
+}
 
 local function header(buffer, tree)
   local sub = tree:add(buffer(0, header_bytes), "Header")

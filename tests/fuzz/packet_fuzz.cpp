@@ -8,6 +8,7 @@
 
 #include "fuzz_input.h"
 #include "packet_ends.h"
+#include "ssn/protocol/requests.h"
 
 namespace {
 
@@ -39,6 +40,37 @@ void read_payloads(const Bytes& payload) {
   if (const auto answer = protocol::read_pad_gone(payload)) {
     protocol::write_pad_gone(*answer, written.data());
     require(std::memcmp(written.data(), payload.data(), payload.size()) == 0, "an answer has two forms");
+  }
+}
+
+void require_same(const Bytes& payload, const Bytes& written, std::size_t length) {
+  require(payload.size() == length && std::equal(payload.begin(), payload.end(), written.begin()),
+          "a message has two forms");
+}
+
+void read_messages(const Bytes& payload) {
+  Bytes written(protocol::max_seal_order_bytes);
+  if (const auto request = protocol::read_read_request(payload)) {
+    protocol::write_read_request(*request, written.data());
+    require_same(payload, written, protocol::read_request_bytes);
+  }
+  if (const auto order = protocol::read_delete_order(payload)) {
+    protocol::write_delete_order(*order, written.data());
+    require_same(payload, written, protocol::delete_order_bytes);
+  }
+  const std::uint32_t first =
+      payload.size() < 28 ? 0 : protocol::load_big<std::uint32_t>(payload.data() + 24);
+  protocol::SealOrder seal;
+  if (protocol::read_seal_order(payload, first, seal)) {
+    require_same(payload, written, protocol::write_seal_order(seal, written.data()));
+  }
+  if (const auto answer = protocol::read_answer(payload)) {
+    protocol::write_answer(*answer, written.data());
+    require_same(payload, written, protocol::answer_bytes);
+  }
+  if (const auto ping = protocol::read_ping(payload)) {
+    protocol::write_ping(*ping, written.data());
+    require_same(payload, written, protocol::ping_bytes);
   }
 }
 
@@ -84,7 +116,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   FuzzInput input(data, size);
   const unsigned kind = input.byte() % 4;
   if (kind == 0) {
-    read_payloads(input.bytes(std::min<std::size_t>(input.left(), 4096)));
+    const Bytes payload = input.bytes(std::min<std::size_t>(input.left(), 4096));
+    read_payloads(payload);
+    read_messages(payload);
     return 0;
   }
   Bytes packet;

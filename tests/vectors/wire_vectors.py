@@ -70,6 +70,15 @@ def examples():
     yield 'kept', kept
     yield 'keep_order', packet(head, 2, fields + check)
 
+    yield 'read', packet(header(6, 3, 0, 3), 3, struct.pack('>QH6x32s', 0x5152535455565758, 3,
+                                                            bytes([5]) + bytes(31)))
+    yield 'seal', packet(header(8, 4, 0, 3), 4, struct.pack('>QIIH6xIH2xIH2x', 0x6162636465666768, 33, 33, 2,
+                                                            9, 1, 20, 2))
+    yield 'answer', packet(header(9, 5, 0, 3), 5, struct.pack('>BBHIQ32s', 6, 4, 1, 0, 0x5152535455565758,
+                                                              bytes([1]) + bytes(31)))
+    yield 'ping', packet(header(10, 6, 0, 0), 6, struct.pack('>QQ', 2688, 77))
+    yield 'delete', packet(header(7, 7, 0, 0), 7, struct.pack('>Q', 0x7172737475767778))
+
 
 def lines():
     for name, value in examples():

@@ -143,10 +143,36 @@ class Dissector(unittest.TestCase):
         self.assertEqual([number(each) for each in stored['shareline.ack.range.begin']], [64, 192])
         self.assertEqual([number(each) for each in stored['shareline.ack.range.end']], [128, 256])
 
+    def test_requests(self):
+        known = vectors()
+        names = ('read', 'seal', 'answer', 'ping', 'delete')
+        raw = [known[name] for name in names]
+        dissected = dissect(raw)
+        expected = {
+            'read': (('request', 0x5152535455565758), ('read.count', 3)),
+            'seal': (('request', 0x6162636465666768), ('seal.cells', 33), ('seal.end', 33), ('seal.runs', 2)),
+            'answer': (('answer.type', 6), ('answer.code', 4), ('answer.count', 1), ('answer.retry', 0),
+                       ('request', 0x5152535455565758)),
+            'ping': (('ping.d_below', 2688), ('ping.number_below', 77)),
+            'delete': (('request', 0x7172737475767778),),
+        }
+        for name, fields, each in zip(names, dissected, raw):
+            self.check_header(fields, each)
+            for field, value in expected[name]:
+                self.assertEqual(number(fields['shareline.' + field]), value, f'{name} {field}')
+        read, seal, answer = dissected[:3]
+        self.assertEqual(octets(read['shareline.read.bitmap']), known['read'][80:112])
+        self.assertEqual(octets(answer['shareline.answer.bitmap']), known['answer'][80:112])
+        self.assertEqual([number(each) for each in seal['shareline.seal.run.first']], [9, 20])
+        self.assertEqual([number(each) for each in seal['shareline.seal.run.attempt']], [1, 2])
+
     def test_what_is_wrong_is_marked(self):
         cases = {
             'shareline.malformed': [packet(2, bytes(31)), packet(3, bytes(81)), packet(4, bytes(71)),
-                                    packet(4, struct.pack('>12xH58x', 65000)), packet(5, bytes(25))],
+                                    packet(4, struct.pack('>12xH58x', 65000)), packet(5, bytes(25)),
+                                    packet(6, bytes(47)), packet(7, bytes(9)), packet(8, bytes(23)),
+                                    packet(8, struct.pack('>16xH6x', 1)), packet(9, bytes(49)),
+                                    packet(10, bytes(15))],
             'shareline.reserved_bits': [packet(1, bytes(64), reserved=1), packet(1, bytes(64), flags=4)],
             'shareline.alignment': [packet(1, bytes(64), d_offset=65)],
             'shareline.lower_protection': [packet(4, bytes(16), flags=1)],
@@ -159,7 +185,8 @@ class Dissector(unittest.TestCase):
 
     def test_what_is_not_ours_is_left_alone(self):
         good = packet(1, bytes(64))
-        others = [b'hello', good[:64], b'\2' + good[1:], good[:1] + b'\6' + good[2:], packet(1, bytes(16321))]
+        others = [b'hello', good[:64], b'\2' + good[1:], good[:1] + b'\x0b' + good[2:],
+                  packet(1, bytes(16321))]
         self.assertEqual(dissect(others), [{}] * len(others))
         self.assertTrue(dissect([packet(1, bytes(16320))])[0])
 

@@ -4,13 +4,12 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
 #include "implementations.h"
 #include "packet_ends.h"
+#include "wire_examples.h"
 
 namespace ssn::protocol {
 namespace {
@@ -18,47 +17,10 @@ namespace {
 using test::Bytes;
 using test::TestRandom;
 
-std::map<std::string, Bytes> read_examples() {
-  std::ifstream file(std::string(SSN_TEST_VECTORS) + "/wire.txt");
-  std::map<std::string, Bytes> out;
-  std::string line;
-  std::string name;
-  while (std::getline(file, line)) {
-    if (line.empty() || line[0] == '#') continue;
-    if (line[0] != ' ') {
-      name = line.substr(0, line.size() - 1);
-      continue;
-    }
-    std::istringstream words(line);
-    std::string offset;
-    words >> offset;
-    EXPECT_EQ(std::stoul(offset), out[name].size());
-    for (std::string byte; words >> byte;) {
-      out[name].push_back(static_cast<std::uint8_t>(std::stoul(byte, nullptr, 16)));
-    }
-  }
-  return out;
-}
-
-/// Ends whose key streams are those of the examples.
-struct ExampleEnds : test::PacketEnds {
-  ExampleEnds() {
-    for (test::TestKeyStream* const stream : {&d_out, &d_in, &a_out, &a_in}) {
-      const bool d = stream == &d_out || stream == &d_in;
-      stream->deliver(4096);
-      (void)ssn_key_stream_poll(&stream->stream());
-      for (unsigned i = 0; i < 4096; ++i) {
-        stream->stream().ring[i] = static_cast<std::uint8_t>(d ? i * 7 + 1 : i * 13 + 5);
-      }
-    }
-    poll();
-  }
-};
-
 TEST(Wire, TheExamplesOfTheDocumentAreSealedAndOpened) {
-  const std::map<std::string, Bytes> examples = read_examples();
-  ASSERT_EQ(examples.size(), 5U);
-  ExampleEnds ends;
+  const std::map<std::string, Bytes> examples = test::read_wire_examples(SSN_TEST_VECTORS);
+  ASSERT_EQ(examples.size(), 10U);
+  test::ExampleEnds ends;
   const Placement placement{0x1122334455667788, 9, 2, 1, 3};
   const Bytes& plaintext = examples.at("plaintext");
   ends.out.prepare(0, plaintext.size(), ends.random);
@@ -151,7 +113,7 @@ TEST(Wire, WhatNoSenderOfOursWritesIsRefusedWithItsReason) {
   EXPECT_EQ(parse_header(packet.data(), packet.size() - 1, read), DropReason::none);
   EXPECT_EQ(refused(0, 2), DropReason::unknown_version);
   EXPECT_EQ(refused(1, 0), DropReason::unknown_type);
-  EXPECT_EQ(refused(1, 6), DropReason::unknown_type);
+  EXPECT_EQ(refused(1, last_packet_type + 1), DropReason::unknown_type);
   EXPECT_EQ(refused(43, 2), DropReason::reserved_bits);
   EXPECT_EQ(refused(47, 1), DropReason::reserved_bits);
   EXPECT_EQ(refused(8, 0x40), DropReason::bad_field);  // number

@@ -29,6 +29,7 @@ enum class OpenResult : std::uint8_t {
   masked,           ///< a mask order: `target` holds the mask
   acknowledgement,  ///< authentic; read it with read_acknowledgement()
   gone_answer,      ///< authentic; read it with read_pad_gone()
+  message,          ///< authentic: a request, answer or ping, by header.type; read it with requests.h
   repeated,         ///< opened before: acknowledge again. Nothing was decrypted
   pad_gone,         ///< authentic, but its pad is gone: answer with PadGone
   dropped,          ///< `reason` says why

@@ -42,7 +42,7 @@ class Sealer {
   Sealer(const kernels::Implementation& implementation, PacketCounters& counters, hw::SecretBuffer& memory)
       : implementation_(&implementation), counters_(&counters), check_(implementation, memory) {}
 
-  /// Seals what cells name: type (cell, acknowledgement or pad_gone), placement, source, length, and data
+  /// Seals what cells name: type (cell or a message), placement, source, length, and data
   /// with headroom. Returns how many were sealed; those are the first ones, but for invalid ones among them.
   /// The rest say in seal_result why not. For a burst of cells of one length everything is reserved at once.
   std::size_t seal(SendKeys& keys, std::span<Cell* const> cells) noexcept;

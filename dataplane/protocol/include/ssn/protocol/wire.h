@@ -34,8 +34,13 @@ enum class PacketType : std::uint8_t {
   mask_order = 3,       ///< payload: MaskOrder; the pad at d_offset masks a contribution to a repair
   acknowledgement = 4,  ///< payload: Acknowledgement, in clear
   pad_gone = 5,         ///< payload: PadGone, in clear: the answer to an order or cell without its pad
+  read = 6,             ///< payload: ReadRequest (requests.h), in clear, as are those that follow
+  delete_order = 7,     ///< payload: DeleteOrder
+  seal_order = 8,       ///< payload: SealOrder
+  answer = 9,           ///< payload: Answer
+  ping = 10,            ///< payload: Ping
 };
-inline constexpr std::uint8_t last_packet_type = 5;
+inline constexpr std::uint8_t last_packet_type = 10;
 
 /// Bits of PacketHeader::flags.
 inline constexpr std::uint8_t flag_computational = 1;  ///< AES-256-GCM, not pad and mask; see gcm_channel.h
@@ -68,6 +73,9 @@ struct PacketHeader {
 constexpr bool has_pad_range(PacketType type) noexcept {
   return type == PacketType::cell || type == PacketType::keep_order || type == PacketType::mask_order;
 }
+
+/// Whether its payload is fields in clear and nothing of the D stream belongs to it.
+constexpr bool is_message(PacketType type) noexcept { return type >= PacketType::acknowledgement; }
 
 template <typename Integer>
 inline Integer load_big(const std::uint8_t* from) noexcept {
