@@ -6,8 +6,6 @@
 #include <rte_mbuf.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 
 #include "caches.h"
@@ -15,16 +13,7 @@
 namespace ssn::bench {
 namespace {
 
-constexpr std::uint32_t number_at = 14;
-constexpr std::uint32_t time_at = 22;
-constexpr std::uint32_t bytes_at = 30;
 constexpr std::uint32_t type_at = 12;
-constexpr std::uint8_t client_header[14] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5};
-
-// Of frame `number`: eight bytes at offset 8 * i.
-std::uint64_t word_of(std::uint64_t number, std::uint64_t i) noexcept {
-  return (number * 0x9e3779b97f4a7c15U + i) * 0xbf58476d1ce4e5b9U;
-}
 
 void swap_ranges(std::uint8_t* a, std::uint8_t* b, std::size_t bytes) noexcept {
   std::swap_ranges(a, a + bytes, b);
@@ -107,13 +96,7 @@ std::uint16_t Traffic::generate(void** packets, std::uint16_t room) noexcept {
     packet.data_len = static_cast<std::uint16_t>(options_.frame_bytes);
     packet.pkt_len = options_.frame_bytes;
     auto* const frame = rte_pktmbuf_mtod(&packet, std::uint8_t*);
-    std::memcpy(frame, client_header, sizeof client_header);
-    std::memcpy(frame + number_at, &number, sizeof number);
-    std::memcpy(frame + time_at, &now, sizeof now);
-    for (std::uint32_t at = bytes_at; whole && at < options_.frame_bytes; at += 8) {
-      const std::uint64_t word = word_of(number, at);
-      std::memcpy(frame + at, &word, std::min<std::uint32_t>(8, options_.frame_bytes - at));
-    }
+    write_frame(frame, options_.frame_bytes, number, now, whole);
     if (options_.cold) flush(frame, options_.frame_bytes);
   }
   if (options_.cold) fence();
@@ -121,51 +104,30 @@ std::uint16_t Traffic::generate(void** packets, std::uint16_t room) noexcept {
   return count;
 }
 
-void Traffic::check(const std::uint8_t* frame, std::uint32_t bytes) noexcept {
-  std::uint64_t number = 0;
-  std::memcpy(&number, frame + number_at, sizeof number);
-  bool good = bytes == options_.frame_bytes && std::equal(client_header, client_header + 14, frame);
-  if (number < expected_ || number >= generated()) {
+void Traffic::check(const Arrival& arrival, std::uint32_t bytes, bool whole) noexcept {
+  bool good = arrival.good && bytes == options_.frame_bytes;
+  if (arrival.number < expected_ || arrival.number >= generated()) {
     good = false;
   } else {
-    missing_.store(missing_.load(std::memory_order_relaxed) + (number - expected_),
+    missing_.store(missing_.load(std::memory_order_relaxed) + (arrival.number - expected_),
                    std::memory_order_relaxed);
-    expected_ = number + 1;
+    expected_ = arrival.number + 1;
   }
-  if (good && checks_.load(std::memory_order_relaxed)) {
-    for (std::uint32_t at = bytes_at; at < bytes; at += 8) {
-      const std::uint64_t word = word_of(number, at);
-      good = good && std::memcmp(frame + at, &word, std::min<std::uint32_t>(8, bytes - at)) == 0;
-    }
-    checked_.store(checked_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  }
+  if (good && whole) checked_.store(checked_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (!good) wrong_.store(wrong_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
 void Traffic::take(void* const* packets, std::uint16_t count) noexcept {
   const std::uint64_t now = rte_rdtsc();
+  const bool whole = checks_.load(std::memory_order_relaxed);
   for (std::uint16_t i = 0; i < count; ++i) {
     auto& packet = *static_cast<rte_mbuf*>(packets[i]);
     const auto* const frame = rte_pktmbuf_mtod(&packet, const std::uint8_t*);
-    check(frame, packet.pkt_len);
-    std::uint64_t then = 0;
-    std::memcpy(&then, frame + time_at, sizeof then);
-    const std::uint64_t took = std::max<std::uint64_t>(now - then, 8);
-    const auto power = static_cast<unsigned>(std::bit_width(took) - 1);
-    ++latency_[std::min<std::size_t>(power * 8 + (took >> (power - 3) & 7), latency_.size() - 1)];
+    const Arrival arrival = read_frame(frame, packet.pkt_len, whole);
+    check(arrival, packet.pkt_len, whole);
+    latency_.add(now - arrival.sent_at);
   }
   delivered_.store(delivered() + count, std::memory_order_relaxed);
-}
-
-double Traffic::latency(double quantile) const {
-  std::uint64_t all = 0;
-  for (const std::uint64_t each : latency_) all += each;
-  auto left = static_cast<std::uint64_t>(quantile * static_cast<double>(all));
-  for (std::size_t i = 0; i < latency_.size(); ++i) {
-    if (latency_[i] > left) return std::ldexp(1.0 + static_cast<double>(i % 8) / 8, static_cast<int>(i / 8));
-    left -= latency_[i];
-  }
-  return 0;
 }
 
 void Traffic::turn_round(Link& link, void* const* packets, std::uint16_t count) noexcept {

@@ -4,8 +4,8 @@
 // it comes in by it again, with sender and receiver exchanged, as if the peer had sent it. Sums of IP and UDP
 // stay right by that. The peer's answers to ARP are made in the same way.
 //
-// Frames carry a number, the time, and bytes that follow from the number. There is never more under way than
-// a window, so that nothing is dropped and queues stay as long as they should be.
+// There are never more frames (frames.h) under way than a window, so that nothing is dropped and queues stay
+// as long as they should be.
 #pragma once
 
 #include <array>
@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "frames.h"
 #include "ssn/dataplane/ports.h"
 
 namespace ssn::bench {
@@ -54,8 +55,8 @@ class Traffic {
   std::uint64_t checked() const noexcept { return checked_.load(std::memory_order_relaxed); }
 
   /// In ticks, of the frames delivered since forget_latency(); not while frames are under way.
-  double latency(double quantile) const;
-  void forget_latency() { latency_.fill(0); }
+  double latency(double quantile) const { return latency_.quantile(quantile); }
+  void forget_latency() { latency_.clear(); }
 
  private:
   struct Link {
@@ -67,7 +68,7 @@ class Traffic {
 
   std::uint16_t generate(void** packets, std::uint16_t room) noexcept;
   void take(void* const* packets, std::uint16_t count) noexcept;
-  void check(const std::uint8_t* frame, std::uint32_t bytes) noexcept;
+  void check(const Arrival& arrival, std::uint32_t bytes, bool whole) noexcept;
   void turn_round(Link& link, void* const* packets, std::uint16_t count) noexcept;
   std::uint16_t arrive(Link& link, void** packets, std::uint16_t count) noexcept;
   std::uint64_t under_way() const noexcept;
@@ -82,9 +83,7 @@ class Traffic {
   std::uint64_t blocks_before_ = 0;  // when only sending began
   std::uint64_t frames_before_ = 0;
   Mode seen_ = Mode::stop;
-
-  // Of 2^(i/8) ticks each.
-  std::array<std::uint64_t, 512> latency_{};
+  Latency latency_;
 };
 
 }  // namespace ssn::bench

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""scripts/bench pipeline: what the pipeline of wire mode costs, node by node."""
+"""scripts/bench pipeline: what the pipeline of wire mode costs, node by node, in one process that is its own
+peer; what two real processes carry over vhost-user and veth links (pipeline_vhost.py, pipeline_veth.py)."""
 
 import json
 import os
+import signal
 import subprocess
+import sys
 
+import pipeline_veth
+import pipeline_vhost
 from bench_common import (BenchmarkError, Progress, machine, positive, print_table, program, write_json)
 
-SUMMARY = "the true graph in one process, its own peer: cycles of each node beside the kernel alone"
+SUMMARY = "wire mode: cycles of each node beside the kernel alone; two processes over vhost-user and veth"
 
 # name, options of pipeline_bench, whether --quick measures it
 CASES = (
@@ -39,16 +44,48 @@ def add_options(parser):
     parser.add_argument("--main-core", metavar="N", type=int,
                         help="the core of the control thread and of the device model (default: the first)")
     parser.add_argument("--nodes", action="store_true", help="the table of nodes for every case")
+    parser.add_argument("--seconds", metavar="S", type=positive,
+                        help="of one round of two processes (default 2; with --quick 1)")
 
 
 def run(options):
+    # Ended by whom ever: what was started ends as well.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda which, _: sys.exit(128 + which))
     path = program(options, "pipeline-bench", "bench/pipeline_bench")
-    cases = [case for case in CASES if wanted(case, options)]
-    if not cases:
-        raise BenchmarkError("no case is left; there are: " + "; ".join(name for name, _, _ in CASES))
+    options.seconds = options.seconds or (1 if options.quick else 2)
+    parts = {"one process": [case for case in CASES if wanted(case[0], case[2], options)],
+             "vhost": [case for case in pipeline_vhost.CASES if wanted(case[0], case[4], options)],
+             "veth": [name for name in pipeline_veth.FORWARDERS
+                      if wanted(f"veth {name}", name in pipeline_veth.QUICK, options)]}
+    if not any(parts.values()):
+        raise BenchmarkError("no case is left; there are: " + "; ".join(
+            [case[0] for case in (*CASES, *pipeline_vhost.CASES)]
+            + [f"veth {name}" for name in pipeline_veth.FORWARDERS]))
     description = machine(path.parent.parent)
+    rows, failures, skipped = [], [], []
+    measure_one_process(path, parts["one process"], options, rows, failures)
+    build = str(path.parent.parent)
+    for part, measure_part in (("vhost", measure_vhost), ("veth", measure_veth)):
+        why = parts[part] and (pipeline_veth.unavailable() or part == "veth" and pipeline_veth.missing())
+        if why:
+            skipped.append(f"{part}: {why}")
+        elif parts[part]:
+            measure_part(build, parts[part], options, rows, failures)
+    if options.json is not None:
+        write_json(options.json, "pipeline", description, rows)
+    for line in skipped:
+        print(f"skipped {line}")
+    for failure in failures:
+        print(f"FAILED {failure}")
+    return 1 if failures else 0
+
+
+def measure_one_process(path, cases, options, rows, failures):
+    if not cases:
+        return
     place = cores(options)
-    results, failures = [], []
+    results = []
     progress = Progress()
     for number, (name, arguments, _) in enumerate(cases, 1):
         progress.show(f"{number}/{len(cases)} {name}")
@@ -58,15 +95,39 @@ def run(options):
             failures.append(str(error))
     progress.done()
     report(results, options)
-    if options.json is not None:
-        write_json(options.json, "pipeline", description, [row for case in results for row in case.rows()])
-    for failure in failures:
-        print(f"FAILED {failure}")
-    return 1 if failures else 0
+    rows.extend(row for case in results for row in case.rows())
 
 
-def wanted(case, options):
-    name, _, quick = case
+def measure_vhost(build, cases, options, rows, failures):
+    results = []
+    progress = Progress()
+    for number, case in enumerate(cases, 1):
+        progress.show(f"{number}/{len(cases)} {case[0]}")
+        result = pipeline_vhost.Case(case)
+        try:
+            result.measure(build, options.rounds or (3 if options.quick else 5), options.seconds)
+            results.append(result)
+        except (BenchmarkError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+            failures.append(f"{case[0]}: {error}")
+    progress.done()
+    if results:
+        rows.extend(pipeline_vhost.report(results))
+
+
+def measure_veth(build, names, options, rows, failures):
+    progress = Progress()
+    try:
+        results = pipeline_veth.measure(build, names, options.rounds or (2 if options.quick else 5),
+                                        options.seconds, progress)
+    except (BenchmarkError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        progress.done()
+        failures.append(f"veth: {error}")
+        return
+    progress.done()
+    rows.extend(pipeline_veth.report(results))
+
+
+def wanted(name, quick, options):
     if options.filter is not None:
         return options.filter.search(name) is not None
     return quick or not options.quick

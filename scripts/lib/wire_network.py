@@ -10,7 +10,8 @@
         network.owners['a'].run('ping', '-c', '1', network.address('b'))
 
 Owners are kernels of their own; frames of their interface eth0 cross the links as shares. Each node has its
-configuration as a tree in `configuration`, which may be changed before start(). Needs root.
+configuration as a tree in `configuration`, which may be changed before start(). Links are veth pairs, or with
+vhost=True memory that the two processes share. Needs root.
 """
 import json
 import os
@@ -25,6 +26,7 @@ CONTROL = {'a': '10.255.0.1', 'b': '10.255.0.2'}
 AGENT_PORT = 7000
 OWNER = {'a': 1, 'b': 2}  # last byte of its addresses
 READY_SECONDS = 60
+VIRTIO_QUEUE = 'queue_size=512,packed_vq=1,in_order=1,mrg_rxbuf=1'
 
 
 class Programs(typing.NamedTuple):
@@ -136,14 +138,15 @@ class Node:
             'port': [{'name': 'client', 'device': 'net_af_packet0,iface=client'}],
             'key_device': [{'driver': 'kmnic', 'settings': {'socket': keys.path(f'kmnic-{side}.sock')}}],
             'peer': [{'name': f'sae-{other}', 'agent': f'{CONTROL[other]}:{AGENT_PORT}', 'link': []}],
-            'stream': [{'id': 1, 'port': 'client', 'peer': f'sae-{other}', 'scheme': 'systematic', 'k': 3,
-                        'n': network.links, 'cell': 1344, 'random': 'stream', 'reorder': '5 ms'}],
+            'stream': [{'id': 1, 'port': 'client', 'peer': f'sae-{other}', 'scheme': 'systematic',
+                        'k': min(3, network.links - 1), 'n': network.links, 'cell': 1344,
+                        'random': 'stream', 'reorder': '5 ms'}],
         }
         for link in range(1, network.links + 1):
             local, remote = network.link_addresses(link, side)
             length = 64 if ':' in local else 24
             self.configuration['port'].append(
-                {'name': f'link{link}', 'device': f'net_af_packet{link},iface=l{link}',
+                {'name': f'link{link}', 'device': network.link_device(link, side),
                  'addresses': [f'{local}/{length}']})
             self.configuration['peer'][0]['link'].append(
                 {'port': f'link{link}', 'local': local, 'remote': remote})
@@ -223,11 +226,12 @@ class Node:
 
 class WireNetwork(Network):
     """Everything of the picture above. With `relayed` each link passes a namespace where relay.py may carry,
-    or not carry, its frames: interfaces a1, a2, ... towards node a, b1, b2, ... towards node b."""
+    or not carry, its frames: interfaces a1, a2, ... towards node a, b1, b2, ... towards node b. With `vhost`
+    node b listens on a socket for each link, and node a connects to it (vhost-user)."""
 
-    def __init__(self, folder, programs, links=5, relayed=False, link_mtu=1500):
+    def __init__(self, folder, programs, links=5, relayed=False, link_mtu=1500, vhost=False):
         super().__init__()
-        self.folder, self.programs, self.links = folder, programs, links
+        self.folder, self.programs, self.links, self.vhost = folder, programs, links, vhost
         try:
             self.keys = KeyManagers(programs, os.path.join(folder, 'keys'), self.namespace('keys'))
             self.owners = {side: self.namespace(f'owner-{side}') for side in 'ab'}
@@ -250,6 +254,19 @@ class WireNetwork(Network):
         """Of an owner."""
         return f'10.9.0.{OWNER[side]}' if family == 4 else f'fd00:9::{OWNER[side]}'
 
+    def vhost_device(self, number, name, listens):
+        """A port of DPDK that shares memory with the process at the other end of the socket `name`: net_vhost
+        listens, net_virtio_user connects when it is opened."""
+        path = os.path.join(self.folder, f'{name}.sock')
+        return f'net_vhost{number},iface={path}' if listens else \
+            f'net_virtio_user{number},path={path},{VIRTIO_QUEUE}'
+
+    def link_device(self, link, side):
+        """What DPDK is told to open at one end of a link."""
+        if self.vhost:
+            return self.vhost_device(link, f'link{link}', side == 'b')
+        return f'net_af_packet{link},iface=l{link}'
+
     def _join(self, link_mtu):
         a, b = (self.nodes[side].namespace for side in 'ab')
         for side, node in (('a', a), ('b', b)):
@@ -259,7 +276,7 @@ class WireNetwork(Network):
             owner.address('eth0', f'{self.address(side)}/24', f'{self.address(side, 6)}/64')
             owner.run('sh', '-c', 'echo 100 >/proc/sys/net/ipv4/neigh/eth0/retrans_time_ms; '
                                   'echo 100 >/proc/sys/net/ipv6/neigh/eth0/retrans_time_ms')
-        for link in range(1, self.links + 1):
+        for link in range(1, 1 if self.vhost else self.links + 1):
             if self.relay is None:
                 self.link(a, f'l{link}', b, f'l{link}', link_mtu)
             else:
@@ -275,8 +292,12 @@ class WireNetwork(Network):
     def start(self, *arguments):
         """Starts key managers and data planes."""
         self.keys.start()
-        for node in self.nodes.values():
-            node.start(*arguments, wait=False)
+        self.start_nodes(*arguments)
+
+    def start_nodes(self, *arguments):
+        """Starts the data planes; that which listens before that which connects."""
+        for node in reversed(self.nodes.values()):
+            node.start(*arguments, wait=self.vhost)
         for node in self.nodes.values():
             node.wait_ready()
 

@@ -110,6 +110,7 @@ class WireTest(unittest.TestCase):
     """Two nodes for all tests of a class. What a test changes, it changes back."""
 
     relayed = False
+    vhost = False
     links = 5
     # How long a block waits for its shares: other programs want the cores as well.
     reorder = "1 s" if SANITIZED else "200 ms"
@@ -121,7 +122,8 @@ class WireTest(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="wire-")
         cls.addClassCleanup(cls.folder.cleanup)
-        cls.network = WireNetwork(cls.folder.name, Programs.built(BUILD), cls.links, cls.relayed)
+        cls.network = WireNetwork(cls.folder.name, Programs.built(BUILD), cls.links, cls.relayed,
+                                  vhost=cls.vhost)
         cls.addClassCleanup(cls.network.close)
         cls.a, cls.b = cls.network.nodes["a"], cls.network.nodes["b"]
         cls.owner_a, cls.owner_b = cls.network.owners["a"], cls.network.owners["b"]
@@ -161,10 +163,7 @@ class WireTest(unittest.TestCase):
             if node.process is not None and node.process.poll() is None:
                 was_ready, code = node.is_ready, node.stop()
                 self.assertFalse(was_ready and code, f"{node.name} ended with {code}")
-        for node in (self.a, self.b):
-            node.start(wait=False)
-        for node in (self.a, self.b):
-            node.wait_ready()
+        self.network.start_nodes()
         self.network.wait_for_traffic()
 
     @contextlib.contextmanager
