@@ -3,8 +3,9 @@
 // host_part.h ties them together.
 //
 // Between them travel whole frames; l2_len and l3_len of the mbuf say where headers end, and ip4_input and
-// ip6_input cut off Ethernet's padding. udp_input gives its listeners the payload alone. link_output takes
-// payloads, with the host's number of the link in area_of(packet).stream.
+// ip6_input cut off Ethernet's padding. ether_input, for datagrams of known links, and udp_input give
+// listeners the payload alone. link_output takes payloads, with the host's number of the link in
+// area_of(packet).stream.
 #pragma once
 
 #include <array>
@@ -41,9 +42,14 @@ struct HostState {
 /// Edges to the ports, by DPDK's number of the port.
 using PortEdges = std::array<std::uint16_t, Host::max_ports>;
 
-/// State of ether_input, ip4_input, ip6_input.
+/// State of ip4_input, ip6_input.
 struct PassingNode {
   std::shared_ptr<HostState> shared;
+};
+using ListenerEdges = std::array<std::uint16_t, Host::max_listeners>;  ///< 0: nobody is there
+struct EtherInput {
+  std::shared_ptr<HostState> shared;
+  ListenerEdges listener_edges{};
 };
 /// State of arp_input, icmp4_input, icmp6_input, nd_input.
 struct AnsweringNode {
@@ -52,7 +58,7 @@ struct AnsweringNode {
 };
 struct UdpInput {
   std::shared_ptr<HostState> shared;
-  std::array<std::uint16_t, Host::max_listeners> listener_edges{};  ///< 0: nobody is there
+  ListenerEdges listener_edges{};
 };
 /// State of link_output and host_timer.
 struct SendingNode {

@@ -160,14 +160,16 @@ Outcome HostPart::build(GraphBuilder& graph) {
   if (ports_.empty()) return done;
   const unsigned worker = graph.worker().index();
   const Maker nodes{graph, ports_, shared_state(graph, host_)};
-  const NodeHandle ether = nodes.passing(ether_input_type);
+  if (inputs_.size() <= worker) inputs_.resize(worker + std::size_t{1});
+  Inputs& inputs = inputs_[worker];
+  inputs.ether = std::make_shared<EtherInput>();
+  inputs.udp = std::make_shared<UdpInput>();
+  inputs.ether->shared = inputs.udp->shared = nodes.shared;
+  const NodeHandle ether = graph.add(ether_input_type, label, inputs.ether);
   const NodeHandle ip4 = nodes.passing(ip4_input_type);
   const NodeHandle ip6 = nodes.passing(ip6_input_type);
   const NodeHandle icmp6 = nodes.answering(icmp6_input_type);
-  if (udp_inputs_.size() <= worker) udp_inputs_.resize(worker + std::size_t{1});
-  udp_inputs_[worker] = std::make_shared<UdpInput>();
-  udp_inputs_[worker]->shared = nodes.shared;
-  const NodeHandle udp = graph.add(udp_input_type, label, udp_inputs_[worker]);
+  const NodeHandle udp = graph.add(udp_input_type, label, inputs.udp);
   graph.connect(ether, ether_to_arp, nodes.answering(arp_input_type));
   graph.connect(ether, ether_to_ip4, ip4);
   graph.connect(ether, ether_to_ip6, ip6);
@@ -191,17 +193,19 @@ Outcome HostPart::build(GraphBuilder& graph) {
 Outcome HostPart::listen(GraphBuilder& graph, std::uint16_t udp_port, NodeHandle to) const {
   const int listener = host_->listener(udp_port);
   const unsigned worker = graph.worker().index();
-  if (listener < 0 || worker >= udp_inputs_.size() || udp_inputs_[worker] == nullptr) {
+  if (listener < 0 || worker >= inputs_.size() || inputs_[worker].udp == nullptr) {
     return Error{Exit::failed, "nothing can listen at UDP port " + std::to_string(udp_port),
                  listener < 0 ? "no link of a peer uses it" : "no port has an address", "udp_port",
                  "Configure a link with this UDP port."};
   }
-  std::uint16_t& edge = udp_inputs_[worker]->listener_edges[static_cast<std::size_t>(listener)];
+  const auto at = static_cast<std::size_t>(listener);
+  std::uint16_t& edge = inputs_[worker].udp->listener_edges[at];
   if (edge != 0) {
     return Error{Exit::failed, "two listen at UDP port " + std::to_string(udp_port),
                  "a port has one listener", "udp_port", "Give them different ports."};
   }
   edge = graph.append_edge(graph.find(udp_input_type, label), to);
+  inputs_[worker].ether->listener_edges[at] = graph.append_edge(graph.find(ether_input_type, label), to);
   return done;
 }
 

@@ -21,6 +21,7 @@
 
 namespace ssn::dataplane {
 
+struct EtherInput;
 struct UdpInput;
 
 class HostPart {
@@ -52,10 +53,14 @@ class HostPart {
  private:
   HostPart() = default;
   std::shared_ptr<Host> host_;
-  std::vector<const Port*> ports_;                     // those with addresses
-  std::vector<std::string> received_;                  // names of those that only the host uses
-  std::vector<std::uint32_t> first_link_;              // of each peer
-  std::vector<std::shared_ptr<UdpInput>> udp_inputs_;  // of each worker that was built for
+  std::vector<const Port*> ports_;         // those with addresses
+  std::vector<std::string> received_;      // names of those that only the host uses
+  std::vector<std::uint32_t> first_link_;  // of each peer
+  struct Inputs {
+    std::shared_ptr<EtherInput> ether;
+    std::shared_ptr<UdpInput> udp;
+  };
+  std::vector<Inputs> inputs_;  // of each worker that was built for
 };
 
 }  // namespace ssn::dataplane

@@ -9,6 +9,7 @@
 #include "fuzz_input.h"
 #include "host_fixture.h"
 #include "ssn/dataplane/checksum.h"
+#include "ssn/dataplane/link_input.h"
 
 namespace {
 
@@ -108,7 +109,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   frame.ip_checksum = static_cast<RxChecksum>((choices >> 3) % 3);
   frame.l4_checksum = static_cast<RxChecksum>((choices >> 5) % 3);
   state.now += ssn::test::second / 10;
+  Step at_once;
+  const bool taken = link_input(*state.host.host, at, frame, at_once);
   const Step step = ssn::test::staged_input(state.host.worker, frame, state.now);
+  require(!taken || (step.next == Next::deliver && step.listener == at_once.listener &&
+                     step.offset == at_once.offset && step.length == at_once.length),
+          "a link's datagram is none to the layers");
   switch (step.next) {
     case Next::drop:
       require(step.reason != HostDrop::none, "a drop has no reason");

@@ -4,12 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <set>
 #include <sstream>
 
 #include "guarded.h"
 #include "host_fixture.h"
+#include "ssn/dataplane/checksum.h"
+#include "ssn/dataplane/link_input.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -217,6 +220,90 @@ TEST(HostInput, ThePortsVerdictReplacesTheSum) {
       EXPECT_EQ(run(RxChecksum::bad, RxChecksum::good).reason, HostDrop::ip4_bad_checksum);
     }
   }
+}
+
+/// What link_input() takes, the layers deliver, and just so. Returns whether it took it.
+bool agrees(const Bytes& bytes, std::size_t length, std::uint16_t port, unsigned verdicts) {
+  static GuardedFrame guarded;
+  static TestHost host;  // of which datagrams change nothing
+  Frame frame = guarded.make(bytes, length, length, port);
+  frame.ip_checksum = static_cast<RxChecksum>(verdicts % 3);
+  frame.l4_checksum = static_cast<RxChecksum>(verdicts / 3 % 3);
+  Step step;
+  if (!link_input(*host.host, *host.host->port(port), frame, step)) {
+    EXPECT_EQ(step.next, Next::drop);
+    return false;
+  }
+  EXPECT_TRUE(guarded.pool.intact());
+  const Step all = host_input(host.worker, frame, test::second);
+  EXPECT_EQ(all.next, Next::deliver) << name(all.reason);
+  EXPECT_EQ(step.next, all.next);
+  EXPECT_EQ(step.listener, all.listener);
+  EXPECT_EQ(step.offset, all.offset);
+  EXPECT_EQ(step.length, all.length);
+  return true;
+}
+
+constexpr unsigned verdict_pairs = 9;
+
+TEST(LinkInput, DeliversWhatAllLayersWould) {
+  unsigned taken = 0;
+  for (const HostCase& one : test::host_cases()) {
+    SCOPED_TRACE(one.name);
+    for (unsigned verdicts = 0; verdicts < verdict_pairs; ++verdicts) {
+      taken += agrees(one.frame, one.frame.size(), one.port, verdicts) ? 1 : 0;
+    }
+    for (std::size_t length = 0; length < std::min<std::size_t>(one.frame.size(), 200); ++length) {
+      agrees(one.frame, length, one.port, 0);
+    }
+  }
+  EXPECT_GE(taken, 20U);
+}
+
+/// A datagram of link 0's peer, 100 bytes of payload and 6 of padding behind it, without UDP's checksum.
+Bytes link_datagram() {
+  Bytes bytes(14 + 28 + 106, 0x5a);
+  const Bytes headers = {2,  0,    0,  0,   1, 1,   2,  0, 0,  0,  9, 9, 8,  0,  // Ethernet
+                         69, 0,    0,  128, 0, 0,   64, 0, 64, 17, 0, 0, 10, 0,  // IPv4
+                         1,  2,    10, 0,   1, 1,                                //
+                         4,  0x04, 17, 52,  0, 108, 0,  0};                      // UDP
+  std::copy(headers.begin(), headers.end(), bytes.begin());
+  const std::uint16_t sum = checksum_finish(checksum_add(0, bytes.data() + 14, 20));
+  std::memcpy(bytes.data() + 24, &sum, sizeof sum);
+  return bytes;
+}
+
+TEST(LinkInput, TakesADatagramOfALink) {
+  const Bytes bytes = link_datagram();
+  for (unsigned verdicts = 0; verdicts < verdict_pairs; ++verdicts) {
+    // Not where the port says that the header is damaged.
+    EXPECT_EQ(agrees(bytes, bytes.size(), 1, verdicts), verdicts % 3 != 2) << verdicts;
+  }
+  EXPECT_TRUE(agrees(bytes, bytes.size() - 6, 1, 0));
+  EXPECT_FALSE(agrees(bytes, bytes.size() - 7, 1, 0));
+  EXPECT_FALSE(agrees(bytes, bytes.size(), 2, 0));
+  Bytes summed = bytes;
+  summed[40] = 1;
+  EXPECT_FALSE(agrees(summed, summed.size(), 1, 0)) << "nobody has verified UDP's checksum";
+  EXPECT_TRUE(agrees(summed, summed.size(), 1, 3)) << "the port has";
+}
+
+// Every bit of the headers, with the header's checksum as it was and put right.
+TEST(LinkInput, NoWrongBitIsTaken) {
+  unsigned taken = 0;
+  for (std::size_t bit = 0; bit < std::size_t{42} * 8; ++bit) {
+    Bytes bytes = link_datagram();
+    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] ^ 1U << bit % 8);
+    SCOPED_TRACE(bit);
+    const bool in_ip = bit / 8 >= 14 && bit / 8 < 34;
+    EXPECT_FALSE(agrees(bytes, bytes.size(), 1, 0) && in_ip) << "a wrong header checksum passes";
+    bytes[24] = bytes[25] = 0;
+    const std::uint16_t sum = checksum_finish(checksum_add(0, bytes.data() + 14, 20));
+    std::memcpy(bytes.data() + 24, &sum, sizeof sum);
+    taken += agrees(bytes, bytes.size(), 1, 0) ? 1 : 0;
+  }
+  // Other stations, types of service, identifications, times to live, shorter packets, source ports.
+  EXPECT_GT(taken, 60U);
 }
 
 TEST(HostInput, AnswersNeedRoom) {
