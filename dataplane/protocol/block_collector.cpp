@@ -21,16 +21,6 @@ void ReceiveProgress::advance(PadReceiver& pads, std::uint64_t now) noexcept {
   marked_ = now;
 }
 
-DropReason parse_cell(Cell& cell) noexcept {
-  cell.open_result = OpenResult::none;
-  cell.reason = parse_header(cell.data, cell.length, cell.header);
-  if (cell.reason != DropReason::none) return cell.reason;
-  cell.data += overhead_bytes;
-  cell.length -= static_cast<std::uint32_t>(overhead_bytes);
-  cell.headroom = static_cast<std::uint16_t>(cell.headroom + overhead_bytes);
-  return DropReason::none;
-}
-
 BlockCollector::BlockCollector(const Parts& parts)
     : parts_(parts),
       n_(parts.code->code().n()),

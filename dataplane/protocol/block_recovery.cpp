@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <utility>
 
 #include "collector_parts.h"
 #include "planted_faults.h"
@@ -272,19 +273,17 @@ bool BlockCollector::settle_each(Job& job) noexcept {
 // The block is recovered, in `out`. The job's cells are still to be released.
 void BlockCollector::deliver(Job& job, Block& out, std::uint64_t now) noexcept {
   Slot& slot = *job.slot;
-  for (std::uint32_t i = 0; i < k_; ++i) {
-    Cell*& place = slot.shares()[job.shares[i] - 1];
-    if (place != job.cells[i]) continue;
-    place = nullptr;
-    --slot.held;
-    --parts_.counters->held;
+  parts_.counters->held -= slot.held;
+  std::uint32_t used = 0;  // of the job's cells
+  for (std::uint32_t i = 0; i < n_; ++i) {
+    Cell* const cell = std::exchange(slot.shares()[i], nullptr);
+    const bool of_job = used < k_ && job.shares[used] == i + 1;
+    const bool is_late = cell != nullptr && !(of_job && job.cells[used] == cell);
+    used += of_job ? 1 : 0;
+    if (is_late && !planted(PlantedFault::share_kept)) drop(*cell, DropReason::late_share);
   }
-  for (std::uint32_t i = 0; i < n_ && slot.held != 0; ++i) {
-    Cell* const cell = slot.shares()[i];
-    if (cell == nullptr) continue;
-    take_off(slot, *cell);
-    if (!planted(PlantedFault::share_kept)) drop(*cell, DropReason::late_share);
-  }
+  slot.held = 0;
+  slot.verified = 0;
   out.number = job.number;
   out.since = now;
   out.share_bytes = job.share_bytes;

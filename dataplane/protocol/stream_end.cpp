@@ -129,7 +129,7 @@ void StreamEnd::drop(std::uint64_t offset, std::uint64_t limit) noexcept {
 
 void StreamEnd::give_back(bool all) noexcept {
   if (ended_ || failed_) return;
-  const std::uint64_t prefix = window_.first_open(window_.base(), usable_end() / granule_) * granule_;
+  const std::uint64_t prefix = window_.done_prefix(usable_end() / granule_) * granule_;
   const std::uint64_t free = prefix - stream_->released;
   if (free == 0 || (!all && free < std::min(release_bytes, stream_->ring_bytes / 8))) return;
   window_.advance(prefix / granule_);

@@ -200,6 +200,14 @@ class BlockCollector {
 /// Reads the header of a packet (`data` and `length` are everything after UDP), as the first step of every
 /// packet: moves `data` to the payload. none, or why it is dropped (not counted). What is not a cell of wire
 /// mode has other types: the Opener's.
-DropReason parse_cell(Cell& cell) noexcept;
+inline DropReason parse_cell(Cell& cell) noexcept {
+  cell.open_result = OpenResult::none;
+  cell.reason = parse_header(cell.data, cell.length, cell.header);
+  if (cell.reason != DropReason::none) return cell.reason;
+  cell.data += overhead_bytes;
+  cell.length -= static_cast<std::uint32_t>(overhead_bytes);
+  cell.headroom = static_cast<std::uint16_t>(cell.headroom + overhead_bytes);
+  return DropReason::none;
+}
 
 }  // namespace ssn::protocol

@@ -111,8 +111,8 @@ class PadReceiver : public StreamEnd {
   std::uint32_t find_run(std::uint64_t offset, std::uint32_t length, std::uint32_t most,
                          std::uint8_t*& pads) const noexcept;
 
-  /// Whether `bytes` bytes, a multiple of the granule, as is `offset`, are all ready; as find_run(), but all or
-  /// nothing, and faster.
+  /// Whether `bytes` bytes, a multiple of the granule, as is `offset`, are all ready; as find_run(), but all
+  /// or nothing, and faster.
   bool ready(std::uint64_t offset, std::uint64_t bytes) const noexcept {
     const std::uint64_t first = offset / pad_granule;
     return !ended() && first >= window_.base() && bytes <= usable_end() && offset <= usable_end() - bytes &&

@@ -69,6 +69,12 @@ class RangeWindow {
   std::uint64_t first_open(std::uint64_t from, std::uint64_t limit) const noexcept;
   /// The first granule at or above `from` that is not open, at most `limit`.
   std::uint64_t first_done(std::uint64_t from, std::uint64_t limit) const noexcept;
+  /// Where the granules that are done with from base() on end, at most `limit`, which never falls. Looks at
+  /// what it has not yet seen done only.
+  std::uint64_t done_prefix(std::uint64_t limit) noexcept {
+    done_until_ = first_open(done_until_ > base_ ? done_until_ : base_, limit);
+    return done_until_;
+  }
   /// Open granules in [first, first + count).
   std::uint64_t count_open(std::uint64_t first, std::uint64_t count) const noexcept;
   /// Moves the window up; everything below `base` is done with.
@@ -100,6 +106,7 @@ class RangeWindow {
 
   std::uint64_t half_;  // granules in the ring
   std::uint64_t base_ = 0;
+  std::uint64_t done_until_ = 0;     // from base_ on, as far as is known: nothing is opened again
   std::vector<std::uint64_t> done_;  // taken or gone
   std::vector<std::uint64_t> gone_;
 };

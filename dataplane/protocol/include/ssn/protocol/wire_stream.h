@@ -71,7 +71,10 @@ struct ShareSet {
 
   void add(unsigned share) noexcept { bits[share / 64] |= std::uint64_t{1} << share % 64; }
   bool has(unsigned share) const noexcept { return (bits[share / 64] >> share % 64 & 1) != 0; }
-  bool operator==(const ShareSet&) const = default;
+  bool operator==(const ShareSet& other) const noexcept {
+    return ((bits[0] ^ other.bits[0]) | (bits[1] ^ other.bits[1]) | (bits[2] ^ other.bits[2]) |
+            (bits[3] ^ other.bits[3])) == 0;
+  }
 };
 
 /// The matrices of a stream, prepared for a device once, for all workers. Immutable.
