@@ -206,7 +206,7 @@ World::~World() {
     }
     wire_->reap();
   }
-  if (pipeline_ != nullptr && runs_) pipeline_->clear();
+  if (pipeline_ != nullptr && runs_) static_cast<void>(pipeline_->clear());
   if (runs_) {
     worker_->stop();
     eal_->join(0);

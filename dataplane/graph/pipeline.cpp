@@ -6,6 +6,7 @@
 #include <rte_graph_worker.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
 #include <cstring>
 #include <thread>
@@ -19,18 +20,39 @@
 namespace ssn::dataplane {
 namespace {
 
-constexpr std::chrono::milliseconds patience{5000};
-
 void walk(void* graph) { rte_graph_walk(static_cast<rte_graph*>(graph)); }
 
 }  // namespace
 
-// What a worker changes from and to, as an argument of the command that does it.
+// What a worker changes from and to, as an argument of the command that does it. Whoever waits in vain calls
+// it off; a worker that has begun is between two walks and nearly done.
 struct Pipeline::Switch {
+  enum class State : std::uint8_t { waiting, begun, called_off };
   Worker* worker = nullptr;
   const WorkerSlot* from = nullptr;
   const WorkerSlot* to = nullptr;
-  Ticket ticket = 0;
+  Ticket ticket = 0;  // 0: was not posted
+  std::atomic<State> state{State::waiting};
+
+  bool call_off() noexcept {
+    State expected = State::waiting;
+    return state.compare_exchange_strong(expected, State::called_off, std::memory_order_acq_rel);
+  }
+  bool is_over() const noexcept { return ticket == 0 || worker->is_done(ticket); }
+  bool is_made() const noexcept { return is_over() && state.load(std::memory_order_acquire) == State::begun; }
+};
+
+// A change of all workers; with `slots` that must outlive what workers make of it.
+struct Pipeline::Change {
+  explicit Change(std::size_t workers) : there(workers), back(workers) {}
+  std::vector<Switch> there;
+  std::vector<Switch> back;  // of those that had changed, where another one did not
+  std::vector<std::unique_ptr<WorkerSlot>> slots;
+
+  bool is_over() const noexcept {
+    const auto over = [](const Switch& each) { return each.is_over(); };
+    return std::all_of(there.begin(), there.end(), over) && std::all_of(back.begin(), back.end(), over);
+  }
 };
 
 namespace {
@@ -42,7 +64,10 @@ void run_hooks(const std::vector<BuiltGraph::Hook>& hooks) {
 }  // namespace
 
 void Pipeline::run_switch(void* argument) {
-  const Switch& change = *static_cast<Switch*>(argument);
+  Switch& change = *static_cast<Switch*>(argument);
+  Switch::State expected = Switch::State::waiting;
+  if (!change.state.compare_exchange_strong(expected, Switch::State::begun, std::memory_order_acq_rel))
+    return;
   if (change.from != nullptr) run_hooks(change.from->built.on_leave);
   change.worker->set_graph(change.to != nullptr ? &change.to->walked : nullptr);
   if (change.to != nullptr) run_hooks(change.to->built.on_enter);
@@ -82,22 +107,71 @@ Result<std::unique_ptr<Pipeline::WorkerSlot>> Pipeline::build(unsigned worker, c
   return made;
 }
 
-void Pipeline::switch_to(std::vector<std::unique_ptr<WorkerSlot>> next) {
-  std::vector<Switch> switches(setup_.workers.size());
-  for (std::size_t i = 0; i < switches.size(); ++i) {
-    Switch& change = switches[i];
-    change = {setup_.workers[i], i < slots_.size() ? slots_[i].get() : nullptr,
-              i < next.size() ? next[i].get() : nullptr, 0};
-    while (!change.worker->post({run_switch, &change}, &change.ticket)) {
-      // The inbox drains with the worker's next walk.
+namespace {
+
+// Posts a command and waits for its end, both until `until`. The inbox drains with the worker's next walk.
+template <typename Switches>
+bool carry_out(Switches& switches, void (*run)(void*), std::chrono::steady_clock::time_point until) {
+  using std::chrono::steady_clock;
+  for (auto& each : switches) {
+    if (each.worker == nullptr) continue;
+    while (!each.worker->post({run, &each}, &each.ticket)) {
+      if (steady_clock::now() >= until) return false;
       std::this_thread::yield();
     }
   }
-  for (const Switch& each : switches) {
-    while (!each.worker->wait(each.ticket, patience)) {
-      // A worker that never comes back between two walks has a defect that no error could mend: its graph
-      // must stay where it is.
-      fmt::print(stderr, "worker {} has not finished a walk for 5 s; still waiting\n", each.worker->index());
+  return std::all_of(switches.begin(), switches.end(), [&](const auto& each) {
+    if (each.worker == nullptr) return true;
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - steady_clock::now());
+    return each.worker->wait(each.ticket, std::max(left, std::chrono::milliseconds(0)));
+  });
+}
+
+}  // namespace
+
+Outcome Pipeline::late(const Worker& worker) const {
+  return Error{
+      Exit::failed, "cannot change what workers do",
+      fmt::format("worker {} has not finished a walk for {} ms; all workers go on as before", worker.index(),
+                  setup_.patience.count()),
+      fmt::format("worker {} on CPU {}", worker.index(), worker.cpu()),
+      "try again; if it stays so, restart the process: a node of that worker hangs (`perf top -C` of "
+      "its CPU says which), or others keep its CPU"};
+}
+
+void Pipeline::forget_parked() {
+  std::erase_if(parked_, [](const std::unique_ptr<Change>& each) { return each->is_over(); });
+}
+
+Outcome Pipeline::switch_to(std::vector<std::unique_ptr<WorkerSlot>> next) {
+  forget_parked();
+  auto change = std::make_unique<Change>(setup_.workers.size());
+  for (std::size_t i = 0; i < setup_.workers.size(); ++i) {
+    Switch& each = change->there[i];
+    each.worker = setup_.workers[i];
+    each.from = i < slots_.size() ? slots_[i].get() : nullptr;
+    each.to = i < next.size() ? next[i].get() : nullptr;
+  }
+  if (!carry_out(change->there, run_switch, std::chrono::steady_clock::now() + setup_.patience)) {
+    // Whoever has not begun by now will not; whoever has goes back.
+    const Worker* missing = nullptr;
+    for (std::size_t i = 0; i < setup_.workers.size(); ++i) {
+      Switch& each = change->there[i];
+      if (each.call_off()) {
+        missing = missing == nullptr ? each.worker : missing;
+        continue;
+      }
+      change->back[i].worker = each.worker;
+      change->back[i].from = each.to;
+      change->back[i].to = each.from;
+    }
+    if (missing != nullptr) {
+      static_cast<void>(
+          carry_out(change->back, run_switch, std::chrono::steady_clock::now() + setup_.patience));
+      change->slots = std::move(next);
+      parked_.push_back(std::move(change));
+      forget_parked();
+      return late(*missing);
     }
   }
   std::vector<std::unique_ptr<WorkerSlot>> old;
@@ -106,21 +180,31 @@ void Pipeline::switch_to(std::vector<std::unique_ptr<WorkerSlot>> next) {
     old = std::exchange(slots_, std::move(next));
     for (const std::unique_ptr<WorkerSlot>& slot : old) add_totals(*slot, retired_);
   }
+  if (!change->is_over()) {  // a worker is in the middle of it
+    change->slots = std::move(old);
+    parked_.push_back(std::move(change));
+  }
+  return done;
 }
 
 Outcome Pipeline::install(const std::vector<GraphPart>& parts) {
+  forget_parked();
+  if (!parked_.empty()) {
+    return Error{Exit::temporary, "cannot change what workers do",
+                 "a worker has not yet come back from the change before", "", "try again later"};
+  }
   std::vector<std::unique_ptr<WorkerSlot>> next;
   for (unsigned i = 0; i < setup_.workers.size(); ++i) {
     Result<std::unique_ptr<WorkerSlot>> made = build(i, slot_, parts);
     if (!made.ok()) return made.error();
     next.push_back(std::move(made.value()));
   }
+  if (Outcome outcome = switch_to(std::move(next)); !outcome.ok()) return outcome;
   slot_ = slot_ == 'a' ? 'b' : 'a';
-  switch_to(std::move(next));
   return done;
 }
 
-void Pipeline::clear() { switch_to({}); }
+Outcome Pipeline::clear() { return switch_to({}); }
 
 namespace {
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 
 #include "agent_source.h"
 #include "json_text.h"
@@ -314,7 +315,11 @@ void Process::stop_workers() {
     }
   }
   if (pipeline_ != nullptr && launched_ == workers_.size()) {
-    pipeline_->clear();
+    if (const Outcome outcome = pipeline_->clear(); !outcome.ok()) {
+      // Nothing can be taken from a worker that never comes back, and nobody can wait for its thread.
+      log_(fmt::format("{}: {}; ends at once", outcome.error().what, outcome.error().why));
+      std::_Exit(static_cast<int>(outcome.error().code));
+    }
   }
   for (std::size_t i = 0; i < launched_; ++i) {
     workers_[i]->stop();

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -67,11 +68,14 @@ class PipelineTest : public testing::Test {
     }
     setup.counters = &counters_;
     for (const auto& port : ports_->all()) setup.ports.push_back(port.get());
+    setup.patience = patience();
     pipeline_ = std::move(Pipeline::make(std::move(setup)).value());
   }
 
   void TearDown() override {
-    if (pipeline_ != nullptr) pipeline_->clear();
+    if (pipeline_ != nullptr) {
+      EXPECT_TRUE(pipeline_->clear().ok());
+    }
     for (unsigned i = 0; i < workers_.size(); ++i) {
       workers_[i]->stop();
       test_eal()->join(i);
@@ -83,6 +87,7 @@ class PipelineTest : public testing::Test {
   }
 
   virtual unsigned workers() const { return 1; }
+  virtual std::chrono::milliseconds patience() const { return std::chrono::milliseconds(5000); }
 
   Packet* packet(std::uint16_t bytes) {
     Packet* const made = allocate(test_eal()->packets());

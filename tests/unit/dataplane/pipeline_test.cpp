@@ -183,7 +183,7 @@ TEST_F(Graphs, EnterAndLeaveOnTheirWorker) {
   ASSERT_TRUE(pipeline_->install({part}).ok());
   EXPECT_EQ(hooks.entered, 2);
   EXPECT_EQ(hooks.left, 1);
-  pipeline_->clear();
+  ASSERT_TRUE(pipeline_->clear().ok());
   EXPECT_EQ(hooks.left, 2);
 }
 
@@ -290,6 +290,48 @@ TEST_F(TwoWorkers, HandPacketsOver) {
   ASSERT_TRUE(eventually([&] { return counters_.value("drop.of_worker1") == 100; }));
   ASSERT_TRUE(eventually([&] { return counters_.value("drop.of_worker0") == 100; }));
   EXPECT_EQ(counters_.value("drop.handoff_full"), 100U);
+}
+
+class HangingWorker : public TwoWorkers {
+ protected:
+  std::chrono::milliseconds patience() const override { return std::chrono::milliseconds(100); }
+};
+
+TEST_F(HangingWorker, IsNamedAndAllGoOnAsBefore) {
+  struct Hang {
+    std::atomic<bool> begun{false};
+    std::atomic<bool> over{false};
+  } hang;
+  std::atomic<int> entered{0};
+  const GraphPart next = [&](GraphBuilder& graph) -> Outcome {
+    graph.on_enter([](void* count) { ++*static_cast<std::atomic<int>*>(count); }, &entered);
+    return sorting()(graph);
+  };
+  ASSERT_TRUE(pipeline_->install({sorting()}).ok());
+  ASSERT_TRUE(workers_[1]->post({[](void* h) {
+                                   auto& mine = *static_cast<Hang*>(h);
+                                   mine.begun = true;
+                                   while (!mine.over) ::usleep(1000);
+                                 },
+                                 &hang}));
+  ASSERT_TRUE(eventually([&] { return hang.begun.load(); }));
+  const Outcome outcome = pipeline_->install({next});
+  ASSERT_FALSE(outcome.ok());
+  EXPECT_THAT(outcome.error().why, HasSubstr("worker 1 has not finished a walk for 100 ms"));
+  EXPECT_THAT(outcome.error().fix, HasSubstr("restart"));
+  EXPECT_EQ(entered, 1);  // worker 0, which went back
+  give({kind(1)});
+  EXPECT_TRUE(eventually([&] { return counters_.value("drop.odd") == 1; }));
+  EXPECT_EQ(calls("drop-odd"), 1U);  // of the graphs before
+  // Nothing can change while the worker might still come upon the command; then everything can.
+  const Outcome again = pipeline_->install({next});
+  EXPECT_FALSE(again.ok());
+  EXPECT_THAT(again.error().why, HasSubstr("not yet come back"));
+  hang.over = true;
+  EXPECT_TRUE(eventually([&] { return pipeline_->install({next}).ok(); }));
+  EXPECT_EQ(entered, 3);  // what was called off has not been done
+  give({kind(1)});
+  EXPECT_TRUE(eventually([&] { return counters_.value("drop.odd") == 2; }));
 }
 
 TEST_F(TwoWorkers, SwapWhilePacketsFlow) {

@@ -6,6 +6,7 @@
 // One control thread, which is DPDK's main thread or any other one; statistics() any thread but workers.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -49,6 +50,8 @@ class Pipeline {
     Counters* counters = nullptr;
     std::vector<const Port*> ports;
     int numa_node = -1;  ///< of graphs' memory
+    /// How long a worker may take to come back between two walks, where it changes its graph.
+    std::chrono::milliseconds patience{5000};
   };
 
   /// Everything in `setup` outlives it.
@@ -60,9 +63,12 @@ class Pipeline {
 
   /// Builds the graphs of all workers out of parts, in their order; switches all workers to them; waits until
   /// nobody walks the old ones, and destroys those. On failure nothing has changed. Workers must run.
+  /// A worker that does not come back in time is an error that names it: then those that had changed over go
+  /// back to the graphs before, which all workers walk on. New graphs that a worker could not be brought back
+  /// from either stay as they are until it answers.
   Outcome install(const std::vector<GraphPart>& parts);
-  /// Workers walk nothing from now on.
-  void clear();
+  /// Workers walk nothing from now on. Fails like install().
+  Outcome clear();
 
   std::vector<GraphStatistics> statistics() const;
   /// Sums over workers, and over all graphs there ever were; by name, without edges.
@@ -73,19 +79,23 @@ class Pipeline {
  private:
   struct WorkerSlot;
   struct Switch;
+  struct Change;
   class Builder;
   class Handoffs;
 
   explicit Pipeline(Setup setup);
   Result<std::unique_ptr<WorkerSlot>> build(unsigned worker, char slot, const std::vector<GraphPart>& parts);
   static void run_switch(void* argument);
-  void switch_to(std::vector<std::unique_ptr<WorkerSlot>> next);
+  Outcome switch_to(std::vector<std::unique_ptr<WorkerSlot>> next);
+  Outcome late(const Worker& worker) const;
+  void forget_parked();
   static void add_totals(const WorkerSlot& slot, std::map<std::string, NodeStatistics>& totals);
 
   Setup setup_;
   std::unique_ptr<Handoffs> handoffs_;
   mutable std::mutex mutex_;  // of the slots; never taken by a worker
   std::vector<std::unique_ptr<WorkerSlot>> slots_;
+  std::vector<std::unique_ptr<Change>> parked_;    // that a worker may still carry out
   std::map<std::string, NodeStatistics> retired_;  // of graphs that are no more
   char slot_ = 'a';                                // the next one to be built
 };
