@@ -39,14 +39,15 @@ BlockCollector::BlockCollector(const Parts& parts)
   assert(parts.pool->block_bytes() >= parts.code->stream().block_bytes() && parts.pool->size() >= 8);
   assert(parts.jobs >= 1 && (parts.offload.queue == nullptr || parts.tag_keys != nullptr));
   for (std::uint64_t i = 0; i < window_; ++i) new (&slot_of(i)) Slot;
-  for (std::uint32_t i = 0; i < parts.jobs; ++i) {
+  spare_ = parts.offload.queue != nullptr ? 1 : 0;
+  for (std::uint32_t i = 0; i < parts.jobs + spare_; ++i) {
     jobs_.push_back(std::make_unique<Job>(parts.code->code(), parts.offload.context));
     free_jobs_.push_back(jobs_.back().get());
   }
   for (std::size_t i = 0; i < cpu_transforms; ++i) transforms_.push_back(std::make_unique<CpuTransform>());
   waiting_.reserve(window_);
   // All that can be held, in jobs or just given.
-  done_.reserve(window_ * n_ + std::size_t{parts.jobs} * k_ + 4 * max_burst);
+  done_.reserve(window_ * n_ + (std::size_t{parts.jobs} + 1) * k_ + 4 * max_burst);
 }
 
 BlockCollector::~BlockCollector() { assert(in_flight_ == 0 && "close the queue, then abandon()"); }

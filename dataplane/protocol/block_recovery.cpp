@@ -16,6 +16,10 @@ constexpr std::size_t blocks_in_reserve = 2;
 
 }  // namespace
 
+bool BlockCollector::has_job() const noexcept {
+  return free_jobs_.size() > spare_ || (!free_jobs_.empty() && overdue().jobs != 0);
+}
+
 // The first k shares, by index: with most codes these are the cheapest ones.
 bool BlockCollector::choose(Slot& slot, Job& job) noexcept {
   job.set = {};
@@ -155,7 +159,7 @@ std::size_t BlockCollector::prepare(std::span<ssn_offload_job*> jobs, std::uint6
     const Slot& slot = slot_of(number);
     return number >= base_ && slot.state == SlotState::collecting && slot.queued;
   };
-  while (ready_first_ != ready_end_ && count < jobs.size() && !free_jobs_.empty() && !parts_.keys->ended) {
+  while (ready_first_ != ready_end_ && count < jobs.size() && has_job() && !parts_.keys->ended) {
     const std::uint64_t number = ready_[ready_first_ & (ready_.size() - 1)];
     if (!is_ready(number)) {
       ++ready_first_;
@@ -174,6 +178,7 @@ std::size_t BlockCollector::prepare(std::span<ssn_offload_job*> jobs, std::uint6
 // False: the CPU must do it.
 bool BlockCollector::to_device(Job& job, std::uint64_t now) noexcept {
   if (parts_.offload.queue == nullptr) return false;
+  if (!parts_.offload.queue->is_open() || in_flight_ == parts_.jobs) return false;
   const ssn_offload_matrix* const matrix = parts_.code->recover_matrix(job.set);
   if (matrix == nullptr) return false;
   const std::uint64_t key_block = job.number_first >> block_packets_log2;
@@ -187,6 +192,7 @@ bool BlockCollector::to_device(Job& job, std::uint64_t now) noexcept {
     job.offload.output(l, job.out->data + std::size_t{l} * job.share_bytes, parts_.offload.blocks);
   }
   job.flying = true;
+  job.lost = false;
   ++in_flight_;
   ++parts_.progress->in_flight;
   return true;
@@ -380,8 +386,7 @@ bool BlockCollector::still_good(const Job& job) noexcept {
 
 // The device could not, or is late: on the CPU, and into another block where the device may still write to
 // this one.
-void BlockCollector::redo(Job& job, std::uint64_t now) noexcept {
-  const bool held = job.offload.state().held;
+void BlockCollector::redo(Job& job, std::uint64_t now, bool held) noexcept {
   if (!held) land(job);
   Block* const out = held ? parts_.pool->take() : job.out;
   job.late = job.redo = out == nullptr;
@@ -438,7 +443,7 @@ void BlockCollector::finish(std::span<ssn_offload_job* const> jobs, std::uint64_
         free_late(job);
         continue;
       }
-      redo(job, now);
+      redo(job, now, false);
       continue;
     }
     std::copy_n(each->tag_mismatch, job.mismatch.size(), job.mismatch.begin());
@@ -454,8 +459,40 @@ void BlockCollector::finish(std::span<ssn_offload_job* const> jobs, std::uint64_
     } else {
       ++parts_.counters->jobs_failed;
       parts_.counters->jobs_late += each->status == SSN_TIMEOUT ? 1 : 0;
-      redo(job, now);
+      redo(job, now, each->held);
     }
+  }
+}
+
+std::uint32_t BlockCollector::take_as_lost(std::uint64_t before, std::uint64_t now) noexcept {
+  if (in_flight_ == 0 || planted(PlantedFault::lost_jobs_awaited)) return 0;
+  std::uint32_t count = 0;
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (!job->flying || job->late || !is_lost(job->offload.state(), before)) continue;
+    job->lost = true;
+    ++parts_.counters->jobs_failed;
+    ++parts_.counters->jobs_late;
+    ++parts_.counters->jobs_lost;
+    redo(*job, now, true);
+    ++count;
+  }
+  return count;
+}
+
+OverdueJobs BlockCollector::overdue() const noexcept {
+  OverdueJobs all;
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (job->flying && job->late) all.add({1, job->lost ? 1U : 0U, job->offload.state().deadline});
+  }
+  return all;
+}
+
+void BlockCollector::device_closed(std::uint64_t now) noexcept {
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (!job->flying) continue;
+    ssn_offload_job* const back = job->offload.job();
+    give_back_undone(*back);
+    finish({&back, 1}, now);
   }
 }
 

@@ -49,6 +49,7 @@ struct BlockSplitter::Job {
   std::uint64_t key_block = 0;
   bool flying = false;
   bool late = false;  // given up, but the device may still touch it
+  bool lost = false;  // and it did not say so
 };
 
 std::size_t BlockSplitter::generated_bytes(const WireStream& stream, std::uint32_t jobs) noexcept {
@@ -57,14 +58,15 @@ std::size_t BlockSplitter::generated_bytes(const WireStream& stream, std::uint32
       kernels::Status::ok) {
     return 0;
   }
-  return std::size_t{code.random_blocks()} * stream.cell_bytes * jobs;
+  return std::size_t{code.random_blocks()} * stream.cell_bytes * (jobs + 1);  // and the spare one
 }
 
 BlockSplitter::BlockSplitter(const Parts& parts)
     : parts_(parts),
       n_(parts.code->code().n()),
       random_blocks_(parts.code->code().random_blocks()),
-      next_block_(parts.first_block) {
+      next_block_(parts.first_block),
+      spare_(parts.offload.queue != nullptr ? 1 : 0) {
   const WireStream& stream = parts.code->stream();
   assert(parts.keys->policy != ShortagePolicy::aes_256_gcm && "not for wire mode");
   assert(random_blocks_ == 0 || (parts.random != nullptr) != (parts.generator != nullptr));
@@ -72,7 +74,7 @@ BlockSplitter::BlockSplitter(const Parts& parts)
          (parts.generated != nullptr && parts.generated->size() >= generated_bytes(stream, parts.jobs)));
   assert(parts.jobs >= 1 && (parts.offload.queue == nullptr || parts.tag_keys != nullptr));
   const std::size_t random_bytes = std::size_t{random_blocks_} * stream.cell_bytes;
-  for (std::uint32_t i = 0; i < parts.jobs; ++i) {
+  for (std::uint32_t i = 0; i < parts.jobs + spare_; ++i) {
     std::uint8_t* const generated = parts.generated == nullptr || random_blocks_ == 0
                                         ? nullptr
                                         : parts.generated->data() + i * random_bytes;
@@ -80,7 +82,7 @@ BlockSplitter::BlockSplitter(const Parts& parts)
     free_.push_back(jobs_.back().get());
   }
   std::reverse(free_.begin(), free_.end());
-  again_.reserve(parts.jobs);
+  again_.reserve(std::size_t{parts.jobs} * 2);
   sealed_.reserve((max_burst + std::size_t{parts.jobs} * 2) * n_);
   spent_.reserve(std::size_t{parts.jobs} * 2 * n_);
   PacketHeader common;
@@ -99,6 +101,12 @@ std::size_t BlockSplitter::wanted(const FramePacker& packer) const noexcept {
     blocks = std::max<std::size_t>(affordable(packer.closed_at(0)->share_bytes, blocks), 1);
   }
   return blocks * n_;
+}
+
+// Jobs that can be begun.
+std::size_t BlockSplitter::usable() const noexcept {
+  if (free_.size() > spare_) return free_.size() - spare_;
+  return overdue().jobs != 0 ? free_.size() : 0;
 }
 
 // How many blocks pads and random blocks are there for.
@@ -150,7 +158,7 @@ void BlockSplitter::begin(Job& job, Block& block, const Run& run, std::size_t at
   const std::size_t first = at * n_;
   job.block = &block;
   ++block.users;
-  job.late = false;
+  job.late = job.lost = false;
   job.numbers = {run.numbers.first + first, n_, run.numbers.masks + first * mask_bytes, run.numbers.key};
   job.pads = {run.pads.pad + first * share_bytes, run.pads.offset + first * share_bytes, share_bytes};
   job.random = {};
@@ -211,6 +219,7 @@ void BlockSplitter::write_packets(Job& job) noexcept {
 // False: the CPU must do it.
 bool BlockSplitter::to_device(Job& job, std::uint64_t now) noexcept {
   if (parts_.offload.queue == nullptr || !parts_.code->uses_device()) return false;
+  if (!parts_.offload.queue->is_open() || in_flight_ == parts_.jobs) return false;
   const std::uint64_t key_block = job.numbers.first >> block_packets_log2;
   const ssn_offload_tag_key* const key =
       parts_.tag_keys->get(*parts_.offload.queue, key_block, parts_.keys->tags->hash_key(job.numbers));
@@ -288,16 +297,17 @@ void BlockSplitter::let_go(Block& block) noexcept {
   if (--block.users == 0) parts_.pool->give_back(&block);
 }
 
-void BlockSplitter::fail(Job& job) noexcept {
+void BlockSplitter::fail(Job& job, bool held) noexcept {
   ++parts_.counters->jobs_failed;
-  if (job.offload.state().status == SSN_TIMEOUT) ++parts_.counters->jobs_late;
-  if (planted(PlantedFault::reuse_for_retry) && !job.offload.state().held) {
+  if (job.lost || job.offload.state().status == SSN_TIMEOUT) ++parts_.counters->jobs_late;
+  if (planted(job.lost ? PlantedFault::reuse_of_lost : PlantedFault::reuse_for_retry) &&
+      (job.lost || !held)) {
     land(job);
     return on_cpu(job);
   }
   ++job.block->users;
   again_.push_back(job.block);
-  if (job.offload.state().held) {
+  if (held) {
     job.late = true;
   } else {
     land(job);
@@ -315,6 +325,7 @@ void BlockSplitter::land(Job& job) noexcept {
 void BlockSplitter::finish(std::span<ssn_offload_job* const> jobs) noexcept {
   for (ssn_offload_job* const each : jobs) {
     Job& job = owner_of<Job>(*each);
+    if (planted(PlantedFault::reuse_of_lost) && !job.flying) continue;
     if (job.late) {
       if (each->held) continue;
       land(job);
@@ -323,10 +334,40 @@ void BlockSplitter::finish(std::span<ssn_offload_job* const> jobs) noexcept {
       land(job);
       complete(job);
     } else {
-      fail(job);
+      fail(job, each->held);
     }
   }
   give_back();
+}
+
+std::uint32_t BlockSplitter::take_as_lost(std::uint64_t before) noexcept {
+  if (in_flight_ == 0 || planted(PlantedFault::lost_jobs_awaited)) return 0;
+  std::uint32_t count = 0;
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (!job->flying || job->late || !is_lost(job->offload.state(), before)) continue;
+    job->lost = true;
+    ++parts_.counters->jobs_lost;
+    fail(*job, true);
+    ++count;
+  }
+  return count;
+}
+
+OverdueJobs BlockSplitter::overdue() const noexcept {
+  OverdueJobs all;
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (job->flying && job->late) all.add({1, job->lost ? 1U : 0U, job->offload.state().deadline});
+  }
+  return all;
+}
+
+void BlockSplitter::device_closed() noexcept {
+  for (const std::unique_ptr<Job>& job : jobs_) {
+    if (!job->flying) continue;
+    ssn_offload_job* const back = job->offload.job();
+    give_back_undone(*back);
+    finish({&back, 1});
+  }
 }
 
 void BlockSplitter::give_back() noexcept {
@@ -379,7 +420,7 @@ BlockSplitter::Prepared BlockSplitter::prepare(FramePacker& packer, std::span<Ce
   std::size_t blocks = 0;
   while (result.why == Take::ok && packer.closed() != 0 && blocks < max_burst) {
     const std::size_t most = std::min(
-        {max_burst - blocks, (fresh.size() - result.cells) / n_, free_.size(), jobs.size() - result.jobs});
+        {max_burst - blocks, (fresh.size() - result.cells) / n_, usable(), jobs.size() - result.jobs});
     if (most == 0) {
       result.why = Take::busy;
       break;

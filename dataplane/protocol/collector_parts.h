@@ -83,6 +83,7 @@ struct BlockCollector::Job {
   bool flying = false;
   // The device was late and may still touch the job: what becomes of it when it does not any more.
   bool late = false;
+  bool lost = false;       ///< it did not even say so
   bool redo = false;       ///< there was no block to recover it into meanwhile
   bool delivered = false;  ///< else its cells are dropped, as each one says
 };

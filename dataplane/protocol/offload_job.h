@@ -53,6 +53,8 @@ class OffloadJob {
   /// What only the device needs. `deadline`: 0 for none.
   void for_device(const ssn_offload_matrix* matrix, const ssn_offload_tag_key* key,
                   std::uint64_t deadline) noexcept {
+    job_.status = SSN_INVALID;  // until a queue accepts it
+    job_.held = false;
     job_.matrix = matrix;
     job_.deadline = deadline;
     for (ssn_offload_tagging& each : tagging_) each.key = key;
@@ -74,6 +76,17 @@ class OffloadJob {
   std::vector<ssn_offload_buffer> lists_;  // inputs, outputs, pads
   std::vector<ssn_offload_tagging> tagging_;
 };
+
+/// The device has it, and broke its promise to complete it at its deadline. `before`: a time at which it was
+/// asked.
+inline bool is_lost(const ssn_offload_job& job, std::uint64_t before) noexcept {
+  return job.status == SSN_AGAIN && job.deadline != 0 && job.deadline < before;
+}
+/// For a job of a queue that was closed: nobody will do it.
+inline void give_back_undone(ssn_offload_job& job) noexcept {
+  job.status = SSN_UNAVAILABLE;
+  job.held = false;
+}
 
 /// The object that has the OffloadJob of `job` as its first member, `offload`.
 template <typename Owner>

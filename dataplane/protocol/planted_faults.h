@@ -36,6 +36,8 @@ enum class PlantedFault : std::uint8_t {
   share_kept,           ///< a share that is not needed any more never comes back
   frames_out_of_order,  ///< two frames of a burst change places
   frame_of_lost_block,  ///< a frame goes on behind a block that was lost
+  lost_jobs_awaited,    ///< a job that the device forgot is waited for
+  reuse_of_lost,        ///< its block is split again with its numbers, pads and packets
 };
 
 #ifdef SSN_PLANTED_FAULTS

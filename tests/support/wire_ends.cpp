@@ -230,8 +230,13 @@ std::size_t WireEnds::pack(const std::vector<Bytes>& frames) {
   return taken;
 }
 
+bool WireEnds::give_up(const protocol::OverdueJobs& overdue) const {
+  return options.patience_ns != 0 && overdue.jobs != 0 && overdue.since + options.patience_ns < now;
+}
+
 // Whether anything happened.
 bool WireEnds::carry_out(std::span<ssn_offload_job* const> jobs) {
+  if (!queue_out.is_open()) return false;
   held_out_.insert(held_out_.end(), jobs.begin(), jobs.end());
   std::uint32_t completed = 0;
   std::uint32_t accepted = 0;
@@ -248,10 +253,17 @@ bool WireEnds::carry_out(std::span<ssn_offload_job* const> jobs) {
   std::array<ssn_offload_job*, 64> back;
   const std::uint32_t count = queue_out.dequeue(back.data(), back.size(), now);
   splitter->finish(std::span(back).first(count));
-  return count != 0;
+  const std::uint32_t lost = splitter->take_as_lost(now - options.deadline_ns);
+  if (!give_up(splitter->overdue())) return count + lost != 0;
+  queue_out.close();
+  held_out_.clear();
+  splitter->device_closed();
+  ++given_up;
+  return true;
 }
 
 bool WireEnds::carry_in(std::span<ssn_offload_job* const> jobs) {
+  if (!queue_in.is_open()) return false;
   held_in_.insert(held_in_.end(), jobs.begin(), jobs.end());
   std::uint32_t completed = 0;
   std::uint32_t accepted = 0;
@@ -267,7 +279,13 @@ bool WireEnds::carry_in(std::span<ssn_offload_job* const> jobs) {
   std::array<ssn_offload_job*, 64> back;
   const std::uint32_t count = queue_in.dequeue(back.data(), back.size(), now);
   collector->finish(std::span(back).first(count), now);
-  return count != 0;
+  const std::uint32_t lost = collector->take_as_lost(now - options.deadline_ns, now);
+  if (!give_up(collector->overdue())) return count + lost != 0;
+  queue_in.close();
+  held_in_.clear();
+  collector->device_closed(now);
+  ++given_up;
+  return true;
 }
 
 void WireEnds::take_sent(std::vector<Bytes>& packets) {

@@ -21,7 +21,8 @@ struct WireOptions {
   std::string driver;  // of the offload device; empty: none
   hw::OffloadDevice::Settings settings;
   std::uint64_t deadline_ns = 0;
-  bool random_stream = false;  // else a generator
+  std::uint64_t patience_ns = 0;  // after which a device that is late is given up; 0: never
+  bool random_stream = false;     // else a generator
   std::uint32_t send_blocks = 128;
   std::uint32_t receive_blocks = 0;  // 0: the window and a few
   std::uint32_t jobs = 64;
@@ -85,6 +86,8 @@ class WireEnds {
   }
   /// Nothing is with a device.
   void settle();
+  /// Queues that were closed because the device did not answer.
+  unsigned given_up = 0;
   Bytes frame(std::size_t bytes) { return random.bytes(bytes); }
 
   WireOptions options;
@@ -117,6 +120,7 @@ class WireEnds {
   bool carry_out(std::span<ssn_offload_job* const> jobs);
   bool carry_in(std::span<ssn_offload_job* const> jobs);
   bool receive_round();
+  bool give_up(const protocol::OverdueJobs& overdue) const;
   void take_sent(std::vector<Bytes>& packets);
   std::uint32_t enroll(std::span<std::uint8_t> memory);
 

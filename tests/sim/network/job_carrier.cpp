@@ -29,6 +29,7 @@ protocol::OffloadUse JobCarrier::use() noexcept {
 
 void JobCarrier::completed(ssn_offload_job& job) {
   if (job.held) marks_.hit("job held after its time");
+  if (!job.held) with_device_.erase(&job);
   if (job.status != SSN_OK && job.status != SSN_INTEGRITY) recorder_.failed(d_, job);
 }
 
@@ -45,7 +46,10 @@ std::vector<ssn_offload_job*> JobCarrier::carry(std::span<ssn_offload_job* const
     marks_.hit("job completed inline", count);
     for (std::uint32_t i = 0; i < accepted; ++i) {
       recorder_.submitted(d_, a_, *offered[i]);
-      if (offered[i]->status == SSN_AGAIN) continue;
+      if (offered[i]->status == SSN_AGAIN) {
+        with_device_.insert(offered[i]);
+        continue;
+      }
       completed(*offered[i]);
       done.push_back(offered[i]);
     }
@@ -65,9 +69,28 @@ std::vector<ssn_offload_job*> JobCarrier::collect(std::uint64_t now) {
   return jobs;
 }
 
+// Whatever the device makes of these jobs later, their pads are burnt.
+std::uint64_t JobCarrier::lost_before(std::uint64_t now) {
+  const std::uint64_t before = now - std::min(now, deadline_ns_);
+  for (const ssn_offload_job* const job : with_device_) {
+    if (job->status != SSN_AGAIN || job->deadline == 0 || job->deadline >= before) continue;
+    recorder_.failed(d_, *job);
+    marks_.hit("job lost by its device");
+  }
+  return before;
+}
+
+bool JobCarrier::is_hopeless(const protocol::OverdueJobs& overdue, std::uint64_t now) {
+  if (!queue_.is_open() || overdue.jobs == 0 || overdue.since + patience_ns >= now) return false;
+  marks_.hit("device given up");
+  for (const ssn_offload_job* const job : with_device_) recorder_.failed(d_, *job);
+  return true;
+}
+
 void JobCarrier::close() {
   queue_.close();
   waiting_.clear();
+  with_device_.clear();
 }
 
 }  // namespace ssn::sim

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -30,8 +31,14 @@ class JobCarrier {
   std::vector<ssn_offload_job*> carry(std::span<ssn_offload_job* const> jobs, std::uint64_t now);
   /// Those that the device gives back.
   std::vector<ssn_offload_job*> collect(std::uint64_t now);
+  /// What a deadline must have passed for its job to be taken as lost, now.
+  std::uint64_t lost_before(std::uint64_t now);
+  /// Whether a device that owes that much is to be given up.
+  bool is_hopeless(const protocol::OverdueJobs& overdue, std::uint64_t now);
   /// Nothing touches the jobs any more.
   void close();
+  /// The longest that a device is late before it is given up.
+  static constexpr std::uint64_t patience_ns = 3'000'000;
 
  private:
   void completed(ssn_offload_job& job);
@@ -44,6 +51,7 @@ class JobCarrier {
   protocol::OffloadTagKeys tag_keys_;
   hw::OffloadQueue queue_;
   std::deque<ssn_offload_job*> waiting_;
+  std::set<ssn_offload_job*> with_device_;
 };
 
 }  // namespace ssn::sim

@@ -53,6 +53,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{PlantedFault::forged_late_block, "ForgedLateBlock", "were lost in a healed world"},
                     Case{PlantedFault::full_ring, "FullRing", "were lost in a healed world"},
                     Case{PlantedFault::share_kept, "ShareKept", "keeps packets that it does not hold"},
+                    Case{PlantedFault::lost_jobs_awaited, "LostJobsAwaited", "healed world"},
+                    Case{PlantedFault::reuse_of_lost, "ReuseOfLost", "the pad of a failed job"},
                     Case{PlantedFault::frames_out_of_order, "FramesOutOfOrder", "out of order"},
                     Case{PlantedFault::frame_of_lost_block, "FrameOfLostBlock", "wrong bytes"}),
     [](const testing::TestParamInfo<Case>& each) { return std::string(each.param.name); });

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "job_carrier.h"
+
 namespace ssn::sim {
 
 using protocol::WireStream;
@@ -53,8 +55,8 @@ StreamPlan make_stream(TestRandom& random, std::uint64_t id, std::size_t a, std:
   return plan;
 }
 
-// Only what keeps the rules of the interface: a device that computes wrongly, or touches what is not its own,
-// is the conformance suite's to find.
+// What hosts must live with: devices that keep the rules of the interface, and those that forget deadlines or
+// whole jobs. One that computes wrongly, or touches what is not its own, is the conformance suite's to find.
 OffloadPlan make_offload(TestRandom& random) {
   OffloadPlan plan;
   const std::size_t what = random.below(8);
@@ -63,8 +65,12 @@ OffloadPlan make_offload(TestRandom& random) {
   plan.depth = random.coin() ? 64 : static_cast<std::uint32_t>(between(random, 1, 8));
   plan.deadline_ns = random.below(3) == 0 ? 0 : between(random, 1, 10) * 100 * microsecond;
   if (what == 1) return plan;
-  static constexpr const char* faults[] = {"none", "slow", "slow", "partial", "refuse", "timeout"};
-  plan.settings = {{"fault", faults[random.below(std::size(faults))]},
+  static constexpr const char* faults[] = {"none",    "slow",  "slow", "partial", "refuse",
+                                           "timeout", "delay", "lose", "lose"};
+  const std::string fault = faults[random.below(std::size(faults))];
+  // Nobody misses a job without a deadline.
+  if (fault == "lose") plan.deadline_ns = std::max<std::uint64_t>(plan.deadline_ns, 100 * microsecond);
+  plan.settings = {{"fault", fault},
                    {"seed", std::to_string(random.next())},
                    {"one_in", std::to_string(between(random, 1, 12))},
                    {"delay_us", std::to_string(between(random, 1, 30) * 100)}};
@@ -92,6 +98,8 @@ std::uint64_t longest_delay(const Plan& plan) {
   std::uint64_t longest = 0;
   for (const NodePlan& node : plan.nodes) {
     for (const auto& [name, value] : node.offload.settings) {
+      if (value == "lose")
+        longest = std::max(longest, 2 * node.offload.deadline_ns + JobCarrier::patience_ns);
       if (name == "delay_us") longest = std::max<std::uint64_t>(longest, std::stoull(value) * microsecond);
     }
   }

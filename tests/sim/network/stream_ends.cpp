@@ -151,6 +151,11 @@ void SendingStream::take_out(std::vector<Outgoing>& out) {
 std::vector<Outgoing> SendingStream::round(std::uint64_t now) {
   std::vector<Outgoing> out;
   splitter_.finish(carrier_.collect(now));
+  splitter_.take_as_lost(carrier_.lost_before(now));
+  if (carrier_.is_hopeless(splitter_.overdue(), now)) {
+    carrier_.close();
+    splitter_.device_closed();
+  }
   take_out(out);
   packer_.flush(now);
   std::vector<Cell*> fresh;
@@ -179,6 +184,7 @@ void SendingStream::count_marks(Marks& marks) const {
   marks.hit("frames given up by the sender", counters_.frames_given_up);
   marks.hit("split failed and redone on the CPU", counters_.jobs_failed);
   marks.hit("split late", counters_.jobs_late);
+  marks.hit("split lost by the device", counters_.jobs_lost);
 }
 
 ReceivingStream::ReceivingStream(const StreamContext& context, ReceiveKeys& keys, ReceiveProgress& progress,
@@ -260,6 +266,11 @@ void ReceivingStream::unpack() {
 
 void ReceivingStream::round(std::uint64_t now, std::size_t pending) {
   collector_.finish(carrier_.collect(now), now);
+  collector_.take_as_lost(carrier_.lost_before(now), now);
+  if (carrier_.is_hopeless(collector_.overdue(), now)) {
+    carrier_.close();
+    collector_.device_closed(now);
+  }
   collector_.advance(now);
   std::array<ssn_offload_job*, 32> jobs{};
   for (int walk = 0; walk < 4; ++walk) {
@@ -304,6 +315,7 @@ void ReceivingStream::count_marks(Marks& marks) const {
   marks.hit("share verified alone", counters_.verified_alone);
   marks.hit("recovery failed and redone on the CPU", counters_.jobs_failed);
   marks.hit("recovery late", counters_.jobs_late);
+  marks.hit("recovery lost by the device", counters_.jobs_lost);
 }
 
 }  // namespace ssn::sim

@@ -80,6 +80,12 @@ class BlockCollector {
   std::size_t prepare(std::span<ssn_offload_job*> jobs, std::uint64_t now) noexcept;
   /// Jobs as enqueue completed them or dequeue gave them back, those that were `held` twice.
   void finish(std::span<ssn_offload_job* const> jobs, std::uint64_t now) noexcept;
+  /// After dequeue(): jobs that the device has, and that it should have given back at a deadline below
+  /// `before`, are late from now on, as if it had said so. Returns how many.
+  std::uint32_t take_as_lost(std::uint64_t before, std::uint64_t now) noexcept;
+  OverdueJobs overdue() const noexcept;
+  /// The queue was closed, the connection goes on: what was with the device, or on its way, is done again.
+  void device_closed(std::uint64_t now) noexcept;
   /// Once a burst, and at deadline() without one: gives up blocks whose time is over, and looks again at
   /// those that waited for keys.
   void advance(std::uint64_t now) noexcept;
@@ -127,6 +133,7 @@ class BlockCollector {
   Verdict judge_number(Cell& cell) noexcept;
   void sift(Slot& slot, bool all) noexcept;
 
+  bool has_job() const noexcept;
   bool choose(Slot& slot, Job& job) noexcept;
   Start find_keys(Slot& slot, Job& job) noexcept;
   Start find_each(Slot& slot, Job& job, Cell& cell, const std::uint8_t*& mask, std::uint8_t*& pad) noexcept;
@@ -146,7 +153,7 @@ class BlockCollector {
   void forget(Job& job, DropReason reason, std::uint64_t now) noexcept;
   void collect_again(Slot& slot, std::uint64_t number, std::uint64_t now) noexcept;
   bool still_good(const Job& job) noexcept;
-  void redo(Job& job, std::uint64_t now) noexcept;
+  void redo(Job& job, std::uint64_t now, bool held) noexcept;
   void free_late(Job& job) noexcept;
   void land(Job& job) noexcept;
 
@@ -172,6 +179,8 @@ class BlockCollector {
   std::uint64_t highest_;  // behind the highest block of which something authentic came
   std::uint64_t occupied_ = 0;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t spare_ =
+      0;  // jobs that never go to the device: for the CPU, where it has all others and is late
   std::uint64_t floor_ = 0;  // of packet numbers that are looked at, during one collect()
   std::uint64_t credit_ = 0;
   std::uint64_t stuck_at_ = UINT64_MAX;  // base_ for which stuck_since_ was found out

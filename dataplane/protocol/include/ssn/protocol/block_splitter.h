@@ -64,6 +64,12 @@ class BlockSplitter {
                    std::uint64_t now) noexcept;
   /// Jobs as enqueue completed them or dequeue gave them back, those that were `held` twice.
   void finish(std::span<ssn_offload_job* const> jobs) noexcept;
+  /// After dequeue(): jobs that the device has, and that it should have given back at a deadline below
+  /// `before`, are late from now on, as if it had said so. Returns how many; then prepare() has work.
+  std::uint32_t take_as_lost(std::uint64_t before) noexcept;
+  OverdueJobs overdue() const noexcept;
+  /// The queue was closed, the connection goes on: what was with the device, or on its way, is split again.
+  void device_closed() noexcept;
 
   // Both to be emptied after every prepare() and finish().
   /// Packets to be sent: n successive ones are shares 1..n of one block. `data`, `length` and
@@ -82,6 +88,7 @@ class BlockSplitter {
   struct Job;
   struct Run;
 
+  std::size_t usable() const noexcept;
   std::size_t affordable(std::uint32_t share_bytes, std::size_t blocks) const noexcept;
   Take why_none(std::uint32_t share_bytes) const noexcept;
   bool gives_up(Take why) const noexcept;
@@ -94,7 +101,7 @@ class BlockSplitter {
   void complete(Job& job) noexcept;
   void settle(const Job& job) noexcept;
   void settle_used() noexcept;
-  void fail(Job& job) noexcept;
+  void fail(Job& job, bool held) noexcept;
   void land(Job& job) noexcept;
   void burn(Job& job) noexcept;
   void let_go(Block& block) noexcept;
@@ -108,6 +115,7 @@ class BlockSplitter {
   std::uint32_t random_blocks_;
   std::uint64_t next_block_;
   std::uint32_t in_flight_ = 0;
+  std::uint32_t spare_;  // jobs that never go to the device: for the CPU, where it has all others and is late
   std::array<std::uint8_t, header_bytes> header_{};  // what all packets have in common
   std::vector<std::unique_ptr<Job>> jobs_;
   std::vector<Job*> free_;

@@ -17,6 +17,7 @@ struct WireSendCounters {
   std::uint64_t blocks_given_up = 0;
   std::uint64_t jobs_failed = 0;  ///< by the device: split again on the CPU, with fresh keys
   std::uint64_t jobs_late = 0;    ///< of these: after their deadline
+  std::uint64_t jobs_lost = 0;    ///< of these: the device did not even say so
   std::uint64_t on_cpu = 0;       ///< blocks that the CPU did instead of the device
 };
 
@@ -34,6 +35,7 @@ struct WireReceiveCounters {
   std::uint64_t held_most = 0;    ///< most that ever were
   std::uint64_t jobs_failed = 0;  ///< by the device: recovered again on the CPU
   std::uint64_t jobs_late = 0;
+  std::uint64_t jobs_lost = 0;
   std::uint64_t on_cpu = 0;
 };
 

@@ -23,6 +23,9 @@
 //   carry: accepted = queue.enqueue(jobs, n, now, completed). If completed == accepted, finish() them at once
 //   (the CPU driver). Else dequeue() in every round, and finish() what comes, until it was all given back.
 //   Jobs that the queue did not accept are offered again, before any others, in the next round.
+//   A device that forgets its deadlines: now and then, behind dequeue(), take_as_lost(). When overdue() says
+//   that it is hopeless: close the queue, forget what it did not accept, device_closed(); the CPU does the
+//   rest.
 //
 // Who owns what until when. A job, its lists, matrix, keys, block, random blocks, pads, masks and cells
 // belong to the device from enqueue until it was completed and is not `held`; then to the object that
@@ -120,7 +123,7 @@ class StreamCode {
 
 /// How one worker uses the offload device. Handles are of the device's registrations.
 struct OffloadUse {
-  hw::OffloadQueue* queue = nullptr;  ///< null: everything on the CPU, within prepare()
+  hw::OffloadQueue* queue = nullptr;  ///< null, or closed: everything on the CPU, within prepare()
   std::uint64_t deadline_ns = 0;      ///< for a job; 0: none
   std::uint32_t blocks = SSN_OFFLOAD_UNREGISTERED;
   std::uint32_t pads = SSN_OFFLOAD_UNREGISTERED;
@@ -128,6 +131,20 @@ struct OffloadUse {
   std::uint32_t random = SSN_OFFLOAD_UNREGISTERED;  ///< of the random stream, or of what a generator fills
   // That of a packet's buffer is in its Cell.
   void* context = nullptr;  ///< of every job: whoever carries jobs of several objects tells them apart by it
+};
+
+/// Jobs that a device is late with and may still touch: their buffers and keys stay as they are, and key
+/// rings cannot move on behind them.
+struct OverdueJobs {
+  std::uint32_t jobs = 0;
+  std::uint32_t lost = 0;            ///< of which the device did not even say that they are late
+  std::uint64_t since = UINT64_MAX;  ///< the earliest of their deadlines
+
+  void add(const OverdueJobs& other) noexcept {
+    jobs += other.jobs;
+    lost += other.lost;
+    since = other.since < since ? other.since : since;
+  }
 };
 
 }  // namespace ssn::protocol
