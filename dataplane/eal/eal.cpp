@@ -102,6 +102,7 @@ Result<std::unique_ptr<Eal>> Eal::start(const EalPlan& plan, Log log) {
     return outcome.error();
   }
   eal->packets_ = make_pool(plan);
+  if (eal->packets_ != nullptr) eal->mark_packets({}, {});
   if (eal->packets_ == nullptr) {
     return Error{Exit::failed, fmt::format("cannot make a pool of {} packets", plan.packets),
                  reasons(mark, ::rte_strerror(rte_errno)), "[eal] memory", "raise it"};

@@ -314,6 +314,9 @@ void PeerSession::continue_close(Clock::time_point now) {
     }
     return;
   }
+  for (Held& held : held_) {
+    if (held.attached) context_->sink.released(*held.connection);
+  }
   CloseTask task{index_, {}};
   for (Held& held : held_) task.connections.push_back(std::move(held.connection));
   held_.clear();

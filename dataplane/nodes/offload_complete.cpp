@@ -7,7 +7,7 @@ namespace ssn::dataplane {
 namespace {
 
 std::uint16_t complete(OffloadWorker& offload, JobBurst& burst) {
-  if (offload.is_idle()) return 0;
+  if (offload.is_idle() || !offload.queue.is_open()) return 0;
   Worker& worker = burst.worker();
   worker.keep_awake();
   ssn_offload_job* jobs[Burst::chunk];
@@ -20,6 +20,7 @@ std::uint16_t complete(OffloadWorker& offload, JobBurst& burst) {
     total += count;
     if (count < Burst::chunk) break;
   }
+  offload.asked_ns = worker.now_ns();
   if (!offload.backlog.empty()) submit_jobs(offload, burst, nullptr, 0);
   if (total != 0) worker.note_work();
   return static_cast<std::uint16_t>(total);

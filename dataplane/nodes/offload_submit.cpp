@@ -18,6 +18,15 @@ void route_completed(JobBurst& burst, ssn_offload_job* const* jobs, std::uint32_
   }
 }
 
+// The device was given up since they were made: the CPU does them.
+void route_undone(JobBurst& burst, ssn_offload_job* const* jobs, std::uint32_t count) noexcept {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    jobs[i]->status = SSN_UNAVAILABLE;
+    jobs[i]->held = false;
+  }
+  route_jobs(burst, jobs, count);
+}
+
 std::uint16_t submit(OffloadWorker& offload, JobBurst& burst) {
   submit_jobs(offload, burst, burst.jobs(), burst.size());
   return burst.size();
@@ -37,6 +46,7 @@ void route_jobs(JobBurst& burst, ssn_offload_job* const* jobs, std::uint32_t cou
 void submit_jobs(OffloadWorker& offload, JobBurst& burst, ssn_offload_job* const* jobs,
                  std::uint32_t count) noexcept {
   offload.jobs += count;
+  if (!offload.queue.is_open()) return route_undone(burst, jobs, count);
   // What came first is offered first.
   if (!offload.backlog.empty()) {
     assert(offload.backlog.size() + count <= offload.backlog.capacity() && "more jobs than there can be");

@@ -59,7 +59,6 @@ Found find(WireWorker& worker, Packet& packet, Route& route) noexcept {
   protocol::Cell& cell = cell_of(packet);
   cell.data = data_of(packet);
   cell.length = length_of(packet);
-  cell.memory = SSN_OFFLOAD_UNREGISTERED;
   const DropReason reason = protocol::parse_cell(cell);
   if (reason != DropReason::none) [[unlikely]]
     return drop(worker, reason);

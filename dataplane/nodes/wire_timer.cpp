@@ -35,6 +35,7 @@ std::uint16_t tick(WireTimer& state, JobBurst& burst) {
   Worker& thread = burst.worker();
   const std::uint64_t now = thread.now_ns();
   serve_keys(worker, now);
+  worker.watch_device();
   worker.end_drained();
   for (std::size_t i = 0; i < worker.streams.size(); ++i) {
     WireStreamWorker& stream = *worker.streams[i];

@@ -101,11 +101,17 @@ void ControlLoop::run(const std::function<bool(int signal)>& on_signal, std::chr
       }
     }
     run_calls();
-    if (Clock::now() >= tick) {
+    if (hurried_.exchange(false, std::memory_order_acquire) || Clock::now() >= tick) {
       on_tick();
       tick = Clock::now() + interval;
     }
   }
+}
+
+void ControlLoop::hurry() noexcept {
+  hurried_.store(true, std::memory_order_release);
+  const std::uint64_t one = 1;
+  [[maybe_unused]] const ssize_t written = ::write(event_, &one, sizeof one);
 }
 
 void ControlLoop::close() {

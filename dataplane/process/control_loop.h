@@ -5,6 +5,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -32,6 +33,8 @@ class ControlLoop {
   /// Runs what comes until `on_signal` returns false. `on_tick` is called about every `interval`.
   void run(const std::function<bool(int signal)>& on_signal, std::chrono::milliseconds interval,
            const std::function<void()>& on_tick);
+  /// Any thread: on_tick is called soon. One system call; never waits.
+  void hurry() noexcept;
   /// No call is taken any more; those that wait are told so.
   void close();
 
@@ -46,6 +49,7 @@ class ControlLoop {
   std::mutex mutex_;
   std::deque<std::shared_ptr<Call>> calls_;
   bool closed_ = false;
+  std::atomic<bool> hurried_{false};
 };
 
 }  // namespace ssn::dataplane

@@ -54,6 +54,8 @@ Outcome Generation::make_wire() {
   setup.workers = setup_.workers;
   setup.implementation = setup_.implementation;
   setup.device = setup_.offload;
+  setup.report = setup_.report;
+  setup.call_control = setup_.call_control;
   setup.host_link = [this](const std::string& peer, std::size_t link) {
     std::size_t index = 0;
     while (setup_.configuration->peers[index].name != peer) ++index;
@@ -127,6 +129,7 @@ Outcome Generation::start_keys() {
                  "peers agree on keys through their agents, and [agent] has no 'listen'",
                  setup_.configuration->file, "add [agent] with listen, certificate, key and ca"};
   }
+  if (Outcome outcome = wire_->start_device(); !outcome.ok()) return outcome;
   if (Outcome outcome = make_keys(); !outcome.ok()) return outcome;
   keys_->start();
   return done;
@@ -140,6 +143,7 @@ std::shared_ptr<KeyService> Generation::keys_now() const {
 Outcome Generation::stop_keys() {
   const std::shared_ptr<KeyService> keys = keys_now();
   if (keys == nullptr) return done;
+  if (Outcome outcome = wire_->stop_device(); !outcome.ok()) return outcome;
   if (Outcome outcome = keys->stop(let_go_patience); !outcome.ok()) return outcome;
   {
     const std::lock_guard lock(mutex_);
@@ -150,7 +154,7 @@ Outcome Generation::stop_keys() {
 }
 
 void Generation::tend() {
-  if (wire_ != nullptr) wire_->reap();
+  if (wire_ != nullptr) wire_->tend();
 }
 
 }  // namespace ssn::dataplane

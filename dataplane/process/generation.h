@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host_part.h"
@@ -29,6 +30,8 @@ class Generation {
     hw::OffloadDevice* offload = nullptr;
     agent::Agent* agent = nullptr;  ///< null: no peers
     std::function<void(const KeyEvent&)> observer;
+    std::function<void(std::string_view)> report;  ///< other events; control thread
+    std::function<void()> call_control;            ///< any thread: tend() is wanted soon
   };
 
   /// `before`: what runs now; its neighbours are known. May be null.

@@ -142,11 +142,11 @@ void Generation::add_status(agent::Status& status) const {
     add_streams(*setup_.configuration, wire_.get(), report, status);
   }
   if (setup_.offload != nullptr && wire_ != nullptr) {
-    status.items.push_back({"offload",
-                            setup_.configuration->offload.driver,
-                            true,
-                            "open",
-                            {{"identity", setup_.offload->info().identity}}});
+    const std::string trouble = wire_->device_trouble();
+    Properties properties{{"identity", setup_.offload->info().identity}};
+    if (!trouble.empty()) properties.emplace_back("trouble", trouble);
+    status.items.push_back({"offload", setup_.configuration->offload.driver, trouble.empty(),
+                            trouble.empty() ? "open" : "given up", std::move(properties)});
   }
 }
 

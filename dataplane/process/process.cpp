@@ -127,6 +127,24 @@ Outcome Process::start_offload(const Configuration& configuration) {
     return device.error();
   }
   offload_ = std::make_unique<hw::OffloadDevice>(std::move(device.value()));
+  return offload_->info().memory_registration ? register_packets() : Outcome(done);
+}
+
+Outcome Process::register_packets() {
+  Result<std::vector<ssn_memory>> pieces = eal_->packet_memory();
+  if (!pieces.ok()) {
+    return pieces.error();
+  }
+  std::vector<std::uint32_t> handles;
+  for (const ssn_memory& piece : pieces.value()) {
+    Result<hw::OffloadMemory> memory = offload_->register_memory(piece);
+    if (!memory.ok()) {
+      return memory.error();
+    }
+    handles.push_back(memory.value().get());
+    packet_memory_.push_back(std::move(memory.value()));
+  }
+  eal_->mark_packets(pieces.value(), handles);
   return done;
 }
 
@@ -185,6 +203,8 @@ Generation::Setup Process::generation_setup(std::shared_ptr<const Configuration>
   setup.workers = static_cast<unsigned>(workers_.size());
   setup.implementation = kernels_;
   setup.offload = offload_.get();
+  setup.report = log_;
+  setup.call_control = [this] { loop_.hurry(); };
   setup.agent = agent_.get();
   setup.observer = [log = log_](const KeyEvent& event) {
     log(fmt::format("keys: {}: {}{}{}", event.peer, name(event.kind), event.text.empty() ? "" : ": ",
@@ -339,6 +359,7 @@ Process::~Process() {
   stop_workers();
   pipeline_.reset();
   running_.reset();
+  packet_memory_.clear();
   offload_.reset();
   workers_.clear();
   agent_.reset();

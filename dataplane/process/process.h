@@ -68,6 +68,7 @@ class Process {
   Process(const EalPlan& plan, ControlLoop& loop, Log log);
   Outcome start_agent(const Configuration& configuration);
   Outcome start_offload(const Configuration& configuration);
+  Outcome register_packets();
   Outcome start_workers(const Configuration& configuration);
   Generation::Setup generation_setup(std::shared_ptr<const Configuration> configuration);
   Outcome install(std::shared_ptr<const Configuration> configuration);
@@ -89,6 +90,7 @@ class Process {
   std::unique_ptr<Pipeline> pipeline_;
   const kernels::Implementation* kernels_ = nullptr;
   std::unique_ptr<hw::OffloadDevice> offload_;
+  std::vector<hw::OffloadMemory> packet_memory_;  // all packets, where the device asks for that
 
   mutable std::mutex mutex_;  // of what follows
   std::shared_ptr<const Configuration> configuration_;

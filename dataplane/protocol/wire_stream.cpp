@@ -62,10 +62,11 @@ class Subsets {
 };
 
 // Whether the device can do an operation of that shape on cells.
+// `alignment`: that buffers have at least.
 bool able(const ssn_offload_device_info& info, ssn_offload_operation operation, unsigned rows,
-          unsigned columns, std::uint32_t cell_bytes) noexcept {
+          unsigned columns, std::uint32_t cell_bytes, std::uint32_t alignment) noexcept {
   return (info.operations >> operation & 1) != 0 && rows <= info.rows_max && columns <= info.columns_max &&
-         info.length_min <= share_granule && cell_bytes <= info.length_max &&
+         info.length_min <= share_granule && cell_bytes <= info.length_max && info.alignment <= alignment &&
          share_granule % info.length_multiple == 0 && info.header_length_max >= header_bytes;
 }
 
@@ -118,14 +119,15 @@ Result<std::unique_ptr<StreamCode>> StreamCode::make(const WireStream& stream, h
 Outcome StreamCode::prepare(hw::OffloadDevice& device) {
   const unsigned k = code_.k();
   const unsigned n = code_.n();
-  if (able(device.info(), SSN_OFFLOAD_SPLIT_SEAL, n, k, stream_.cell_bytes)) {
+  if (able(device.info(), SSN_OFFLOAD_SPLIT_SEAL, n, k, stream_.cell_bytes, share_granule)) {
     std::vector<std::uint8_t> rows(std::size_t{n} * k);
     for (unsigned share = 1; share <= n; ++share) code_.generator_row(share, rows.data() + (share - 1) * k);
     Result<hw::OffloadMatrix> matrix = device.prepare_matrix(rows, n, k);
     if (!matrix.ok()) return matrix.error();
     split_matrix_ = std::move(matrix.value());
   }
-  if (able(device.info(), SSN_OFFLOAD_OPEN_RECOVER, code_.data_blocks(), k, stream_.cell_bytes)) {
+  if (able(device.info(), SSN_OFFLOAD_OPEN_RECOVER, code_.data_blocks(), k, stream_.cell_bytes,
+           1)) {  // shares lie where the network put them
     return prepare_recover(device);
   }
   return done;

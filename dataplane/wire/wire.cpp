@@ -10,9 +10,9 @@
 #include <new>
 
 #include "../nodes/wire_nodes.h"
-#include "ssn/dataplane/worker.h"
 #include "wire_counters.h"
 #include "wire_limits.h"
+#include "wire_member.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -67,11 +67,6 @@ Outcome seed(WireWorker& worker) {
 
 }  // namespace
 
-struct WireMode::Member {
-  std::shared_ptr<WireWorker> wire = std::make_shared<WireWorker>();
-  Worker* thread = nullptr;
-};
-
 // Commands to workers.
 namespace {
 
@@ -88,7 +83,8 @@ void run_refresh(void*) {}
 
 }  // namespace
 
-WireMode::WireMode(Setup setup) : setup_(std::move(setup)) {}
+WireMode::WireMode(Setup setup)
+    : setup_(std::move(setup)), memory_(std::make_unique<MemoryRegistry>(setup_.device)) {}
 WireMode::~WireMode() = default;
 
 Result<std::unique_ptr<WireMode>> WireMode::make(Setup setup) {
@@ -102,11 +98,6 @@ Result<std::unique_ptr<WireMode>> WireMode::make(Setup setup) {
 
 Outcome WireMode::plan_streams() {
   const Configuration& configuration = *setup_.configuration;
-  if (setup_.device != nullptr && setup_.device->info().memory_registration) {
-    return Error{Exit::refused, "cannot use the offload driver " + configuration.offload.driver,
-                 "the device takes registered memory only, and packets' memory is not registered yet",
-                 configuration.file, "choose another driver in [offload], such as \"cpu\""};
-  }
   for (const StreamConfiguration& each : configuration.streams) {
     auto plan = std::make_unique<WirePlan>();
     const PortConfiguration* const port = configuration.port(each.port);
@@ -128,7 +119,7 @@ Outcome WireMode::plan_streams() {
 }
 
 Outcome WireMode::make_worker(unsigned index) {
-  auto member = std::make_unique<Member>();
+  auto member = std::make_unique<WireMember>();
   WireWorker& worker = *member->wire;
   worker.index = static_cast<std::uint16_t>(index);
   worker.count = static_cast<std::uint16_t>(setup_.workers);
@@ -136,26 +127,43 @@ Outcome WireMode::make_worker(unsigned index) {
   std::uint32_t jobs = 0;
   for (const std::unique_ptr<WirePlan>& plan : plans_) {
     const std::uint32_t blocks = send_blocks_of(plan->stream);
-    Result<hw::SecretBuffer> memory =
-        hw::SecretBuffer::make(protocol::BlockPool::memory_bytes(plan->stream.block_bytes(), blocks));
+    Result<hw::SecretBuffer> memory = hw::SecretBuffer::make(
+        protocol::BlockPool::memory_bytes(plan->stream.block_bytes(), blocks), locking_of(*memory_));
     if (!memory.ok()) return memory.error();
+    Result<SharedMemory> registered = memory_->add(memory.value().describe());
+    if (!registered.ok()) return registered.error();
     worker.streams.push_back(std::make_unique<WireStreamWorker>(
         *plan, worker, static_cast<std::uint16_t>(worker.streams.size()), std::move(memory.value()), blocks));
+    worker.streams.back()->registered = std::move(registered.value());
     jobs += 2 * jobs_of(plan->stream);
   }
   worker.offload.backlog.reserve(jobs);
   if (setup_.device != nullptr) {
-    const std::uint32_t depth = std::min(std::max(jobs, 1U), setup_.device->info().queue_depth_max);
-    Result<hw::OffloadQueue> queue =
-        setup_.device->open_queue({.depth = depth, .clock = CLOCK_MONOTONIC, .numa_node = -1});
+    Result<hw::OffloadQueue> queue = open_queue(*member);
     if (!queue.ok()) return queue.error();
     worker.offload.queue = std::move(queue.value());
+    worker.offload.state.store(QueueState::open, std::memory_order_relaxed);
+    worker.offload.deadline_ns = deadline_ns();
+    if (setup_.call_control) worker.offload.call_control = &setup_.call_control;
   }
   members_.push_back(std::move(member));
   return done;
 }
 
-Outcome WireMode::add_stream_nodes(GraphBuilder& graph, Member& member, std::size_t at) {
+// For all jobs of the worker, where the device takes as many.
+Result<hw::OffloadQueue> WireMode::open_queue(WireMember& member) {
+  OffloadWorker& offload = member.wire->offload;
+  const auto jobs = static_cast<std::uint32_t>(offload.backlog.capacity());
+  const std::uint32_t depth = std::min(std::max(jobs, 1U), setup_.device->info().queue_depth_max);
+  offload.lost_max = std::clamp(depth / 2, 1U, OffloadWorker::lost_limit);
+  return setup_.device->open_queue({.depth = depth, .clock = CLOCK_MONOTONIC, .numa_node = -1});
+}
+
+std::uint64_t WireMode::deadline_ns() const noexcept {
+  return static_cast<std::uint64_t>(setup_.configuration->offload.deadline.count());
+}
+
+Outcome WireMode::add_stream_nodes(GraphBuilder& graph, WireMember& member, std::size_t at) {
   WireStreamWorker& stream = *member.wire->streams[at];
   const WirePlan& plan = *stream.plan;
   // The worker's state holds that of its streams.
@@ -191,7 +199,7 @@ Outcome WireMode::add_stream_nodes(GraphBuilder& graph, Member& member, std::siz
 }
 
 Outcome WireMode::build(GraphBuilder& graph) {
-  Member& member = *members_[graph.worker().index()];
+  WireMember& member = *members_[graph.worker().index()];
   member.thread = &graph.worker();
   WireWorker& worker = *member.wire;
   const auto offload = std::shared_ptr<OffloadWorker>(member.wire, &worker.offload);
@@ -217,10 +225,11 @@ Outcome WireMode::build(GraphBuilder& graph) {
 
 bool WireMode::attach(Connection& connection) {
   reap();
-  Member& member = *members_[connection.worker()];
+  WireMember& member = *members_[connection.worker()];
+  const bool open = member.wire->offload.state.load(std::memory_order_acquire) == QueueState::open;
   Result<std::unique_ptr<WireSession>> made =
-      WireSession::make(connection, *member.wire, setup_.device, *setup_.implementation,
-                        static_cast<std::uint64_t>(setup_.configuration->offload.deadline.count()));
+      WireSession::make(connection, *member.wire, open ? setup_.device : nullptr, *memory_,
+                        *setup_.implementation, deadline_ns());
   const std::lock_guard lock(mutex_);
   if (!made.ok()) {
     trouble_ = made.error().what + ": " + made.error().why;
@@ -237,6 +246,8 @@ bool WireMode::attach(Connection& connection) {
 bool WireMode::detach(Connection& connection) {
   return members_[connection.worker()]->thread->post({run_detach, connection.worker_data});
 }
+
+void WireMode::released(Connection&) { reap(); }
 
 bool WireMode::refresh(Connection& connection) {
   return members_[connection.worker()]->thread->post({run_refresh, nullptr});

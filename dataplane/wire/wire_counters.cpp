@@ -30,6 +30,7 @@ constexpr Named<Sent> sent_names[] = {
     {"blocks_given_up", &Sent::blocks_given_up},
     {"jobs_failed", &Sent::jobs_failed},
     {"jobs_late", &Sent::jobs_late},
+    {"jobs_lost", &Sent::jobs_lost},
     {"on_cpu", &Sent::on_cpu},
 };
 
@@ -44,6 +45,7 @@ constexpr Named<Received> received_names[] = {
     {"verified_alone", &Received::verified_alone},
     {"jobs_failed", &Received::jobs_failed},
     {"jobs_late", &Received::jobs_late},
+    {"jobs_lost", &Received::jobs_lost},
     {"on_cpu", &Received::on_cpu},
 };
 
@@ -66,6 +68,7 @@ void mirror_counters(GraphBuilder& graph, WireWorker& worker) {
   mirror(graph, to, "wire.", worker.packets, packet_names);
   to.add(worker.handed_off, graph.counter("wire.handed_off"));
   to.add(worker.offload.jobs, graph.counter("offload.jobs"));
+  to.add(worker.offload.given_up, graph.counter("offload.given_up"));
   to.add(worker.offload.turned_away, graph.counter("offload.turned_away"));
   for (const std::unique_ptr<WireStreamWorker>& stream : worker.streams) {
     const std::string prefix = "stream." + stream->plan->name + ".";

@@ -6,14 +6,22 @@
 #include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <memory>
 
+#include "ssn/hw/secret_buffer.h"
 #include "ssn/protocol/block_splitter.h"
 #include "ssn/protocol/wire_stream.h"
+#include "wire_memory.h"
 
 namespace ssn::dataplane {
 
 /// Bytes of blocks in each direction, about.
 inline constexpr std::uint64_t block_memory_max = std::uint64_t{16} << 20;
+
+/// A device must find pages where they are.
+inline hw::SecretBuffer::Locking locking_of(const MemoryRegistry& memory) noexcept {
+  return memory.is_needed() ? hw::SecretBuffer::Locking::required : hw::SecretBuffer::Locking::best_effort;
+}
 
 /// Jobs of one direction that can be in flight.
 constexpr std::uint32_t jobs_of(const protocol::WireStream&) noexcept {

@@ -38,39 +38,58 @@ StreamSession* WireSession::find(std::uint64_t stream_id) noexcept {
 
 namespace {
 
+// Registers memory that jobs of the session name.
+Outcome enroll(WireSession& session, MemoryRegistry& registry, const ssn_memory& memory,
+               std::uint32_t& handle) {
+  Result<SharedMemory> added = registry.add(memory);
+  if (!added.ok()) return added.error();
+  handle = handle_of(added.value());
+  if (added.value() != nullptr) session.registered.push_back(std::move(added.value()));
+  return done;
+}
+
+// Where a splitter's random blocks come from.
+Outcome add_random(WireSession& session, WireStreamWorker& stream, MemoryRegistry& registry,
+                   protocol::BlockSplitter::Parts& send, hw::SecretBuffer& generated) {
+  const WirePlan& plan = *stream.plan;
+  if (plan.code->code().random_blocks() == 0) return done;
+  if (plan.random_stream) {
+    RandomStream& random = *session.connection->random();
+    send.random = &random.source();
+    return enroll(session, registry, random.memory(), send.offload.random);
+  }
+  send.generator = stream.worker->generator;
+  Result<hw::SecretBuffer> made = hw::SecretBuffer::make(
+      protocol::BlockSplitter::generated_bytes(plan.stream, send.jobs), hw::SecretBuffer::Locking::required);
+  if (!made.ok()) return made.error();
+  generated = std::move(made.value());
+  send.generated = &generated;
+  return enroll(session, registry, generated.describe(), send.offload.random);
+}
+
 Outcome add_stream(WireSession& session, WireStreamWorker& stream, protocol::OffloadUse offload,
-                   const kernels::Implementation& implementation) {
+                   MemoryRegistry& registry, const kernels::Implementation& implementation) {
+  Connection& connection = *session.connection;
   const WirePlan& plan = *stream.plan;
   WireWorker& worker = *stream.worker;
   protocol::BlockSplitter::Parts send;
   send.code = plan.code.get();
   send.implementation = &implementation;
-  send.keys = &session.connection->send_keys();
+  send.keys = &connection.send_keys();
   send.pool = &stream.pool;
   send.packets = &worker.packets;
   send.counters = &stream.sent;
   send.offload = offload;
   send.offload.context = &stream.split_target;
+  send.offload.blocks = handle_of(stream.registered);
   send.tag_keys = session.send_keys.is_open() ? &session.send_keys : nullptr;
   send.jobs = jobs_of(plan.stream);
   hw::SecretBuffer generated;
-  if (plan.code->code().random_blocks() != 0) {
-    if (plan.random_stream) {
-      send.random = &session.connection->random()->source();
-    } else {
-      send.generator = worker.generator;
-      Result<hw::SecretBuffer> made =
-          hw::SecretBuffer::make(protocol::BlockSplitter::generated_bytes(plan.stream, send.jobs),
-                                 hw::SecretBuffer::Locking::required);
-      if (!made.ok()) return made.error();
-      generated = std::move(made.value());
-      send.generated = &generated;
-    }
-  }
+  if (Outcome outcome = add_random(session, stream, registry, send, generated); !outcome.ok()) return outcome;
   protocol::BlockCollector::Parts receive;
   receive.code = plan.code.get();
   receive.implementation = &implementation;
-  receive.keys = session.connection->receiving().keys[0];
+  receive.keys = connection.receiving().keys[0];
   receive.progress = &session.progress;
   receive.packets = &worker.packets;
   receive.counters = &stream.received;
@@ -78,10 +97,26 @@ Outcome add_stream(WireSession& session, WireStreamWorker& stream, protocol::Off
   receive.offload.context = &stream.recover_target;
   receive.tag_keys = session.receive_keys.is_open() ? &session.receive_keys : nullptr;
   receive.jobs = jobs_of(plan.stream);
+  const struct {
+    ConnectionStream stream;
+    std::uint32_t& handle;
+  } rings[] = {{pads_out, send.offload.pads},
+               {tag_keys_out, send.offload.masks},
+               {pads_in, receive.offload.pads},
+               {tag_keys_in, receive.offload.masks}};
+  for (const auto& [which, handle] : rings) {
+    if (Outcome outcome = enroll(session, registry, connection.memory(which), handle); !outcome.ok()) {
+      return outcome;
+    }
+  }
   const std::uint32_t blocks = plan.stream.window + receive.jobs;
-  Result<hw::SecretBuffer> memory =
-      hw::SecretBuffer::make(protocol::BlockPool::memory_bytes(plan.stream.block_bytes(), blocks));
+  Result<hw::SecretBuffer> memory = hw::SecretBuffer::make(
+      protocol::BlockPool::memory_bytes(plan.stream.block_bytes(), blocks), locking_of(registry));
   if (!memory.ok()) return memory.error();
+  if (Outcome outcome = enroll(session, registry, memory.value().describe(), receive.offload.blocks);
+      !outcome.ok()) {
+    return outcome;
+  }
   auto pool = std::make_unique<protocol::BlockPool>(memory.value().span(), plan.stream.block_bytes(), blocks);
   session.streams.push_back(std::make_unique<StreamSession>(
       session, stream, send, receive, std::move(memory.value()), std::move(pool), std::move(generated)));
@@ -91,7 +126,7 @@ Outcome add_stream(WireSession& session, WireStreamWorker& stream, protocol::Off
 }  // namespace
 
 Result<std::unique_ptr<WireSession>> WireSession::make(Connection& connection, WireWorker& worker,
-                                                       hw::OffloadDevice* device,
+                                                       hw::OffloadDevice* device, MemoryRegistry& memory,
                                                        const kernels::Implementation& implementation,
                                                        std::uint64_t deadline_ns) {
   std::uint64_t period_ns = 0;
@@ -111,7 +146,7 @@ Result<std::unique_ptr<WireSession>> WireSession::make(Connection& connection, W
   }
   for (const std::unique_ptr<WireStreamWorker>& stream : worker.streams) {
     if (stream->plan->peer != connection.peer()) continue;
-    if (Outcome outcome = add_stream(*session, *stream, offload, implementation); !outcome.ok()) {
+    if (Outcome outcome = add_stream(*session, *stream, offload, memory, implementation); !outcome.ok()) {
       return outcome.error();
     }
   }

@@ -81,6 +81,16 @@ Result<SecretBuffer> SecretBuffer::make(std::size_t bytes, Locking locking) {
   return buffer;
 }
 
+ssn_memory SecretBuffer::describe() const noexcept {
+  ssn_memory memory{};
+  memory.base = data_;
+  memory.bytes = accessible_;
+  memory.page_bytes = page_bytes();
+  memory.fd = -1;
+  memory.numa_node = -1;
+  return memory;
+}
+
 void SecretBuffer::erase() noexcept {
   if (data_ != nullptr) {
     ::explicit_bzero(data_, size_);

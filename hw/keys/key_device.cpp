@@ -245,6 +245,13 @@ KeyStream& KeyStream::operator=(KeyStream&& other) noexcept {
   return *this;
 }
 
+ssn_memory KeyStream::memory() const noexcept {
+  ssn_memory memory = ring_.describe();
+  memory.bytes *= 2;
+  memory.fd = -1;
+  return memory;
+}
+
 void KeyStream::close() noexcept {
   if (stream_ != nullptr) {
     device_->close_stream(std::exchange(stream_, nullptr));

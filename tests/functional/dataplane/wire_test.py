@@ -56,10 +56,10 @@ class Wire(WireTest):
                     self.configured(lambda node, wanted=scheme: node.stream.update(wanted)):
                 self.transfer(2 * MIB, window=0)
 
-    def with_device(self, driver, settings, counted):
+    def with_device(self, driver, settings, counted, deadline="5 ms"):
         """A transfer with an offload device; what its counters say is not nothing."""
         def change(node):
-            node.configuration["offload"] = {"driver": driver, "deadline": "5 ms", "settings": settings}
+            node.configuration["offload"] = {"driver": driver, "deadline": deadline, "settings": settings}
         with self.configured(change):
             self.transfer(MIB, window=0)
             for node in (self.a, self.b):
@@ -69,12 +69,58 @@ class Wire(WireTest):
 
     def test_device_that_completes_later(self):
         """the same frames come out with a device that works beside the worker, and out of order"""
-        try:
-            self.with_device("async-example", {}, "offload.jobs")
-        except RuntimeError as problem:
-            if "memory is not registered yet" in str(problem):
-                self.skipTest("packets' memory is not registered with devices yet")
-            raise
+        self.with_device("async-example", {}, "offload.jobs", deadline="1 s")
+        for node in (self.a, self.b):  # which a device that may not touch what jobs name would not do
+            counters = node.counters()
+            for way in ("sent", "received"):
+                self.assertGreater(counters[f"stream.1.{way}.blocks"], 100)
+                self.assertLess(counters.get(f"stream.1.{way}.jobs_failed", 0),
+                                counters[f"stream.1.{way}.blocks"] / 10, counters)
+        self.reload()  # registers anew what a swap makes anew
+        self.transfer(MIB, window=0)
+        for node in (self.a, self.b):
+            self.assertEqual(node.stop(), 0, last_lines(node.log, 20))
+
+    def reload(self):
+        """Both nodes take their configuration again, as it is now but for a time."""
+        for node in (self.a, self.b):
+            node.stream["reorder"] = "150 ms" if not SANITIZED else "900 ms"
+            node.write()
+            node.ask("swap", node.file)
+        self.network.wait_for_traffic()
+
+    def test_device_that_loses_jobs(self):
+        """jobs that never come back are done by the CPU; the device is given up, which is said; and the
+        process ends as it should, also with jobs that nobody gave back"""
+        def change(node):
+            node.configuration["offload"] = {"driver": "fault", "deadline": "5 ms",
+                                             "settings": {"fault": "lose"}}
+        with self.configured(change):
+            self.transfer(MIB, window=0)
+            for node in (self.a, self.b):
+                wait_for(lambda each=node: each.counters().get("offload.given_up"), "the device given up", 20)
+                counters = node.counters()
+                lost = sum(value for name, value in counters.items() if name.endswith("jobs_lost"))
+                self.assertGreater(lost, 0, counters)
+                item = next(each for each in node.status()["items"] if each["kind"] == "offload")
+                self.assertFalse(item["healthy"], item)
+                with open(node.log, encoding="utf-8") as log:
+                    self.assertIn("has given up the device fault", log.read())
+            self.transfer(MIB, window=0)
+            for node in (self.a, self.b):
+                self.assertEqual(node.stop(), 0, last_lines(node.log, 20))
+
+    def test_stopping_with_jobs_that_are_out(self):
+        """SIGTERM while a device has jobs that it will not give back for a minute: the process ends soon"""
+        def change(node):
+            node.configuration["offload"] = {"driver": "fault", "deadline": "10 s",
+                                             "settings": {"fault": "lose", "one_in": "200"}}
+        with self.configured(change):
+            self.ping("-c", "300", "-i", "0.002", "-W", "1", check=False)
+            for node in (self.a, self.b):
+                began = time.monotonic()
+                self.assertEqual(node.stop(), 0, last_lines(node.log, 20))
+                self.assertLess(time.monotonic() - began, 8)
 
     def test_device_that_fails(self):
         """the same frames come out with a device that is slow, late, busy, or ends good jobs as bad ones"""

@@ -11,6 +11,7 @@
 #include "eal_fixture.h"
 #include "ssn/dataplane/graph_builder.h"
 #include "ssn/dataplane/node.h"
+#include "ssn/offload_device.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -185,6 +186,34 @@ TEST_F(Graphs, EnterAndLeaveOnTheirWorker) {
   EXPECT_EQ(hooks.left, 1);
   ASSERT_TRUE(pipeline_->clear().ok());
   EXPECT_EQ(hooks.left, 2);
+}
+
+// What an offload device is told of: every packet lies in it, whole, and says in which piece.
+TEST_F(Graphs, KnowTheMemoryOfTheirPackets) {
+  Result<std::vector<ssn_memory>> pieces = test_eal()->packet_memory();
+  ASSERT_TRUE(pieces.ok()) << pieces.error().why;
+  ASSERT_FALSE(pieces.value().empty());
+  std::vector<std::uint32_t> handles;
+  for (const ssn_memory& piece : pieces.value()) {
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(piece.base) % piece.page_bytes, 0U);
+    EXPECT_EQ(piece.bytes % piece.page_bytes, 0U);
+    handles.push_back(7 + static_cast<std::uint32_t>(handles.size()));
+  }
+  std::vector<Packet*> packets;
+  for (int i = 0; i < 2000; ++i) packets.push_back(packet(60));
+  for (Packet* const each : packets) EXPECT_EQ(cell_of(*each).memory, SSN_OFFLOAD_UNREGISTERED);
+  test_eal()->mark_packets(pieces.value(), handles);
+  for (Packet* const each : packets) {
+    const std::uint32_t handle = cell_of(*each).memory;
+    ASSERT_LT(handle - 7, handles.size());
+    const ssn_memory& piece = pieces.value()[handle - 7];
+    const auto begin = reinterpret_cast<std::uintptr_t>(piece.base);
+    const auto at = reinterpret_cast<std::uintptr_t>(each->buf_addr);
+    EXPECT_TRUE(at >= begin && at + each->buf_len <= begin + piece.bytes);
+  }
+  test_eal()->mark_packets({}, {});
+  for (Packet* const each : packets) EXPECT_EQ(cell_of(*each).memory, SSN_OFFLOAD_UNREGISTERED);
+  release(packets.data(), static_cast<std::uint16_t>(packets.size()));
 }
 
 TEST_F(Graphs, DescribeThemselves) {

@@ -81,6 +81,9 @@ class KeyStream {
   ssn_key_role role() const noexcept { return stream_->role; }
   const Ksid& ksid() const noexcept { return ksid_; }
   ssn_key_stream_statistics statistics() const noexcept;
+  /// As an offload device is to see it: the ring, mapped twice in succession, because what take() and at()
+  /// give may lie across its end. Thus without a descriptor. Valid while the stream is open.
+  ssn_memory memory() const noexcept;
   /// For code that works on the C interface. Stays this object's.
   ssn_key_stream* get() const noexcept { return stream_; }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "ssn/device.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::hw {
@@ -38,6 +39,8 @@ class SecretBuffer {
   bool locked() const noexcept { return locked_; }
   std::span<std::uint8_t> span() noexcept { return {data_, size_}; }
   void erase() noexcept;
+  /// As the driver interfaces want it: whole pages. Nothing where there are no bytes.
+  ssn_memory describe() const noexcept;
 
  private:
   void release() noexcept;

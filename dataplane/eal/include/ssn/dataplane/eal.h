@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "ssn/dataplane/configuration.h"
+#include "ssn/device.h"
 #include "ssn/hw/result.h"
 
 struct rte_mempool;
@@ -85,6 +86,12 @@ class Eal {
   Eal& operator=(const Eal&) = delete;
 
   rte_mempool& packets() noexcept { return *packets_; }
+  /// The memory that packets lie in, for devices: pieces of whole pages, locked, by rising address. They stay
+  /// as they are while the environment runs. Refused where they cannot be locked.
+  Result<std::vector<ssn_memory>> packet_memory() const;
+  /// Gives each packet the handle of its piece, as Cell::memory, which nobody changes; before workers run.
+  /// Without handles: SSN_OFFLOAD_UNREGISTERED, as from the start.
+  void mark_packets(const std::vector<ssn_memory>& pieces, const std::vector<std::uint32_t>& handles);
   /// Runs `run(argument)` on the thread of worker `index`, which DPDK made.
   Outcome launch(unsigned index, int (*run)(void*), void* argument);
   /// Waits for it to return.

@@ -129,6 +129,8 @@ class Connection {
   protocol::SendKeys& send_keys() noexcept { return send_; }
   /// To be added to the worker's ConnectionTable, and removed before let_go().
   protocol::ReceiveConnection& receiving() noexcept { return receive_connection_; }
+  /// The ring of a stream, for an offload device; until let_go().
+  ssn_memory memory(ConnectionStream stream) const noexcept { return streams_[stream].memory(); }
   /// Random blocks; null where the configuration asks for none.
   RandomStream* random() noexcept { return random_.get(); }
   /// Once a burst, and at least every second: takes in keys, gives room back, notices failures. `now_ns`: any

@@ -16,6 +16,9 @@ class ConnectionSink {
   /// The worker stops using it, waits for offload jobs and packets that still refer to it, then calls
   /// connection.let_go(). Comes once for each attach().
   virtual bool detach(Connection& connection) = 0;
+  /// The worker has let go of it, and its memory is about to go: nothing may refer to that from now on, no
+  /// device either. Comes once for each detach().
+  virtual void released(Connection&) {}
   /// The worker has not called service() for a while (it sleeps): it does so once.
   virtual bool refresh(Connection& connection) = 0;
 

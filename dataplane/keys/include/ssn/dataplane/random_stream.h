@@ -22,6 +22,8 @@ class RandomStream {
 
   /// reserve(), then use() or discard(), as of pads. There is no ledger: it never says not_written_ahead.
   protocol::PadSender& source() noexcept { return source_; }
+  /// For an offload device.
+  ssn_memory memory() const noexcept { return stream_.memory(); }
   /// The device has ended it. Any thread.
   bool failed() const noexcept { return failed_.load(std::memory_order_relaxed); }
   void service() noexcept;

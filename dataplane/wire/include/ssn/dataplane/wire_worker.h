@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,15 +60,37 @@ class CounterMirror {
   std::vector<Pair> pairs_;
 };
 
+/// Who has the queue of a worker.
+enum class QueueState : std::uint8_t {
+  none,         ///< there is no device
+  open,         ///< the worker
+  handed_over,  ///< a control thread, which is to close it
+  closing,      ///< it is closed, and the worker is about to be told
+  closed,       ///< nobody: the CPU does everything
+};
+
 /// An offload queue of one worker. Jobs of all its streams pass through it.
 struct OffloadWorker {
-  hw::OffloadQueue queue;
+  /// So many jobs that it forgot, or half of its depth, and the device is given up.
+  static constexpr std::uint32_t lost_limit = 16;
+
+  hw::OffloadQueue queue;  ///< the worker's; where it is not open, the CPU does everything
   /// Jobs that the queue had no room for, in order. Never grows beyond what was reserved.
   std::vector<ssn_offload_job*> backlog;
   std::size_t backlog_begin = 0;
   std::uint32_t in_flight = 0;
   std::uint64_t jobs = 0;
   std::uint64_t turned_away = 0;  ///< times that the queue was full
+  std::uint64_t given_up = 0;     ///< times that the device did not answer in time, and was left alone
+  std::uint64_t asked_ns = 0;     ///< when all that was completed had been fetched last
+  std::uint64_t watch_at = 0;
+  std::uint64_t deadline_ns = 0;
+  std::uint32_t lost_max = lost_limit;
+  const std::function<void()>* call_control = nullptr;
+  std::atomic<QueueState> state{QueueState::none};
+  // While it is handed over, a control thread's.
+  hw::OffloadQueue handed;
+  protocol::OverdueJobs owed;  ///< why it was
 
   bool is_idle() const noexcept { return in_flight == 0 && backlog.empty(); }
 };
@@ -80,6 +103,7 @@ struct JobTarget {
 struct WireWorker;
 struct WireSession;
 struct WireStreamWorker;
+class MemoryRegistry;
 
 /// One stream over one connection.
 struct StreamSession {
@@ -102,7 +126,7 @@ struct StreamSession {
 struct WireSession {
   /// Allocates everything; control threads. Errors: no memory to lock, or the offload device refuses.
   static Result<std::unique_ptr<WireSession>> make(Connection& connection, WireWorker& worker,
-                                                   hw::OffloadDevice* device,
+                                                   hw::OffloadDevice* device, MemoryRegistry& memory,
                                                    const kernels::Implementation& implementation,
                                                    std::uint64_t deadline_ns);
   WireSession(Connection& connection_of, WireWorker& worker_of, std::uint64_t period_ns)
@@ -114,6 +138,8 @@ struct WireSession {
   protocol::OffloadTagKeys send_keys;
   protocol::OffloadTagKeys receive_keys;
   std::vector<std::unique_ptr<StreamSession>> streams;  ///< by rising stream id
+  /// What the device may touch of the connection and the streams. Ends before that memory does.
+  std::vector<std::shared_ptr<hw::OffloadMemory>> registered;
   bool draining = false;
   /// The worker is done with it: control threads may destroy it.
   std::atomic<bool> is_over{false};
@@ -129,8 +155,9 @@ struct WireStreamWorker {
 
   const WirePlan* plan;
   WireWorker* worker;
-  std::uint16_t at;               ///< in worker->streams
-  hw::SecretBuffer block_memory;  // of blocks to be sent
+  std::uint16_t at;                               ///< in worker->streams
+  hw::SecretBuffer block_memory;                  // of blocks to be sent
+  std::shared_ptr<hw::OffloadMemory> registered;  ///< it; null: not registered
   protocol::BlockPool pool;
   protocol::WireSendCounters sent;
   protocol::WireReceiveCounters received;
@@ -180,6 +207,13 @@ struct WireWorker {
   void detach(WireSession& session) noexcept;
   /// In each walk: sessions that drain and have nothing in flight any more are over.
   void end_drained() noexcept;
+  /// In each walk: what the device should have given back by now is done by the CPU, and a device that owes
+  /// too much is given up.
+  void watch_device() noexcept;
+  /// Leaves the queue to a control thread. `owed`: why; nothing where the control thread asked for it.
+  void hand_queue_over(const protocol::OverdueJobs& owed) noexcept;
+  /// A command: the queue is closed.
+  void device_closed(std::uint64_t now) noexcept;
   WireSession* find(std::uint32_t connection_id) const noexcept {
     WireSession* const found = by_place[connection_id & (connection_places - 1)];
     return found != nullptr && found->connection->terms().local_id == connection_id ? found : nullptr;
@@ -196,8 +230,7 @@ inline protocol::Cell* fresh_cell(Packet& packet) noexcept {
   cell.headroom = RTE_PKTMBUF_HEADROOM;
   cell.tailroom = static_cast<std::uint16_t>(packet.buf_len - RTE_PKTMBUF_HEADROOM);
   cell.target_room = cell.tailroom;
-  cell.memory = SSN_OFFLOAD_UNREGISTERED;
-  return &cell;
+  return &cell;  // `memory` is the packet's for good: Eal::mark_packets()
 }
 
 /// Makes the packet hold `bytes` bytes from `data` on, which lies in its buffer.
