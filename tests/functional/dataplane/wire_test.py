@@ -73,9 +73,9 @@ class Wire(WireTest):
         for node in (self.a, self.b):  # which a device that may not touch what jobs name would not do
             counters = node.counters()
             for way in ("sent", "received"):
-                self.assertGreater(counters[f"stream.1.{way}.blocks"], 100)
-                self.assertLess(counters.get(f"stream.1.{way}.jobs_failed", 0),
-                                counters[f"stream.1.{way}.blocks"] / 10, counters)
+                blocks = counters[f"stream.1.{way}.blocks"]
+                self.assertGreater(blocks, 20, counters)
+                self.assertLess(counters[f"stream.1.{way}.on_cpu"], blocks / 10, counters)
         self.reload()  # registers anew what a swap makes anew
         self.transfer(MIB, window=0)
         for node in (self.a, self.b):
