@@ -78,11 +78,36 @@ std::uint32_t write_nd(const HostPort& port, const NdFields& fields, std::uint8_
   return port.l2_bytes() + ip6_bytes + bytes;
 }
 
-/// Lengths and checksums into a copied header.
-void fill_in(const HostLink& link, std::uint8_t* header, std::uint32_t source_port,
-             std::uint32_t payload) noexcept {
-  std::uint8_t* const ip = header + link.l2_bytes;
-  std::uint8_t* const udp = header + link.header_bytes - udp_bytes;
+}  // namespace
+
+Encapsulator::Encapsulator(HostWorker& worker, std::uint32_t index, std::uint64_t now) noexcept
+    : link_(&worker.host->link(index)) {
+  const HostLink& link = *link_;
+  common_.port = link.port;
+  const NeighbourTable::Answer hop = worker.host->neighbours().resolve(link.neighbour, now);
+  common_.ask = hop.ask;
+  if (!hop.usable) {
+    common_.reason =
+        hop.state == NeighbourState::failed ? HostDrop::neighbour_failed : HostDrop::neighbour_unresolved;
+    return;
+  }
+  common_.header_bytes = link.header_bytes;
+  common_.l2_bytes = link.l2_bytes;
+  common_.l3_bytes = static_cast<std::uint8_t>(link.header_bytes - link.l2_bytes - udp_bytes);
+  common_.ip_checksum_by_port = link.ip_checksum_by_port;
+  common_.udp_checksum_by_port = link.udp_checksum_by_port;
+  sums_payload_ = link.udp_checksum && !link.udp_checksum_by_port;
+  std::memcpy(header(), link.header.data(), link.header_bytes);
+  std::memcpy(header(), hop.mac.bytes.data(), 6);
+  headers::store16(header() + link.header_bytes - udp_bytes,
+                   first_source_port + worker.index % (65536 - first_source_port));
+}
+
+// Lengths, and the checksums that follow from them.
+void Encapsulator::set_length(std::uint32_t payload) noexcept {
+  const HostLink& link = *link_;
+  std::uint8_t* const ip = header() + link.l2_bytes;
+  std::uint8_t* const udp = header() + link.header_bytes - udp_bytes;
   const std::uint32_t bytes = udp_bytes + payload;
   if (link.v6) {
     headers::store16(ip + 4, bytes);
@@ -92,46 +117,36 @@ void fill_in(const HostLink& link, std::uint8_t* header, std::uint32_t source_po
       headers::store_sum(ip + 10, checksum_finish(link.ip_sum + in_sum(ip4_bytes + bytes)));
     }
   }
-  headers::store16(udp, source_port);
   headers::store16(udp + 4, bytes);
-  if (!link.udp_checksum) return;
-  const std::uint64_t pseudo = link.pseudo_sum + in_sum(bytes);
   if (link.udp_checksum_by_port) {
-    headers::store_sum(udp + 6, checksum_fold(pseudo));
-    return;
+    headers::store_sum(udp + 6, checksum_fold(link.pseudo_sum + in_sum(bytes)));
   }
-  const std::uint16_t sum = checksum_finish(checksum_add(pseudo, udp, bytes));
+  bytes_ = payload;
+}
+
+// What not every link needs.
+void Encapsulator::finish(std::uint8_t* payload, std::uint32_t bytes) noexcept {
+  if (common_.header_bytes > usual_bytes) {
+    std::memcpy(payload - common_.header_bytes, header(), common_.header_bytes - usual_bytes);
+  }
+  if (!sums_payload_) return;
+  std::uint8_t* const udp = payload - udp_bytes;
+  const std::uint64_t pseudo = link_->pseudo_sum + in_sum(udp_bytes + bytes);
+  const std::uint16_t sum = checksum_finish(checksum_add(pseudo, udp, udp_bytes + bytes));
   headers::store_sum(udp + 6, sum != 0 ? sum : 0xFFFF);  // 0 would say that there is none
 }
 
-}  // namespace
-
-Encapsulated encapsulate(HostWorker& worker, std::uint32_t index, std::uint8_t* payload, std::uint32_t bytes,
+Encapsulated encapsulate(HostWorker& worker, std::uint32_t link, std::uint8_t* payload, std::uint32_t bytes,
                          std::uint64_t now) noexcept {
-  const HostLink& link = worker.host->link(index);
-  Encapsulated out;
-  out.port = link.port;
-  if (bytes > link.max_payload) {
-    out.reason = HostDrop::payload_too_long;
-    return out;
+  if (const HostLink& to = worker.host->link(link); bytes > to.max_payload) {
+    Encapsulated too_long;
+    too_long.port = to.port;
+    too_long.reason = HostDrop::payload_too_long;
+    return too_long;
   }
-  const NeighbourTable::Answer hop = worker.host->neighbours().resolve(link.neighbour, now);
-  out.ask = hop.ask;
-  if (!hop.usable) {
-    out.reason =
-        hop.state == NeighbourState::failed ? HostDrop::neighbour_failed : HostDrop::neighbour_unresolved;
-    return out;
-  }
-  std::uint8_t* const header = payload - link.header_bytes;
-  std::memcpy(header, link.header.data(), link.header_bytes);
-  std::memcpy(header, hop.mac.bytes.data(), 6);
-  fill_in(link, header, first_source_port + worker.index % (65536 - first_source_port), bytes);
-  out.header_bytes = link.header_bytes;
-  out.l2_bytes = link.l2_bytes;
-  out.l3_bytes = static_cast<std::uint8_t>(link.header_bytes - link.l2_bytes - udp_bytes);
-  out.ip_checksum_by_port = link.ip_checksum_by_port;
-  out.udp_checksum_by_port = link.udp_checksum_by_port;
-  return out;
+  Encapsulator encapsulator(worker, link, now);
+  if (encapsulator.common().reason == HostDrop::none) encapsulator.write(payload, bytes);
+  return encapsulator.common();
 }
 
 std::uint32_t write_solicitation(HostWorker& worker, std::uint32_t neighbour, Ask ask,

@@ -4,8 +4,8 @@
 //
 // Between them travel whole frames; l2_len and l3_len of the mbuf say where headers end, and ip4_input and
 // ip6_input cut off Ethernet's padding. ether_input, for datagrams of known links, and udp_input give
-// listeners the payload alone. link_output takes payloads, with the host's number of the link in
-// area_of(packet).stream.
+// listeners the payload alone. link_output takes payloads, with the host's number of the link as
+// link_of(packet).
 #pragma once
 
 #include <array>

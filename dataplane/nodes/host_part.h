@@ -4,8 +4,7 @@
 //   auto part = HostPart::make(configuration, ports, previous);  // checks all addresses and links
 //   part->build(graph);                                          // for each worker, before parts that use it
 //   part->listen(graph, udp_port, collect);                      // who gets what comes to a UDP port
-//   graph.connect(send, 0, part->link_output(graph));            // payloads, with area_of(packet).stream =
-//   link
+//   graph.connect(send, 0, part->link_output(graph));            // payloads, with link_of(packet)
 #pragma once
 
 #include <cstdint>

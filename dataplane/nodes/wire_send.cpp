@@ -1,24 +1,35 @@
 // SPDX-License-Identifier: BSD-3-Clause
+#include <algorithm>
+#include <cassert>
+
 #include "wire_nodes.h"
 
 namespace ssn::dataplane {
 namespace {
 
+// Link by link, so that what comes behind finds bursts for one link.
 void send_sealed(WireStreamWorker& stream, protocol::BlockSplitter& splitter, Burst& burst) noexcept {
-  protocol::Cell* cells[Burst::chunk];
+  const std::vector<std::uint32_t>& links = stream.plan->links;
+  const std::size_t n = links.size();
+  const std::span<protocol::Cell* const> sealed = splitter.sealed();
+  assert(sealed.size() % n == 0);
   Packet* packets[Burst::chunk];
-  while (const std::size_t count = splitter.take_sealed(cells)) {
-    for (std::size_t i = 0; i < count; ++i) {
-      protocol::Cell& cell = *cells[i];
-      Packet& packet = packet_of(cell);
-      frame_packet(packet, cell.packet(), cell.packet_bytes());
-      area_of(packet).stream =
-          static_cast<std::uint16_t>(stream.plan->links[cell.header.placement.share - 1U]);
-      packets[i] = &packet;
+  for (std::size_t begin = 0; begin < sealed.size(); begin += n * Burst::chunk) {
+    const std::size_t end = std::min(begin + n * Burst::chunk, sealed.size());
+    for (std::size_t share = 0; share < n; ++share) {
+      std::uint16_t count = 0;
+      for (std::size_t i = begin + share; i < end; i += n) {
+        protocol::Cell& cell = *sealed[i];
+        Packet& packet = packet_of(cell);
+        frame_packet(packet, cell.packet(), cell.packet_bytes());
+        set_link(packet, links[share]);
+        packets[count++] = &packet;
+      }
+      burst.begin_trace(packets, count);
+      burst.send(wire_send_link, packets, count);
     }
-    burst.begin_trace(packets, static_cast<std::uint16_t>(count));
-    burst.send(wire_send_link, packets, static_cast<std::uint16_t>(count));
   }
+  splitter.sealed_are_sent();
 }
 
 std::uint16_t send(WireStreamWorker& stream, JobBurst& burst) {

@@ -192,6 +192,14 @@ void BlockSplitter::generate(std::uint8_t* to, std::size_t bytes) noexcept {
   static_cast<void>(status);
 }
 
+// What write_packets() will write to.
+void BlockSplitter::prefetch(std::span<Cell* const> cells) noexcept {
+  for (const Cell* const cell : cells) {
+    __builtin_prefetch(cell->packet(), 1);
+    __builtin_prefetch(&cell->header.placement, 1);
+  }
+}
+
 // Headers of the n packets, and where their payloads, pads and tags are.
 void BlockSplitter::write_packets(Job& job) noexcept {
   const Block& block = *job.block;
@@ -201,6 +209,7 @@ void BlockSplitter::write_packets(Job& job) noexcept {
     Cell& cell = *job.cells[i];
     assert(cell.headroom >= overhead_bytes && cell.length + cell.tailroom >= share_bytes);
     cell.length = share_bytes;
+    cell.seal_result = SealResult::sealed;  // once they come out of take_sealed()
     cell.header.placement = block_placement(parts_.code->stream().id, block.number, i + 1);
     std::uint8_t* const packet = cell.packet();
     std::memcpy(packet, header_.data(), header_bytes);
@@ -246,10 +255,7 @@ void BlockSplitter::complete(Job& job) noexcept {
   parts_.packets->sealed += n_;
   parts_.packets->sealed_bytes += std::uint64_t{n_} * job.pads.length;
   ++parts_.counters->blocks;
-  for (Cell* const cell : job.cells) {
-    cell->seal_result = SealResult::sealed;
-    sealed_.push_back(cell);
-  }
+  sealed_.insert(sealed_.end(), job.cells.begin(), job.cells.end());
   let_go(*job.block);
   free_.push_back(&job);
 }
@@ -436,6 +442,7 @@ BlockSplitter::Prepared BlockSplitter::prepare(FramePacker& packer, std::span<Ce
       Job& job = *free_.back();
       free_.pop_back();
       block.number = next_block_++;
+      if (i + 1 < count) prefetch(fresh.subspan(result.cells + n_, n_));
       begin(job, block, run, i, fresh.subspan(result.cells, n_));
       result.cells += n_;
       if (to_device(job, now)) {

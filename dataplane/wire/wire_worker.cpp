@@ -21,10 +21,10 @@ WireStreamWorker::~WireStreamWorker() {
 
 std::size_t WireStreamWorker::fresh_shares(std::span<protocol::Cell*> cells) noexcept {
   std::size_t count = 0;
-  Packet* packets[32];
+  Packet* packets[64];
   while (count < cells.size()) {
     const auto some = static_cast<std::uint16_t>(std::min(cells.size() - count, std::size(packets)));
-    if (!allocate(*shares, packets, some)) {
+    if (!allocate_bare(*shares, packets, some)) {
       ++no_packets;
       break;
     }

@@ -290,11 +290,14 @@ bool WireEnds::carry_in(std::span<ssn_offload_job* const> jobs) {
 
 void WireEnds::take_sent(std::vector<Bytes>& packets) {
   std::vector<Cell*> done(4096);
-  const std::size_t sealed = splitter->take_sealed(done);
-  for (std::size_t i = 0; i < sealed; ++i) {
-    packets.emplace_back(done[i]->packet(), done[i]->packet() + done[i]->packet_bytes());
-    cells.give_back(done[i]);
+  const std::span<Cell* const> sealed = splitter->sealed();
+  for (std::size_t i = 0; i < sealed.size(); ++i) {
+    require(sealed[i]->header.placement.share == i % options.stream.n + 1,
+            "shares of a block are not in order");
+    packets.emplace_back(sealed[i]->packet(), sealed[i]->packet() + sealed[i]->packet_bytes());
+    cells.give_back(sealed[i]);
   }
+  splitter->sealed_are_sent();
   const std::size_t spent = splitter->take_spent(done);
   for (std::size_t i = 0; i < spent; ++i) cells.give_back(done[i]);
 }

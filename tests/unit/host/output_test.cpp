@@ -83,6 +83,43 @@ TEST(Encapsulate, TheOtherEndTakesItApart) {
   }
 }
 
+// Whatever lengths follow one another, and with every way in which checksums are made.
+TEST(Encapsulate, DatagramsOfABurstAreLikeSingleOnes) {
+  TestRandom random = TestRandom::labelled("encapsulator");
+  const auto check = [&](const HostSpec& spec) {
+    Sender sender(spec);
+    for (const std::uint32_t link : {0U, 1U, 4U, 5U}) {
+      sender.know(link);
+      Encapsulator burst(sender.worker, link, second);
+      const std::uint32_t most = sender.host->link(link).max_payload;
+      EXPECT_TRUE(burst.fits(most));
+      EXPECT_FALSE(burst.fits(most + 1));
+      EXPECT_LE(burst.room(), max_link_header);
+      for (const std::uint32_t length : {1408U, 1408U, 64U, 0U, 1U, most, 1407U, 1408U}) {
+        const Bytes payload = random.bytes(length);
+        Bytes frame;
+        const Encapsulated single = sender.send(link, payload, frame);
+        test::BufferPool pool(max_link_header + length);
+        std::uint8_t* const memory = pool.take(burst.room() + length, {.at_end = true});
+        std::copy(payload.begin(), payload.end(), memory + burst.room());
+        burst.write(memory + burst.room(), length);
+        EXPECT_TRUE(pool.intact());
+        ASSERT_EQ(burst.common().header_bytes, single.header_bytes);
+        EXPECT_EQ(burst.common().l2_bytes, single.l2_bytes);
+        EXPECT_EQ(burst.common().l3_bytes, single.l3_bytes);
+        const std::uint8_t* const begin = memory + burst.room() - single.header_bytes;
+        EXPECT_EQ(Bytes(begin, begin + frame.size()), frame) << "link " << link << ", " << length;
+      }
+    }
+  };
+  HostSpec spec = test::host_spec();
+  check(spec);
+  for (LinkSpec& link : spec.links) link.checksum = UdpChecksum::always;
+  check(spec);
+  for (PortSpec& port : spec.ports) port.computes_ip4_checksum = port.computes_udp_checksum = true;
+  check(spec);
+}
+
 TEST(Encapsulate, PortsAreToldWhatTheyCompute) {
   HostSpec spec = test::host_spec();
   for (PortSpec& port : spec.ports) port.computes_ip4_checksum = port.computes_udp_checksum = true;

@@ -2,8 +2,12 @@
 // What the host sends: datagrams over links, and what it says by itself.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "ssn/dataplane/host.h"
@@ -30,6 +34,48 @@ struct Encapsulated {
 /// packets of one sending worker together. Don't-fragment is set; nothing is ever fragmented.
 Encapsulated encapsulate(HostWorker& worker, std::uint32_t link, std::uint8_t* payload, std::uint32_t bytes,
                          std::uint64_t now) noexcept;
+
+/// The same for datagrams of one burst that leave over one link: what they have in common is looked up and
+/// written once. Short-lived: the next hop may be another one later.
+class Encapsulator {
+ public:
+  Encapsulator(HostWorker& worker, std::uint32_t link, std::uint64_t now) noexcept;
+
+  /// What they have in common: everything, or why none of them can be sent now. `header_bytes` and those
+  /// behind it are set where `reason` is none.
+  const Encapsulated& common() const noexcept { return common_; }
+  /// What write() may write to in front of a payload.
+  std::uint32_t room() const noexcept { return std::max<std::uint32_t>(usual_bytes, common_.header_bytes); }
+  bool fits(std::uint32_t bytes) const noexcept { return bytes <= link_->max_payload; }
+  /// Writes the headers in front of a payload that fits, as encapsulate() does. common().reason is none.
+  void write(std::uint8_t* payload, std::uint32_t bytes) noexcept {
+    assert(common_.reason == HostDrop::none && fits(bytes));
+    if (bytes != bytes_) [[unlikely]] {
+      set_length(bytes);
+    }
+    // The upper 64 bytes of the room, whatever the headers' length is: four stores on a cache line.
+    std::memcpy(payload - usual_bytes, template_.data() + max_link_header - usual_bytes, usual_bytes);
+    if (common_.header_bytes > usual_bytes || sums_payload_) [[unlikely]] {
+      finish(payload, bytes);
+    }
+  }
+
+ private:
+  static constexpr std::uint32_t usual_bytes = 64;
+  static constexpr std::uint32_t no_length = 0xFFFFFFFF;
+  static_assert(max_link_header >= usual_bytes);
+
+  void set_length(std::uint32_t bytes) noexcept;
+  void finish(std::uint8_t* payload, std::uint32_t bytes) noexcept;
+  std::uint8_t* header() noexcept { return template_.data() + max_link_header - common_.header_bytes; }
+
+  const HostLink* link_;
+  Encapsulated common_;
+  bool sums_payload_ = false;        // the UDP checksum is ours to make
+  std::uint32_t bytes_ = no_length;  // of the payload that the template is for
+  // Ends where the payload begins, whatever its length.
+  std::array<std::uint8_t, max_link_header> template_{};
+};
 
 /// An ARP request or a neighbour solicitation for an entry of the neighbour table. Returns the frame's
 /// length, at most max_host_frame; `out` has that much room. Counts it.

@@ -75,6 +75,9 @@ class BlockSplitter {
   /// Packets to be sent: n successive ones are shares 1..n of one block. `data`, `length` and
   /// header.placement are set; the whole header is in the packet.
   std::size_t take_sealed(std::span<Cell*> cells) noexcept;
+  /// The same without copying: all of them, until sealed_are_sent().
+  std::span<Cell* const> sealed() const noexcept { return sealed_; }
+  void sealed_are_sent() noexcept { sealed_.clear(); }
   /// Cells of failed jobs, to be freed.
   std::size_t take_spent(std::span<Cell*> cells) noexcept;
 
@@ -95,6 +98,7 @@ class BlockSplitter {
   std::size_t take(std::uint32_t share_bytes, std::size_t blocks, Run& run) noexcept;
   void begin(Job& job, Block& block, const Run& run, std::size_t at, std::span<Cell* const> cells) noexcept;
   void generate(std::uint8_t* to, std::size_t bytes) noexcept;
+  static void prefetch(std::span<Cell* const> cells) noexcept;
   void write_packets(Job& job) noexcept;
   bool to_device(Job& job, std::uint64_t now) noexcept;
   void on_cpu(Job& job) noexcept;

@@ -57,11 +57,11 @@ struct alignas(64) Cell {
   bool computational = false;  ///< sealed or opened under AES-256-GCM
   /// Of the pad range: `length` for a cell, what is kept or masks for an order.
   std::uint32_t range_length = 0;
+  /// The offload device's handle of the registered memory that `data` lies in; UINT32_MAX: not registered.
+  std::uint32_t memory = UINT32_MAX;
 
   PacketHeader header;
 
-  /// The offload device's handle of the registered memory that `data` lies in; UINT32_MAX: not registered.
-  std::uint32_t memory = UINT32_MAX;
   bool verified = false;      ///< while a BlockCollector holds it: its tag was checked, and right
   std::uint64_t arrived = 0;  ///< while a BlockCollector holds it: ns
 

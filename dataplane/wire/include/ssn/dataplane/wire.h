@@ -52,7 +52,7 @@ class WireMode final : public ConnectionSink {
     std::function<std::uint32_t(const std::string& peer, std::size_t link)> host_link;
     /// Where packets are taken from that leave by a port.
     std::function<rte_mempool*(const std::string& port)> pool;
-    /// In a worker's graph: where packets for links go (PacketArea::stream is the host's index of the link),
+    /// In a worker's graph: where packets for links go (link_of() is the host's index of the link),
     /// and the node behind whose edge packets to our UDP port come.
     std::function<NodeHandle(GraphBuilder&)> link_output;
     std::function<Outcome(GraphBuilder&, NodeHandle receive)> connect_udp;
