@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "caches.h"
 
@@ -158,16 +160,20 @@ std::uint16_t Traffic::arrive(Link& link, void** packets, std::uint16_t count) n
   const Mode mode = mode_.load(std::memory_order_relaxed);
   const bool loses = mode == Mode::sends || link.number < options_.cut;
   std::uint16_t kept = 0;
+  std::uint16_t lost_count = 0;
+  rte_mbuf* lost[256];
   for (std::uint16_t i = 0; i < count; ++i) {
     auto* const packet = static_cast<rte_mbuf*>(packets[i]);
     auto* const frame = rte_pktmbuf_mtod(packet, std::uint8_t*);
     if (loses && frame[type_at + 1] != 6) {
-      rte_pktmbuf_free(packet);
+      if (lost_count == std::size(lost)) rte_pktmbuf_free_bulk(lost, std::exchange(lost_count, 0));
+      lost[lost_count++] = packet;
       continue;
     }
     if (options_.cold) flush(frame, packet->pkt_len);
     packets[kept++] = packet;
   }
+  rte_pktmbuf_free_bulk(lost, lost_count);
   if (options_.cold && kept != 0) fence();
   return kept;
 }

@@ -153,7 +153,12 @@ NodeHandle Pipeline::Builder::transmit(std::string_view name) {
   state->prepares = found->offloads.send_ipv4_checksum || found->offloads.send_udp_checksum;
   state->longest = found->frame_max();
   const NodeHandle sender = add(port_tx_type, name, state);
-  connect(add(port_flush_type, name, state), port_flush_for, sender);
+  if (flush_ == nullptr) {
+    flush_ = std::make_shared<PortFlush>();
+    add(port_flush_type, "all", flush_);
+  }
+  flush_->ports.push_back(state);
+  append_edge(find(port_flush_type, "all"), sender);
   return sender;
 }
 

@@ -19,6 +19,7 @@ struct rte_node;
 namespace ssn::dataplane {
 
 struct NodeType;
+struct PortFlush;
 
 /// What a graph needs for as long as it is walked.
 struct BuiltGraph {
@@ -106,7 +107,8 @@ class Pipeline::Builder final : public GraphBuilder {
   Place place_;
   BuiltGraph& built_;
   std::vector<Instance> instances_;
-  std::string mistake_;  // the first one
+  std::shared_ptr<PortFlush> flush_;  // of all ports that this worker sends by
+  std::string mistake_;               // the first one
 };
 
 }  // namespace ssn::dataplane

@@ -8,21 +8,20 @@ namespace {
 
 constexpr std::uint32_t mask = PortTx::waiting_max - 1;
 
-// Returns how many the device took, from the front.
-std::uint16_t transmit(PortTx& state, Packet** packets, std::uint16_t count) noexcept {
-  // The device owns packets that it took: their lengths are asked for before.
-  std::uint32_t lengths[Burst::chunk];
-  for (std::uint16_t i = 0; i < count; ++i) {
-    lengths[i] = length_of(*packets[i]);
-  }
+// Returns how many the device took, from the front. `bytes`: of all of them.
+std::uint16_t transmit(PortTx& state, Packet** packets, std::uint16_t count, std::uint64_t bytes) noexcept {
   const std::uint16_t sent = rte_eth_tx_burst(state.port_id, state.queue, packets, count);
-  std::uint64_t bytes = 0;
-  for (std::uint16_t i = 0; i < sent; ++i) {
-    bytes += lengths[i];
-  }
+  // The device owns what it took: only the others may be looked at.
+  for (std::uint16_t i = sent; i < count; ++i) bytes -= length_of(*packets[i]);
   state.packets->add(sent);
   state.bytes->add(bytes);
   return sent;
+}
+
+std::uint64_t bytes_of(Packet* const* packets, std::uint16_t count) noexcept {
+  std::uint64_t bytes = 0;
+  for (std::uint16_t i = 0; i < count; ++i) bytes += length_of(*packets[i]);
+  return bytes;
 }
 
 // Returns how many went out of those that waited.
@@ -32,7 +31,8 @@ std::uint16_t send_waiting(PortTx& state) noexcept {
     const std::uint32_t to_end = PortTx::waiting_max - (state.first & mask);
     const std::uint32_t some = state.count < to_end ? state.count : to_end;
     const auto wanted = static_cast<std::uint16_t>(some < Burst::chunk ? some : Burst::chunk);
-    const std::uint16_t sent = transmit(state, &state.waiting[state.first & mask], wanted);
+    Packet** const packets = &state.waiting[state.first & mask];
+    const std::uint16_t sent = transmit(state, packets, wanted, bytes_of(packets, wanted));
     state.first += sent;
     state.count -= sent;
     total += sent;
@@ -45,7 +45,8 @@ std::uint16_t send_waiting(PortTx& state) noexcept {
 
 void send_or_wait(PortTx& state, Burst& burst, Packet** packets, std::uint16_t count) noexcept {
   // Behind those that wait, or the order would be lost.
-  std::uint16_t done = state.count == 0 && count != 0 ? transmit(state, packets, count) : 0;
+  std::uint16_t done =
+      state.count == 0 && count != 0 ? transmit(state, packets, count, bytes_of(packets, count)) : 0;
   for (; done < count && state.count < PortTx::waiting_max; ++done) {
     state.waiting[(state.first + state.count++) & mask] = packets[done];
     state.waited->add(1);
@@ -94,24 +95,27 @@ std::uint16_t send(PortTx& state, Burst& burst) {
   return burst.size();
 }
 
-std::uint16_t flush(PortTx& state, Burst& burst) {
+std::uint16_t flush_port(PortTx& state, Burst& burst) {
   if (state.count == 0) {
     return 0;
   }
   // The device announces nothing when it has room again.
   burst.worker().keep_awake();
-  const std::uint16_t sent = send_waiting(state);
+  return send_waiting(state);
+}
+
+std::uint16_t flush(PortFlush& state, Burst& burst) {
+  std::uint32_t sent = 0;
+  for (const std::shared_ptr<PortTx>& each : state.ports) sent += flush_port(*each, burst);
   if (sent != 0) {
     burst.worker().note_work();
   }
-  return sent;
+  return static_cast<std::uint16_t>(sent);
 }
 
 constexpr Edge edges[] = {{"port_tx_full", EdgeKind::drop},
                           {"port_tx_too_long", EdgeKind::drop},
                           {"port_tx_refused", EdgeKind::drop}};
-
-constexpr Edge flush_edges[] = {{"for"}};
 
 }  // namespace
 
@@ -122,6 +126,6 @@ PortTx::~PortTx() {
 }
 
 const NodeType port_tx_type = node_type<send>("port_tx", edges);
-const NodeType port_flush_type = source_type<flush>("port_flush", flush_edges);
+const NodeType port_flush_type = source_type<flush>("port_flush", {});
 
 }  // namespace ssn::dataplane

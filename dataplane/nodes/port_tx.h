@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Sends frames by this worker's queue of a port. What the device does not take at once waits in order,
-// bounded; port_flush, a source, tries again in each walk.
+// bounded; port_flush, a source, tries again in each walk, for all ports of its worker.
 #pragma once
 
 #include <array>
+#include <memory>
+#include <vector>
 
 #include "ssn/dataplane/node.h"
 
 namespace ssn::dataplane {
 
-/// Of both nodes.
 struct PortTx {
   static constexpr std::uint32_t waiting_max = 512;  ///< a power of two
 
@@ -28,15 +29,19 @@ struct PortTx {
   Counter* bytes;
   Counter* waited;  ///< packets that the device did not take at once
 
-  std::array<Packet*, waiting_max> waiting{};
   std::uint32_t first = 0;  // of those that wait
   std::uint32_t count = 0;
+  std::array<Packet*, waiting_max> waiting{};
+};
+
+struct PortFlush {
+  std::vector<std::shared_ptr<PortTx>> ports;
 };
 
 enum PortTxEdge : std::uint16_t { port_tx_full, port_tx_too_long, port_tx_refused };
 extern const NodeType port_tx_type;
-/// Where it belongs to: DPDK wants a way on from each source, and this one has no packets of its own.
-enum PortFlushEdge : std::uint16_t { port_flush_for };
+/// State: PortFlush. Appended edges: what it sends for. DPDK wants a way on from each source, and this one
+/// has no packets of its own.
 extern const NodeType port_flush_type;
 
 }  // namespace ssn::dataplane
