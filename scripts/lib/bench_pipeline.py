@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 
 import pipeline_veth
 import pipeline_vhost
@@ -148,7 +149,10 @@ def measure(path, arguments, options):
     command = [str(path), *arguments, f"--rounds={options.rounds or (3 if options.quick else 5)}",
                f"--milliseconds={options.milliseconds}"]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        # Its files go there, so that nothing is left where it is interrupted.
+        with tempfile.TemporaryDirectory(prefix="ssn-bench-") as folder:
+            result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120,
+                                    env=dict(os.environ, TMPDIR=folder))
     except subprocess.TimeoutExpired as error:
         raise BenchmarkError(f"{' '.join(command)} did not end within two minutes") from error
     if result.returncode != 0:

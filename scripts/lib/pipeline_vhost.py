@@ -23,7 +23,7 @@ WARM_SECONDS = 0.5
 REORDER = '500 ms'
 CELL, BLOCK_HEADER, RECORD_HEADER = 1344, 8, 2
 FRAME = CELL - BLOCK_HEADER - RECORD_HEADER  # fills a block
-WINDOW = 128
+WINDOW = 256
 
 # name, k, n, key device, whether --quick measures it; n = 0: plain forwarding over one link, the baseline
 CASES = (
@@ -73,7 +73,7 @@ class Load:
     def __init__(self, network, build, cores):
         folder = os.path.join(network.folder, 'load')
         os.mkdir(folder)
-        self.log = os.path.join(folder, 'log')
+        self.log = os.path.join(network.folder, 'load.log')  # DPDK clears the other folder
         with open(self.log, 'wb') as log:
             self.process = network.namespace('load').start(
                 os.path.join(build, 'bench', 'pipeline_load'), f'--folder={folder}', f'--frame={FRAME}',
