@@ -155,8 +155,12 @@ class Case:
         grown = {name: after['load'][name] - before['load'][name]
                  for name in ('seconds', 'sent', 'delivered', 'missing', 'late', 'wrong')}
         seconds = grown['seconds']
+        drops = {f'{side}: {name[len("drop."):]}': value - before[side].get(name, 0)
+                 for side in 'ab' for name, value in after[side].items()
+                 if name.startswith('drop.') and value != before[side].get(name, 0)}
         return {'gigabits': grown['delivered'] * FRAME * 8 / seconds / 1e9,
                 'frames_per_second': grown['delivered'] / seconds, **grown,
+                'drops': drops,
                 'latency_us': after['load']['latency_us'],
                 'processor_seconds': {name: value - before['processors'][name]
                                       for name, value in after['processors'].items()},
