@@ -41,11 +41,12 @@ extern const NodeType wire_recover_type;
 enum WireUnpackEdge : std::uint16_t { wire_unpack_port, wire_unpack_drop };
 extern const NodeType wire_unpack_type;
 
-// Source. Appended edges: wire_split and wire_unpack of each stream.
+// Source. Appended edges: wire_split and wire_recover (which looks at blocks that waited, then nudges
+// wire_unpack) of each stream.
 struct WireTimer {
   std::shared_ptr<WireWorker> worker;
   std::vector<std::uint16_t> split;
-  std::vector<std::uint16_t> unpack;
+  std::vector<std::uint16_t> recover;
 };
 extern const NodeType wire_timer_type;
 

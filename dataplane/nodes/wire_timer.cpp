@@ -44,7 +44,7 @@ std::uint16_t tick(WireTimer& state, JobBurst& burst) {
     if (stream.waits) send_at = std::min(send_at, now);
     const std::uint64_t receive_at = stream.starved ? now : stream.session->collector.deadline();
     if (send_at <= now) burst.nudge(state.split[i]);
-    if (receive_at <= now) burst.nudge(state.unpack[i]);
+    if (receive_at <= now) burst.nudge(state.recover[i]);
     const bool tries_again = stream.waits || stream.starved;
     thread.wake_at(tries_again ? now + try_again_ns : std::min(send_at, receive_at));
   }

@@ -217,7 +217,7 @@ Outcome WireMode::build(GraphBuilder& graph) {
     const std::string& name = worker.streams[i]->plan->name;
     receive->recover.push_back(graph.append_edge(receive_node, graph.find(wire_recover_type, name)));
     timer->split.push_back(graph.append_edge(timer_node, graph.find(wire_split_type, name)));
-    timer->unpack.push_back(graph.append_edge(timer_node, graph.find(wire_unpack_type, name)));
+    timer->recover.push_back(graph.append_edge(timer_node, graph.find(wire_recover_type, name)));
   }
   mirror_counters(graph, worker);
   return done;
