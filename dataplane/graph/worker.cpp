@@ -101,8 +101,10 @@ void Worker::wake() noexcept {
   }
 }
 
-void Worker::walk() noexcept {
-  now_ns_ = clock_.read();
+void Worker::walk() noexcept { walk_at(clock_.read()); }
+
+Worker::Walked Worker::walk_at(std::uint64_t now_ns) noexcept {
+  now_ns_ = now_ns;
   worked_ = false;
   awake_ = false;
   wake_ns_ = UINT64_MAX;
@@ -113,6 +115,7 @@ void Worker::walk() noexcept {
   if (worked_) {
     counters_.busy_walks.add(1);
   }
+  return {worked_, awake_, wake_ns_};
 }
 
 bool Worker::run_commands() noexcept {

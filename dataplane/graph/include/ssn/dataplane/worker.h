@@ -77,8 +77,16 @@ class Worker {
   void wake() noexcept;
 
   // ---- Its own thread.
-  /// Until stop().
+  /// Until stop(). After it: only the commands that were posted.
   void run() noexcept;
+  /// What nodes told in one walk.
+  struct Walked {
+    bool worked = false;
+    bool awake = false;
+    std::uint64_t wake_ns = UINT64_MAX;
+  };
+  /// One walk at a time of the caller's, by a thread that is the worker while run() is not: for tests.
+  Walked walk_at(std::uint64_t now_ns) noexcept;
   /// From a command only: what is walked from now on. `graph` outlives its use.
   void set_graph(const WorkerGraph* graph) noexcept { graph_ = graph; }
   const WorkerGraph* graph() const noexcept { return graph_; }
