@@ -45,7 +45,7 @@ std::uint16_t tick(WireTimer& state, JobBurst& burst) {
     const std::uint64_t receive_at = stream.starved ? now : stream.session->collector.deadline();
     if (send_at <= now) burst.nudge(state.split[i]);
     if (receive_at <= now) burst.nudge(state.recover[i]);
-    const bool tries_again = stream.waits || stream.starved;
+    const bool tries_again = stream.waits || receive_at <= now;
     thread.wake_at(tries_again ? now + try_again_ns : std::min(send_at, receive_at));
   }
   publish(worker, thread, now);

@@ -35,6 +35,7 @@ void unpack_frames(WireStreamWorker& stream, Burst& burst) noexcept {
 
 std::uint16_t unpack(WireStreamWorker& stream, JobBurst& burst) {
   if (stream.session == nullptr) return burst.size();
+  stream.worker->dirty = true;  // also where nothing comes any more, and blocks are given up
   const std::uint64_t now = burst.worker().now_ns();
   protocol::BlockCollector& collector = stream.session->collector;
   ssn_offload_job* jobs[Burst::chunk];
