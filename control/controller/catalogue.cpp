@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What all parts of the catalogue use, what it does at start and from time to time.
+#include "catalogue.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace ssn::controller {
+namespace {
+
+constexpr std::uint64_t down_after_reports = 5;
+constexpr std::uint64_t alarm_again_ms = 60'000;
+constexpr std::size_t alarms_max = 1024;
+constexpr std::size_t scan_rows = 1000;
+constexpr std::size_t forgotten_at_once = 100;
+
+}  // namespace
+
+Result<std::unique_ptr<Catalogue>> Catalogue::open(Database& database, const Policy& policy, Random random,
+                                                   Now now) {
+  std::unique_ptr<Catalogue> catalogue(new Catalogue(database, policy, std::move(random)));
+  if (Outcome loaded = catalogue->load(now); !loaded.ok()) {
+    return loaded.error();
+  }
+  return catalogue;
+}
+
+Outcome Catalogue::load_meta() {
+  Transaction changes(database_);
+  Result<std::optional<MetaRecord>> meta = changes.get<MetaRecord>(keys::meta());
+  if (!meta.ok()) {
+    return meta.error();
+  }
+  if (meta.value()) {
+    catalogue_id_ = meta.value()->catalogue;
+    return done;
+  }
+  MetaRecord fresh;
+  random_(fresh.catalogue.data(), fresh.catalogue.size());
+  catalogue_id_ = fresh.catalogue;
+  changes.put(keys::meta(), fresh);
+  return changes.commit();
+}
+
+Outcome Catalogue::count(std::string_view prefix, std::uint64_t& into) {
+  std::string from(prefix);
+  const std::string to = keys::end_of(from);
+  for (;;) {
+    const Result<std::vector<Row>> rows = database_.scan(from, to, scan_rows);
+    if (!rows.ok()) {
+      return rows.error();
+    }
+    into += rows.value().size();
+    if (rows.value().size() < scan_rows) {
+      return done;
+    }
+    from = rows.value().back().key;
+    from.push_back('\0');
+  }
+}
+
+Outcome Catalogue::load(Now now) {
+  if (Outcome loaded = load_meta(); !loaded.ok()) {
+    return loaded;
+  }
+  if (Outcome counted = count(keys::all_names, counts_.objects); !counted.ok()) {
+    return counted;
+  }
+  if (Outcome counted = count(keys::all_removals, counts_.removals); !counted.ok()) {
+    return counted;
+  }
+  // Bounded: nodes by their limit, open writes by that of each owner.
+  constexpr std::size_t all = ~std::size_t{0} >> 1U;
+  const Result<std::vector<Row>> nodes =
+      database_.scan(keys::all_nodes, keys::end_of(std::string(keys::all_nodes)), all);
+  const Result<std::vector<Row>> writes =
+      database_.scan(keys::all_open, keys::end_of(std::string(keys::all_open)), all);
+  if (!nodes.ok() || !writes.ok()) {
+    return nodes.ok() ? writes.error() : nodes.error();
+  }
+  for (const Row& row : nodes.value()) {
+    Result<NodeRecord> record = decode<NodeRecord>(row.key, row.value);
+    if (!record.ok()) {
+      return record.error();
+    }
+    nodes_[row.key.substr(1)].record = std::move(record.value());
+  }
+  Transaction reads(database_);
+  for (const Row& row : writes.value()) {
+    const std::uint64_t id = keys::number_at(row.key, 1);
+    const Result<std::optional<ObjectRecord>> record = reads.get<ObjectRecord>(keys::object(id));
+    if (!record.ok()) {
+      return record.error();
+    }
+    if (!record.value()) {
+      return Error{Exit::integrity, "cannot read the catalogue", "an open write has no object",
+                   fmt::format("object {:016x}", id), "restore the database from a copy: docs/controller.md"};
+    }
+    open_[id] = {now.monotonic_ms + policy_.lease_ms, record.value()->object.generation,
+                 record.value()->object.ssa};
+  }
+  return done;
+}
+
+bool Catalogue::is_up(const NodeState& node, Now now) const {
+  return node.health.reported &&
+         now.monotonic_ms - node.health.monotonic_ms <= down_after_reports * policy_.report_ms;
+}
+
+std::string Catalogue::why_not(const NodeState& node, Now now) const {
+  if (node.record.out) {
+    return "out";
+  }
+  if (!is_up(node, now)) {
+    return "down";
+  }
+  return "";
+}
+
+std::vector<Candidate> Catalogue::candidates(Now now) const {
+  std::vector<Candidate> found;
+  for (const auto& [name, state] : nodes_) {
+    if (!state.record.registration.roles.has(pki::Role::shareholder)) {
+      continue;
+    }
+    const Health& health = state.health;
+    Candidate candidate{name, state.record.registration.domain,
+                        health.capacity_bytes - std::min(health.capacity_bytes, health.used_bytes),
+                        why_not(state, now)};
+    if (candidate.excluded.empty() && !health.read_only.empty()) {
+      candidate.excluded = "read-only";
+    }
+    found.push_back(std::move(candidate));
+  }
+  return found;
+}
+
+Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted) const {
+  std::map<std::string, std::size_t> load;
+  for (const auto& [name, state] : nodes_) {
+    if (state.record.registration.roles.has(pki::Role::ssa) && why_not(state, now).empty() &&
+        (wanted.empty() || wanted == name)) {
+      load[name] = 0;
+    }
+  }
+  for (const auto& [id, write] : open_) {
+    if (const auto found = load.find(write.ssa); found != load.end()) {
+      ++found->second;
+    }
+  }
+  const auto least = std::min_element(load.begin(), load.end(),
+                                      [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (least == load.end()) {
+    return Error{Exit::temporary, "cannot choose an SSA",
+                 wanted.empty() ? "none is up" : fmt::format("{} is not one that is up", wanted), "",
+                 "start one, or name another"};
+  }
+  return least->first;
+}
+
+NodeAddress Catalogue::address_of(const std::string& node) const {
+  const auto found = nodes_.find(node);
+  if (found == nodes_.end()) {
+    return {node, "", {}};
+  }
+  const Registration& known = found->second.record.registration;
+  return {node, known.agent, known.data_addresses};
+}
+
+void Catalogue::fill_in(Object& object, Now now) const {
+  for (Holder& holder : object.layout.holders) {
+    if (const auto found = nodes_.find(holder.node); found != nodes_.end()) {
+      holder.agent = found->second.record.registration.agent;
+      holder.data_addresses = found->second.record.registration.data_addresses;
+      holder.up = is_up(found->second, now);
+    }
+  }
+}
+
+bool Catalogue::may_alarm(const std::string& about, Now now) {
+  const auto known = alarms_.find(about);
+  if (known != alarms_.end() && now.monotonic_ms - known->second < alarm_again_ms) {
+    return false;
+  }
+  if (known == alarms_.end() && alarms_.size() >= alarms_max) {
+    std::erase_if(alarms_,
+                  [&](const auto& alarm) { return now.monotonic_ms - alarm.second >= alarm_again_ms; });
+    if (alarms_.size() >= alarms_max) {
+      return false;
+    }
+  }
+  alarms_[about] = now.monotonic_ms;
+  return true;
+}
+
+Outcome Catalogue::note(Transaction& changes, Now now, bool alarm, const char* kind,
+                        const std::string& subject, const std::string& text) {
+  Result<MetaRecord> meta = changes.get_or_new<MetaRecord>(keys::meta());
+  if (!meta.ok()) {
+    return meta.error();
+  }
+  const std::uint64_t number = meta.value().next_event++;
+  changes.put(keys::meta(), meta.value());
+  changes.put(keys::event(number), Event{number, now.wall_ms, alarm, kind, subject, text});
+  if (number > events_max) {
+    changes.erase(keys::event(number - events_max));
+  }
+  return done;
+}
+
+Result<std::vector<Event>> Catalogue::events(std::uint64_t after, std::size_t limit) {
+  const std::lock_guard lock(mutex_);
+  const Result<std::vector<Row>> rows =
+      database_.scan(keys::event(after + 1), keys::end_of(std::string(keys::all_events)),
+                     std::clamp<std::size_t>(limit, 1, page_max));
+  if (!rows.ok()) {
+    return rows.error();
+  }
+  std::vector<Event> events;
+  for (const Row& row : rows.value()) {
+    Result<Event> event = decode<Event>(row.key, row.value);
+    if (!event.ok()) {
+      return event.error();
+    }
+    events.push_back(std::move(event.value()));
+  }
+  return events;
+}
+
+Result<Status> Catalogue::status() {
+  const std::lock_guard lock(mutex_);
+  Status status;
+  status.objects = counts_.objects;
+  status.writes = open_.size();
+  status.removals = counts_.removals;
+  status.nodes = nodes_.size();
+  status.database_trouble = database_.trouble();
+  return status;
+}
+
+Outcome Catalogue::forget_gone(Now now) {
+  const std::uint64_t before = now.wall_ms - std::min(now.wall_ms, policy_.remember_ms);
+  const Result<std::vector<Row>> rows =
+      database_.scan(keys::all_gone, keys::gone(before, 0), forgotten_at_once);
+  if (!rows.ok()) {
+    return rows.error();
+  }
+  Transaction changes(database_);
+  for (const Row& row : rows.value()) {
+    const std::uint64_t id = keys::number_at(row.key, 9);
+    const Result<std::optional<ObjectRecord>> record = changes.get<ObjectRecord>(keys::object(id));
+    if (!record.ok()) {
+      return record.error();
+    }
+    if (record.value()) {
+      changes.erase(keys::token(record.value()->object.owner, record.value()->token));
+      changes.erase(keys::object(id));
+    }
+    changes.erase(row.key);
+  }
+  return changes.commit();
+}
+
+Outcome Catalogue::tick(Now now) {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::uint64_t> over;
+  for (const auto& [id, write] : open_) {
+    if (now.monotonic_ms >= write.lease_end_ms) {
+      over.push_back(id);
+    }
+  }
+  for (const std::uint64_t id : over) {
+    if (Outcome ended = end_write(now, id, "its lease ran out"); !ended.ok()) {
+      return ended;
+    }
+  }
+  return forget_gone(now);
+}
+
+}  // namespace ssn::controller

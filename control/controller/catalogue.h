@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the controller knows and decides: objects, who holds them, nodes, associations, events. Each call that
+// changes something is one transaction of the database, durable when the call returns. What it promises:
+// docs/controller.md.
+//
+// Callers are trusted to be who they say: service.cpp has seen their certificates. Time and randomness are
+// arguments, so tests and the simulator decide about them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "database.h"
+#include "keys.h"
+#include "placement.h"
+#include "request.h"
+#include "transaction.h"
+#include "types.h"
+
+namespace ssn::controller {
+
+struct Now {
+  std::uint64_t wall_ms = 0;       ///< since 1970: for people, and for how long things are remembered
+  std::uint64_t monotonic_ms = 0;  ///< of this process: leases and heartbeats
+};
+
+inline constexpr std::uint64_t events_max = 10'000;
+
+/// Thread-safe.
+class Catalogue {
+ public:
+  using Random = std::function<void(std::uint8_t* out, std::size_t bytes)>;
+
+  /// The database must outlive it. Leases of open writes begin anew.
+  static Result<std::unique_ptr<Catalogue>> open(Database& database, const Policy& policy, Random random,
+                                                 Now now);
+
+  // Owners.
+  Result<WriteTicket> begin_write(Now now, const std::string& owner, const WriteRequest& request);
+  Result<CommitAnswer> commit(Now now, const std::string& owner, const ObjectKey& key, bool degraded);
+  Outcome abort(Now now, const std::string& owner, const ObjectKey& key);
+  Result<ObjectPage> list(Now now, const std::string& owner, const std::string& prefix,
+                          const std::string& after, std::size_t limit);
+  Result<Object> stat(Now now, const std::string& owner, const std::string& name);
+  /// `id`: only if it is this object; 0: whichever it is.
+  Result<std::uint64_t> remove(Now now, const std::string& owner, const std::string& name, std::uint64_t id);
+  Result<ReadTicket> open_read(Now now, const std::string& owner, const std::string& name);
+
+  // Nodes.
+  Result<RegisterAnswer> register_node(Now now, const std::string& node, pki::Roles roles,
+                                       const Registration& registration);
+  Result<ReportAnswer> report(Now now, const std::string& node, const Report& report);
+  /// For its SSA and its holders.
+  Result<Object> object_for(Now now, const std::string& node, const ObjectKey& key);
+  Result<SealedAnswer> sealed(Now now, const std::string& node, const SealedReport& report);
+  Result<HoldingPage> holdings(const std::string& node, std::uint64_t after, std::size_t limit);
+  Result<std::vector<Verdict>> compare(Now now, const std::string& node, const std::vector<ObjectKey>& found);
+
+  // Operators.
+  Result<std::vector<Node>> nodes(Now now);
+  Result<Node> set_node(Now now, const std::string& node, bool out);
+  Result<std::vector<Association>> associations(const std::string& node);
+  Result<std::vector<Event>> events(std::uint64_t after, std::size_t limit);
+  Result<Status> status();
+
+  /// Ends writes whose lease is over and forgets what is gone long enough. Call it every second or so.
+  Outcome tick(Now now);
+
+ private:
+  struct Health {  // of a node, from its reports
+    bool reported = false;
+    std::uint64_t monotonic_ms = 0;
+    std::uint64_t wall_ms = 0;
+    std::uint64_t capacity_bytes = 0;
+    std::uint64_t used_bytes = 0;
+    std::uint64_t objects = 0;
+    std::string read_only;
+  };
+  struct NodeState {
+    NodeRecord record;
+    Health health;
+  };
+  struct OpenWrite {
+    std::uint64_t lease_end_ms = 0;  // monotonic
+    std::uint64_t generation = 0;
+    std::string ssa;
+  };
+  struct Counts {
+    std::uint64_t objects = 0;
+    std::uint64_t removals = 0;
+  };
+
+  Catalogue(Database& database, const Policy& policy, Random random)
+      : database_(database), policy_(policy), random_(std::move(random)) {}
+
+  Outcome load(Now now);
+  Outcome load_meta();
+  Outcome count(std::string_view prefix, std::uint64_t& into);
+
+  bool is_up(const NodeState& node, Now now) const;
+  std::string why_not(const NodeState& node, Now now) const;
+  std::vector<Candidate> candidates(Now now) const;
+  Result<std::string> choose_ssa(Now now, const std::string& wanted) const;
+  NodeAddress address_of(const std::string& node) const;
+  void fill_in(Object& object, Now now) const;
+  Node describe(const std::string& name, const NodeState& state, Now now) const;
+  bool may_alarm(const std::string& about, Now now);
+
+  Result<ObjectRecord> own_object(Transaction& changes, const std::string& owner, const ObjectKey& key,
+                                  const char* what);
+  Result<ObjectRecord> named_object(Transaction& changes, const std::string& owner, const std::string& name,
+                                    const char* what);
+  Result<WriteTicket> new_write(Now now, const std::string& owner, const WriteRequest& request,
+                                Transaction& changes);
+  Result<WriteTicket> store_write(Now now, const ObjectRecord& record, Transaction& changes);
+  Result<WriteTicket> ticket(const ObjectRecord& record, Now now) const;
+  Outcome check_room(Transaction& changes, const std::string& owner);
+  Result<std::uint64_t> new_id(Transaction& changes);
+  Result<CommitAnswer> first_commit(Now now, ObjectRecord record, Transaction& changes, bool degraded);
+  Outcome end_object(Transaction& changes, ObjectRecord& record, Now now, std::string reason);
+  Outcome end_write(Now now, std::uint64_t id, const std::string& reason);
+  Outcome change_owner(Transaction& changes, const std::string& owner, std::int64_t objects,
+                       std::int64_t writes);
+  Outcome confirm_removal(Transaction& changes, const std::string& node, const ObjectKey& key, Now now,
+                          std::uint64_t& confirmed);
+  Outcome take_associations(Transaction& changes, const std::string& node,
+                            const std::vector<AssociationReport>& reports, Now now);
+  Result<bool> take_association(Transaction& changes, const std::string& node,
+                                const AssociationReport& report, Now now);
+  Outcome note(Transaction& changes, Now now, bool alarm, const char* kind, const std::string& subject,
+               const std::string& text);
+  Outcome forget_gone(Now now);
+
+  Database& database_;
+  const Policy policy_;
+  const Random random_;
+  std::mutex mutex_;
+  Bytes16 catalogue_id_{};
+  std::map<std::string, NodeState> nodes_;
+  std::map<std::uint64_t, OpenWrite> open_;
+  std::map<std::string, std::uint64_t> alarms_;  // about what, and when: each once a minute
+  Counts counts_;
+};
+
+}  // namespace ssn::controller

@@ -1,0 +1,464 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What owners do: docs/controller.md, "The life of an object".
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "catalogue.h"
+
+namespace ssn::controller {
+namespace {
+
+constexpr const char* what_begin = "cannot begin the write";
+constexpr const char* what_commit = "cannot commit the object";
+
+std::string shown(std::uint64_t id) { return fmt::format("object {:016x}", id); }
+
+Error no_object(const char* what, std::string where) {
+  return {Exit::not_found, what, "there is no such object", std::move(where), "see `ssn ls`"};
+}
+
+bool is_open(const Object& object) {
+  return object.state == ObjectState::writing || object.state == ObjectState::sealed;
+}
+
+}  // namespace
+
+// Also for another owner's: nobody learns what others have.
+Result<ObjectRecord> Catalogue::own_object(Transaction& changes, const std::string& owner,
+                                           const ObjectKey& key, const char* what) {
+  Result<std::optional<ObjectRecord>> record = changes.get<ObjectRecord>(keys::object(key.object));
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (!record.value() || record.value()->object.owner != owner ||
+      record.value()->object.generation != key.generation) {
+    return no_object(what, shown(key.object));
+  }
+  return std::move(*record.value());
+}
+
+Result<ObjectRecord> Catalogue::named_object(Transaction& changes, const std::string& owner,
+                                             const std::string& name, const char* what) {
+  if (!is_good_name(name)) {
+    return Error{Exit::usage, what, "the name is not 1 to 1024 bytes of UTF-8 without control characters",
+                 "name", "choose another one"};
+  }
+  const Result<std::optional<NumberRecord>> id = changes.get<NumberRecord>(keys::name(owner, name));
+  if (!id.ok()) {
+    return id.error();
+  }
+  if (!id.value()) {
+    return no_object(what, name);
+  }
+  Result<std::optional<ObjectRecord>> record = changes.get<ObjectRecord>(keys::object(id.value()->number));
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (!record.value()) {
+    return Error{Exit::integrity, what, "the name leads to no object", name,
+                 "restore the database from a copy: docs/controller.md"};
+  }
+  return std::move(*record.value());
+}
+
+Outcome Catalogue::change_owner(Transaction& changes, const std::string& owner, std::int64_t objects,
+                                std::int64_t writes) {
+  Result<OwnerRecord> record = changes.get_or_new<OwnerRecord>(keys::owner(owner));
+  if (!record.ok()) {
+    return record.error();
+  }
+  record.value().objects += static_cast<std::uint64_t>(objects);
+  record.value().writes += static_cast<std::uint64_t>(writes);
+  changes.put(keys::owner(owner), record.value());
+  return done;
+}
+
+Outcome Catalogue::check_room(Transaction& changes, const std::string& owner) {
+  const Result<OwnerRecord> record = changes.get_or_new<OwnerRecord>(keys::owner(owner));
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (record.value().writes >= policy_.writes_max) {
+    return Error{Exit::temporary, what_begin, fmt::format("{} writes are open already", policy_.writes_max),
+                 owner, "commit or abort some, or wait until they end"};
+  }
+  if (record.value().objects >= policy_.objects_max) {
+    return Error{Exit::temporary, what_begin, fmt::format("{} objects are the most", policy_.objects_max),
+                 owner, "remove some, or raise [limits] objects"};
+  }
+  return done;
+}
+
+Result<std::uint64_t> Catalogue::new_id(Transaction& changes) {
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    std::uint8_t bytes[8];
+    random_(bytes, sizeof bytes);
+    std::uint64_t id = 0;
+    for (const std::uint8_t byte : bytes) {
+      id = id << 8U | byte;
+    }
+    const Result<std::optional<ObjectRecord>> taken = changes.get<ObjectRecord>(keys::object(id));
+    if (!taken.ok()) {
+      return taken.error();
+    }
+    if (id != 0 && !taken.value()) {
+      return id;
+    }
+  }
+  return Error{Exit::failed, what_begin, "the random generator repeats itself", "", "report this as a bug"};
+}
+
+Result<WriteTicket> Catalogue::ticket(const ObjectRecord& record, Now now) const {
+  WriteTicket ticket{record.object, address_of(record.object.ssa), policy_.lease_ms};
+  fill_in(ticket.object, now);
+  return ticket;
+}
+
+Result<WriteTicket> Catalogue::begin_write(Now now, const std::string& owner, const WriteRequest& request) {
+  if (Outcome checked = check(request); !checked.ok()) {
+    return checked.error();
+  }
+  const std::lock_guard lock(mutex_);
+  Transaction changes(database_);
+  const Result<std::optional<NumberRecord>> before =
+      changes.get<NumberRecord>(keys::token(owner, request.token));
+  if (!before.ok()) {
+    return before.error();
+  }
+  if (!before.value()) {
+    return new_write(now, owner, request, changes);
+  }
+  const Result<std::optional<ObjectRecord>> record =
+      changes.get<ObjectRecord>(keys::object(before.value()->number));
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (!record.value() || record.value()->request_digest != digest_of(request)) {
+    return Error{Exit::refused, what_begin, "its token came with another request before", "token",
+                 "draw another token for another write"};
+  }
+  return ticket(*record.value(), now);
+}
+
+Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, const WriteRequest& request,
+                                         Transaction& changes) {
+  Result<Layout> layout = layout_for(request, policy_);
+  if (!layout.ok()) {
+    return layout.error();
+  }
+  ObjectRecord record;
+  Object& object = record.object;
+  object.cell_bytes = request.cell_bytes == 0 ? policy_.cell_bytes : request.cell_bytes;
+  if (object.cell_bytes % 64 != 0 || object.cell_bytes > cell_bytes_max) {
+    return Error{Exit::usage, what_begin, fmt::format("a cell of {} bytes is none", object.cell_bytes),
+                 "cell_bytes", fmt::format("give a multiple of 64 up to {}", cell_bytes_max)};
+  }
+  object.size_known = request.size.has_value();
+  object.size = request.size.value_or(0);
+  const std::uint64_t cells = cells_for(object.size, object.cell_bytes, layout.value().secret_blocks);
+  if (cells > cells_max) {
+    return Error{Exit::usage, what_begin, "it has too many cells", "size", "write several objects"};
+  }
+  if (Outcome room = check_room(changes, owner); !room.ok()) {
+    return room.error();
+  }
+  const Result<std::optional<NumberRecord>> there =
+      changes.get<NumberRecord>(keys::name(owner, request.name));
+  if (!there.ok()) {
+    return there.error();
+  }
+  if (request.create_only && there.value()) {
+    return Error{Exit::refused, what_begin, "the name has an object", request.name,
+                 "choose another name, or allow it to be replaced"};
+  }
+  const Result<std::string> ssa = choose_ssa(now, request.ssa);
+  if (!ssa.ok()) {
+    return ssa.error();
+  }
+  const Result<std::uint64_t> id = new_id(changes);
+  if (!id.ok()) {
+    return id.error();
+  }
+  Result<Placement> placed = place(layout.value(), id.value(), cells * object.cell_bytes, candidates(now));
+  if (!placed.ok()) {
+    return placed.error();
+  }
+  object.id = id.value();
+  object.owner = owner;
+  object.name = request.name;
+  object.state = ObjectState::writing;
+  object.generation = 1;
+  object.layout = std::move(layout.value());
+  object.layout.holders = std::move(placed.value().holders);
+  object.layout.reason = std::move(placed.value().reason);
+  object.minimum_protection = std::max(request.minimum_protection, policy_.minimum_protection);
+  object.created_ms = now.wall_ms;
+  object.ssa = ssa.value();
+  record.token = request.token;
+  record.request_digest = digest_of(request);
+  record.create_only = request.create_only;
+  return store_write(now, record, changes);
+}
+
+Result<WriteTicket> Catalogue::store_write(Now now, const ObjectRecord& record, Transaction& changes) {
+  const Object& object = record.object;
+  changes.put(keys::object(object.id), record);
+  changes.put(keys::token(object.owner, record.token), NumberRecord{object.id});
+  changes.put(keys::open(object.id), NumberRecord{object.id});
+  for (std::uint32_t i = 0; i < object.layout.n; ++i) {
+    changes.put(keys::holding(object.layout.holders[i].node, object.key()), NumberRecord{i + 1});
+  }
+  if (Outcome counted = change_owner(changes, object.owner, 0, 1); !counted.ok()) {
+    return counted.error();
+  }
+  if (Outcome committed = changes.commit(); !committed.ok()) {
+    return committed.error();
+  }
+  open_[object.id] = {now.monotonic_ms + policy_.lease_ms, object.generation, object.ssa};
+  return ticket(record, now);
+}
+
+// The object is not visible any more from this transaction on; each holder gets an order.
+Outcome Catalogue::end_object(Transaction& changes, ObjectRecord& record, Now now, std::string reason) {
+  Object& object = record.object;
+  if (is_open(object)) {
+    changes.erase(keys::open(object.id));
+    if (Outcome counted = change_owner(changes, object.owner, 0, -1); !counted.ok()) {
+      return counted;
+    }
+  } else {
+    if (Outcome counted = change_owner(changes, object.owner, -1, 0); !counted.ok()) {
+      return counted;
+    }
+  }
+  object.state = ObjectState::deleting;
+  object.end_reason = std::move(reason);
+  record.ended_ms = now.wall_ms;
+  for (const Holder& holder : object.layout.holders) {
+    changes.put(keys::removal(holder.node, object.key()), NumberRecord{1});
+  }
+  changes.put(keys::object(object.id), record);
+  return done;
+}
+
+Outcome Catalogue::end_write(Now now, std::uint64_t id, const std::string& reason) {
+  Transaction changes(database_);
+  Result<std::optional<ObjectRecord>> record = changes.get<ObjectRecord>(keys::object(id));
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (record.value() && is_open(record.value()->object)) {
+    if (Outcome ended = end_object(changes, *record.value(), now, reason); !ended.ok()) {
+      return ended;
+    }
+    if (Outcome committed = changes.commit(); !committed.ok()) {
+      return committed;
+    }
+    counts_.removals += record.value()->object.layout.n;
+  }
+  open_.erase(id);
+  return done;
+}
+
+Result<CommitAnswer> Catalogue::commit(Now now, const std::string& owner, const ObjectKey& key,
+                                       bool degraded) {
+  const std::lock_guard lock(mutex_);
+  Transaction changes(database_);
+  Result<ObjectRecord> record = own_object(changes, owner, key, what_commit);
+  if (!record.ok()) {
+    return record.error();
+  }
+  const Object& object = record.value().object;
+  if (object.committed_ms != 0) {  // again
+    CommitAnswer answer{object, count_of(object.layout, ShareState::sealed) < object.layout.quorum, 0};
+    fill_in(answer.object, now);
+    return answer;
+  }
+  if (object.state == ObjectState::writing) {
+    return Error{Exit::temporary, what_commit,
+                 fmt::format("{} of at least {} holders have sealed it",
+                             count_of(object.layout, ShareState::sealed), object.layout.minimum),
+                 shown(object.id), "wait until the SSA says so"};
+  }
+  if (object.state != ObjectState::sealed) {
+    return Error{Exit::refused, what_commit, fmt::format("the write is over: {}", object.end_reason),
+                 shown(object.id), "write it again"};
+  }
+  return first_commit(now, std::move(record.value()), changes, degraded);
+}
+
+Result<CommitAnswer> Catalogue::first_commit(Now now, ObjectRecord record, Transaction& changes,
+                                             bool degraded) {
+  Object& object = record.object;
+  const std::uint32_t sealed = count_of(object.layout, ShareState::sealed);
+  const bool is_degraded = sealed < object.layout.quorum;
+  if (is_degraded && !degraded) {
+    return Error{Exit::temporary, what_commit,
+                 fmt::format("{} of {} holders have sealed it", sealed, object.layout.quorum),
+                 shown(object.id), "wait for more of them, or take it degraded"};
+  }
+  if (object.protection < object.minimum_protection) {
+    return Error{Exit::refused, what_commit,
+                 fmt::format("it was protected as {}, at least {} was asked for", name(object.protection),
+                             name(object.minimum_protection)),
+                 shown(object.id), "see that all links have keys of that kind, and write it again"};
+  }
+  const std::string name_key = keys::name(object.owner, object.name);
+  const Result<std::optional<NumberRecord>> before = changes.get<NumberRecord>(name_key);
+  if (!before.ok()) {
+    return before.error();
+  }
+  if (before.value() && record.create_only) {
+    return Error{Exit::refused, what_commit, "the name got another object meanwhile", object.name,
+                 "choose another name, or allow it to be replaced"};
+  }
+  std::uint64_t removals = 0;
+  if (before.value()) {
+    Result<ObjectRecord> old = named_object(changes, object.owner, object.name, what_commit);
+    if (!old.ok()) {
+      return old.error();
+    }
+    if (Outcome ended = end_object(changes, old.value(), now, fmt::format("replaced by {:016x}", object.id));
+        !ended.ok()) {
+      return ended.error();
+    }
+    removals = old.value().object.layout.n;
+  }
+  object.state = ObjectState::committed;
+  object.committed_ms = std::max<std::uint64_t>(now.wall_ms, 1);
+  changes.put(name_key, NumberRecord{object.id});
+  changes.put(keys::object(object.id), record);
+  changes.erase(keys::open(object.id));
+  if (Outcome counted = change_owner(changes, object.owner, 1, -1); !counted.ok()) {
+    return counted.error();
+  }
+  if (Outcome committed = changes.commit(); !committed.ok()) {
+    return committed.error();
+  }
+  open_.erase(object.id);
+  counts_.removals += removals;
+  counts_.objects += before.value() ? 0 : 1;
+  CommitAnswer answer{std::move(object), is_degraded, before.value() ? before.value()->number : 0};
+  fill_in(answer.object, now);
+  return answer;
+}
+
+Outcome Catalogue::abort(Now now, const std::string& owner, const ObjectKey& key) {
+  constexpr const char* what = "cannot abort the write";
+  const std::lock_guard lock(mutex_);
+  Transaction changes(database_);
+  const Result<ObjectRecord> record = own_object(changes, owner, key, what);
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (record.value().object.committed_ms != 0) {
+    return Error{Exit::refused, what, "it is committed", shown(key.object), "remove the object instead"};
+  }
+  return is_open(record.value().object) ? end_write(now, key.object, "aborted by its owner") : Outcome(done);
+}
+
+Result<ObjectPage> Catalogue::list(Now now, const std::string& owner, const std::string& prefix,
+                                   const std::string& after, std::size_t limit) {
+  const std::string names = keys::names(owner);
+  const std::string first = keys::name(owner, prefix);
+  std::string from = keys::name(owner, after);
+  from.push_back('\0');  // the next one
+  from = after.empty() ? first : std::max(first, from);
+  const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
+  const std::lock_guard lock(mutex_);
+  const Result<std::vector<Row>> rows = database_.scan(from, keys::end_of(first), most);
+  if (!rows.ok()) {
+    return rows.error();
+  }
+  Transaction reads(database_);
+  ObjectPage page;
+  for (const Row& row : rows.value()) {
+    Result<ObjectRecord> record =
+        named_object(reads, owner, row.key.substr(names.size()), "cannot list the objects");
+    if (!record.ok()) {
+      return record.error();
+    }
+    Object& object = record.value().object;
+    fill_in(object, now);
+    const Layout& layout = object.layout;
+    const auto up = std::count_if(layout.holders.begin(), layout.holders.end(), [](const Holder& holder) {
+      return holder.up && holder.state == ShareState::sealed;
+    });
+    page.objects.push_back({object.id, object.name, object.size, layout.k, layout.n,
+                            count_of(layout, ShareState::sealed), static_cast<std::uint32_t>(up),
+                            object.protection, object.committed_ms});
+  }
+  if (rows.value().size() == most) {
+    page.next = page.objects.back().name;
+  }
+  return page;
+}
+
+Result<Object> Catalogue::stat(Now now, const std::string& owner, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Transaction reads(database_);
+  Result<ObjectRecord> record = named_object(reads, owner, name, "cannot show the object");
+  if (!record.ok()) {
+    return record.error();
+  }
+  fill_in(record.value().object, now);
+  return std::move(record.value().object);
+}
+
+Result<std::uint64_t> Catalogue::remove(Now now, const std::string& owner, const std::string& name,
+                                        std::uint64_t id) {
+  constexpr const char* what = "cannot remove the object";
+  const std::lock_guard lock(mutex_);
+  Transaction changes(database_);
+  if (id != 0) {  // again?
+    const Result<std::optional<ObjectRecord>> known = changes.get<ObjectRecord>(keys::object(id));
+    if (!known.ok()) {
+      return known.error();
+    }
+    if (known.value() && known.value()->object.owner == owner && known.value()->object.name == name &&
+        known.value()->object.state >= ObjectState::deleting) {
+      return id;
+    }
+  }
+  Result<ObjectRecord> record = named_object(changes, owner, name, what);
+  if (!record.ok()) {
+    return record.error();
+  }
+  const Object& object = record.value().object;
+  if (id != 0 && object.id != id) {
+    return Error{Exit::refused, what, "the name has another object", name, "see `ssn stat`"};
+  }
+  changes.erase(keys::name(owner, name));
+  if (Outcome ended = end_object(changes, record.value(), now, "removed by its owner"); !ended.ok()) {
+    return ended.error();
+  }
+  if (Outcome committed = changes.commit(); !committed.ok()) {
+    return committed.error();
+  }
+  counts_.objects -= 1;
+  counts_.removals += object.layout.n;
+  return object.id;
+}
+
+Result<ReadTicket> Catalogue::open_read(Now now, const std::string& owner, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Transaction reads(database_);
+  Result<ObjectRecord> record = named_object(reads, owner, name, "cannot open the object");
+  if (!record.ok()) {
+    return record.error();
+  }
+  // Near what it wrote last, if that is up.
+  Result<std::string> ssa = choose_ssa(now, record.value().object.ssa);
+  if (!ssa.ok()) {
+    ssa = choose_ssa(now, "");
+  }
+  if (!ssa.ok()) {
+    return ssa.error();
+  }
+  ReadTicket ticket{std::move(record.value().object), address_of(ssa.value())};
+  fill_in(ticket.object, now);
+  return ticket;
+}
+
+}  // namespace ssn::controller

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Where each record of the catalogue lies. Numbers are big-endian, so that keys sort as they do; names of
+// owners and nodes hold no zero byte.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "types.h"
+
+namespace ssn::controller::keys {
+
+std::string number(std::uint64_t value);
+std::uint64_t number_at(std::string_view key, std::size_t at);
+/// All keys that begin so end before this one.
+std::string end_of(std::string prefix);
+
+inline constexpr std::string_view all_nodes = "n";
+inline constexpr std::string_view all_open = "p";
+inline constexpr std::string_view all_gone = "g";
+inline constexpr std::string_view all_events = "e";
+inline constexpr std::string_view all_names = "N";
+inline constexpr std::string_view all_removals = "d";
+
+std::string meta();
+std::string node(std::string_view node);
+std::string owner(std::string_view owner);
+std::string object(std::uint64_t id);
+/// Of committed objects.
+std::string names(std::string_view owner);
+std::string name(std::string_view owner, std::string_view name);
+std::string token(std::string_view owner, const Bytes16& token);
+/// Writes that are neither committed nor over.
+std::string open(std::uint64_t id);
+std::string gone(std::uint64_t ended_ms, std::uint64_t id);
+/// What a node should hold, and what it was ordered to remove.
+std::string holdings(std::string_view node);
+std::string holding(std::string_view node, const ObjectKey& key);
+std::string removals(std::string_view node);
+std::string removal(std::string_view node, const ObjectKey& key);
+std::string associations(std::string_view node);
+std::string association(std::string_view node, std::string_view peer);
+std::string event(std::uint64_t event);
+
+}  // namespace ssn::controller::keys

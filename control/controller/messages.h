@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Between the structures of types.h and the messages of control/api/controller.proto, both ways. What comes
+// in is bounded by the size of a message; whether it makes sense is request.h's question. Enumerators that
+// this version does not know are read as their first one.
+#pragma once
+
+#include "types.h"
+
+namespace ssn::controller {
+
+namespace v1 {
+class Association;
+class BeginWriteRequest;
+class CommitAnswer;
+class ControllerStatus;
+class Event;
+class Holding;
+class Node;
+class Object;
+class ObjectKey;
+class ObjectSummary;
+class ReadTicket;
+class RegisterAnswer;
+class RegisterRequest;
+class ReportAnswer;
+class ReportRequest;
+class SealedAnswer;
+class SealedRequest;
+class WriteTicket;
+}  // namespace v1
+
+/// Longest message to the controller.
+inline constexpr int request_bytes_max = 1 << 20;
+
+void write(const ObjectKey& from, v1::ObjectKey& to);
+ObjectKey read(const v1::ObjectKey& from);
+void write(const Object& from, v1::Object& to);
+Object read(const v1::Object& from);
+void write(const WriteRequest& from, v1::BeginWriteRequest& to);
+WriteRequest read(const v1::BeginWriteRequest& from);
+void write(const WriteTicket& from, v1::WriteTicket& to);
+WriteTicket read(const v1::WriteTicket& from);
+void write(const CommitAnswer& from, v1::CommitAnswer& to);
+CommitAnswer read(const v1::CommitAnswer& from);
+void write(const ObjectSummary& from, v1::ObjectSummary& to);
+ObjectSummary read(const v1::ObjectSummary& from);
+void write(const ReadTicket& from, v1::ReadTicket& to);
+ReadTicket read(const v1::ReadTicket& from);
+void write(const Registration& from, v1::RegisterRequest& to);
+Registration read(const v1::RegisterRequest& from);
+void write(const RegisterAnswer& from, v1::RegisterAnswer& to);
+RegisterAnswer read(const v1::RegisterAnswer& from);
+void write(const Report& from, v1::ReportRequest& to);
+Report read(const v1::ReportRequest& from);
+void write(const ReportAnswer& from, v1::ReportAnswer& to);
+ReportAnswer read(const v1::ReportAnswer& from);
+void write(const SealedReport& from, v1::SealedRequest& to);
+SealedReport read(const v1::SealedRequest& from);
+void write(const SealedAnswer& from, v1::SealedAnswer& to);
+SealedAnswer read(const v1::SealedAnswer& from);
+void write(const Holding& from, v1::Holding& to);
+Holding read(const v1::Holding& from);
+void write(const Node& from, v1::Node& to);
+Node read(const v1::Node& from);
+void write(const Association& from, v1::Association& to);
+Association read(const v1::Association& from);
+void write(const Event& from, v1::Event& to);
+Event read(const v1::Event& from);
+void write(const Status& from, v1::ControllerStatus& to);
+Status read(const v1::ControllerStatus& from);
+
+}  // namespace ssn::controller

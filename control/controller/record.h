@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Records of the catalogue as bytes: a version, the fields in order, and a checksum over key and content, so
+// that a damaged or misplaced record is noticed. Whatever the bytes are, reading ends and takes no more
+// memory than a few times their length.
+//
+// Numbers are little-endian base 128; text and lists have their length first. To add a field: raise the
+// version, read it only from that version on.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ssn/hw/result.h"
+#include "types.h"
+
+namespace ssn::controller {
+
+struct ObjectRecord {
+  Object object;  ///< without what is filled in for answers
+  Bytes16 token{};
+  std::string request_digest;  ///< of the BeginWrite that made it
+  bool create_only = false;
+  std::uint64_t ended_ms = 0;
+};
+
+struct NodeRecord {
+  Registration registration;
+  bool out = false;
+  std::uint64_t registered_ms = 0;
+};
+
+struct AssociationRecord {
+  AssociationReport report;
+  std::uint64_t reported_ms = 0;
+};
+
+/// What an owner has: for limits.
+struct OwnerRecord {
+  std::uint64_t objects = 0;  ///< committed
+  std::uint64_t writes = 0;   ///< open
+};
+
+struct MetaRecord {
+  Bytes16 catalogue{};
+  std::uint64_t next_event = 1;
+};
+
+/// An id or a number: of names, tokens, holdings.
+struct NumberRecord {
+  std::uint64_t number = 0;
+};
+
+// As bytes under `key`, and back: integrity where they are not what was written there.
+std::string encode(std::string_view key, const ObjectRecord& record);
+std::string encode(std::string_view key, const NodeRecord& record);
+std::string encode(std::string_view key, const AssociationRecord& record);
+std::string encode(std::string_view key, const OwnerRecord& record);
+std::string encode(std::string_view key, const MetaRecord& record);
+std::string encode(std::string_view key, const NumberRecord& record);
+std::string encode(std::string_view key, const Event& record);
+template <typename Record>
+Result<Record> decode(std::string_view key, std::string_view bytes);
+
+/// A record's bytes from its version and fields: adds the checksum. For tests of what no checksum excludes.
+std::string with_checksum(std::string_view key, std::string_view body);
+
+/// SHA-256 of all that a BeginWrite says: the same token must come with the same request.
+std::string digest_of(const WriteRequest& request);
+
+}  // namespace ssn::controller

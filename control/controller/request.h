@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Whether what callers ask is sound by itself: limits and agreement of its fields. Pure.
+#pragma once
+
+#include "ssn/hw/result.h"
+#include "types.h"
+
+namespace ssn::controller {
+
+/// What a write that leaves it open gets, and for how long things are kept.
+struct Policy {
+  Scheme scheme = Scheme::shamir;
+  std::uint32_t k = 3;
+  std::uint32_t n = 5;
+  std::uint32_t secret_blocks = 1;
+  std::uint32_t cell_bytes = 1344;
+  std::uint32_t quorum = 0;
+  std::uint32_t minimum = 0;
+  Protection minimum_protection = Protection::unknown;
+  bool pad_shares = false;
+  std::uint32_t lease_ms = 30'000;
+  std::uint32_t report_ms = 1'000;
+  std::uint64_t remember_ms = 3'600'000;
+  std::uint64_t objects_max = 1'000'000;  ///< of an owner
+  std::uint64_t writes_max = 256;         ///< open, of an owner
+  std::uint64_t nodes_max = 256;
+};
+
+/// UTF-8 without control characters, 1 to `longest` bytes.
+bool is_good_name(std::string_view name, std::size_t longest = name_max) noexcept;
+
+/// The layout that the request and, where it leaves things open, the policy ask for; without holders.
+Result<Layout> layout_for(const WriteRequest& request, const Policy& policy);
+/// A request with the cell size and protection of the policy filled in. Its layout is layout_for()'s.
+Outcome check(const WriteRequest& request);
+Outcome check(const Registration& registration, pki::Roles roles);
+Outcome check(const Report& report);
+/// Against the object that it is about: size, cells, attempts, shares and their holders.
+Outcome check(const SealedReport& report, const Object& object);
+
+/// Cells of each share for `size` bytes of data.
+std::uint64_t cells_for(std::uint64_t size, std::uint32_t cell_bytes, std::uint32_t secret_blocks) noexcept;
+
+}  // namespace ssn::controller

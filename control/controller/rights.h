@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Who may call what: docs/controller.md. What is not in the table is refused.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "certificate.h"
+
+namespace ssn::controller {
+
+enum class Call : std::uint8_t {
+  begin_write,
+  commit,
+  abort,
+  list,
+  stat,
+  remove,
+  open_read,
+  register_node,
+  report,
+  get_object,
+  sealed,
+  get_holdings,
+  compare_holdings,
+  get_status,
+  list_nodes,
+  set_node,
+  list_associations,
+  list_events,
+};
+inline constexpr std::size_t calls_count = 18;
+
+/// "Objects.BeginWrite", as in control/api/controller.proto.
+std::string_view name(Call call) noexcept;
+/// Whether one of the roles may.
+bool may(pki::Roles roles, Call call) noexcept;
+
+}  // namespace ssn::controller

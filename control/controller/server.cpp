@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "server.h"
+
+#include <fmt/core.h>
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "call_error.h"
+#include "caller.h"
+#include "controller.grpc.pb.h"
+#include "credentials.h"
+#include "messages.h"
+#include "rights.h"
+
+namespace ssn::controller {
+namespace {
+
+constexpr const char* what_start = "cannot start the controller";
+constexpr int threads_max = 24;
+constexpr std::size_t memory_max = std::size_t{64} << 20;
+constexpr int streams_per_connection = 32;
+constexpr std::chrono::milliseconds ending{500};
+constexpr std::size_t listed = 100;  // where the caller does not say how many
+
+// What the services share: who calls, and may it.
+struct Desk {
+  const ServerSettings settings;
+  Catalogue& catalogue;
+  const std::function<Now()> clock;
+  const std::uint64_t started_ms;
+
+  Result<pki::Caller> admit(const grpc::ServerContext& context, Call call) const {
+    pki::Caller caller = pki::caller_of(*context.auth_context());
+    if (caller.kind == pki::Caller::Kind::certified && !caller.name.empty() && may(caller.roles, call)) {
+      return caller;
+    }
+    return Error{Exit::refused, fmt::format("cannot answer {}", name(call)),
+                 caller.name.empty() ? "the caller's certificate names nobody"
+                                     : fmt::format("{} has no role that may", caller.name),
+                 caller.name, "use a certificate whose OU is such a role: docs/controller.md"};
+  }
+};
+
+std::size_t limit_of(std::uint32_t wanted, std::size_t otherwise = listed) {
+  return wanted == 0 ? otherwise : std::min<std::size_t>(wanted, page_max);
+}
+
+template <typename T, typename Message>
+grpc::Status answer(const Result<T>& result, Message& message) {
+  if (!result.ok()) {
+    return pki::to_status(result.error());
+  }
+  write(result.value(), message);
+  return grpc::Status::OK;
+}
+
+class ObjectsService final : public v1::Objects::Service {
+ public:
+  explicit ObjectsService(const Desk& desk) : desk_(desk) {}
+
+ private:
+  using Context = grpc::ServerContext;
+
+  grpc::Status BeginWrite(Context* context, const v1::BeginWriteRequest* request,
+                          v1::WriteTicket* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::begin_write);
+    return caller.ok()
+               ? answer(desk_.catalogue.begin_write(desk_.clock(), caller.value().name, read(*request)), *out)
+               : pki::to_status(caller.error());
+  }
+  grpc::Status Commit(Context* context, const v1::CommitRequest* request, v1::CommitAnswer* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::commit);
+    return caller.ok() ? answer(desk_.catalogue.commit(desk_.clock(), caller.value().name,
+                                                       read(request->key()), request->degraded()),
+                                *out)
+                       : pki::to_status(caller.error());
+  }
+  grpc::Status Abort(Context* context, const v1::AbortRequest* request, v1::AbortAnswer*) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::abort);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    const Outcome aborted = desk_.catalogue.abort(desk_.clock(), caller.value().name, read(request->key()));
+    return aborted.ok() ? grpc::Status::OK : pki::to_status(aborted.error());
+  }
+  grpc::Status List(Context* context, const v1::ListRequest* request, v1::ObjectList* out) override {
+    const Result<std::string> owner = owner_of(*context, Call::list, request->owner());
+    if (!owner.ok()) {
+      return pki::to_status(owner.error());
+    }
+    const Result<ObjectPage> page = desk_.catalogue.list(desk_.clock(), owner.value(), request->prefix(),
+                                                         request->after(), limit_of(request->limit()));
+    if (!page.ok()) {
+      return pki::to_status(page.error());
+    }
+    for (const ObjectSummary& object : page.value().objects) {
+      write(object, *out->add_objects());
+    }
+    out->set_next(page.value().next);
+    return grpc::Status::OK;
+  }
+  grpc::Status Stat(Context* context, const v1::StatRequest* request, v1::Object* out) override {
+    const Result<std::string> owner = owner_of(*context, Call::stat, request->owner());
+    return owner.ok() ? answer(desk_.catalogue.stat(desk_.clock(), owner.value(), request->name()), *out)
+                      : pki::to_status(owner.error());
+  }
+  grpc::Status Remove(Context* context, const v1::RemoveRequest* request, v1::RemoveAnswer* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::remove);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    const Result<std::uint64_t> removed =
+        desk_.catalogue.remove(desk_.clock(), caller.value().name, request->name(), request->object());
+    if (!removed.ok()) {
+      return pki::to_status(removed.error());
+    }
+    out->set_object(removed.value());
+    return grpc::Status::OK;
+  }
+  grpc::Status OpenRead(Context* context, const v1::OpenReadRequest* request, v1::ReadTicket* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::open_read);
+    return caller.ok()
+               ? answer(desk_.catalogue.open_read(desk_.clock(), caller.value().name, request->name()), *out)
+               : pki::to_status(caller.error());
+  }
+
+  // Owners get their own; operators say whose.
+  Result<std::string> owner_of(const Context& context, Call call, const std::string& wanted) const {
+    const Result<pki::Caller> caller = desk_.admit(context, call);
+    if (!caller.ok()) {
+      return caller.error();
+    }
+    const std::string& self = caller.value().name;
+    if (caller.value().roles.has(pki::Role::operators)) {
+      return wanted.empty() ? self : wanted;
+    }
+    if (!wanted.empty() && wanted != self) {
+      return Error{Exit::refused, fmt::format("cannot answer {}", name(call)),
+                   fmt::format("{} is not {}", self, wanted), "owner", "leave the owner out"};
+    }
+    return self;
+  }
+
+  const Desk& desk_;
+};
+
+class NodesService final : public v1::Nodes::Service {
+ public:
+  explicit NodesService(const Desk& desk) : desk_(desk) {}
+
+ private:
+  using Context = grpc::ServerContext;
+
+  grpc::Status Register(Context* context, const v1::RegisterRequest* request,
+                        v1::RegisterAnswer* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::register_node);
+    return caller.ok() ? answer(desk_.catalogue.register_node(desk_.clock(), caller.value().name,
+                                                              caller.value().roles, read(*request)),
+                                *out)
+                       : pki::to_status(caller.error());
+  }
+  grpc::Status Report(Context* context, const v1::ReportRequest* request, v1::ReportAnswer* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::report);
+    return caller.ok()
+               ? answer(desk_.catalogue.report(desk_.clock(), caller.value().name, read(*request)), *out)
+               : pki::to_status(caller.error());
+  }
+  grpc::Status GetObject(Context* context, const v1::ObjectKey* request, v1::Object* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::get_object);
+    return caller.ok()
+               ? answer(desk_.catalogue.object_for(desk_.clock(), caller.value().name, read(*request)), *out)
+               : pki::to_status(caller.error());
+  }
+  grpc::Status Sealed(Context* context, const v1::SealedRequest* request, v1::SealedAnswer* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::sealed);
+    return caller.ok()
+               ? answer(desk_.catalogue.sealed(desk_.clock(), caller.value().name, read(*request)), *out)
+               : pki::to_status(caller.error());
+  }
+  grpc::Status GetHoldings(Context* context, const v1::HoldingsRequest* request, v1::Holdings* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::get_holdings);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    const Result<HoldingPage> page =
+        desk_.catalogue.holdings(caller.value().name, request->after(), limit_of(request->limit(), page_max));
+    if (!page.ok()) {
+      return pki::to_status(page.error());
+    }
+    for (const Holding& holding : page.value().holdings) {
+      write(holding, *out->add_holdings());
+    }
+    out->set_next(page.value().next);
+    return grpc::Status::OK;
+  }
+  grpc::Status CompareHoldings(Context* context, const v1::CompareRequest* request,
+                               v1::CompareAnswer* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::compare_holdings);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    std::vector<ObjectKey> found;
+    for (const v1::ObjectKey& key : request->found()) {
+      found.push_back(read(key));
+    }
+    const Result<std::vector<Verdict>> verdicts =
+        desk_.catalogue.compare(desk_.clock(), caller.value().name, found);
+    if (!verdicts.ok()) {
+      return pki::to_status(verdicts.error());
+    }
+    for (const Verdict verdict : verdicts.value()) {
+      out->add_verdicts(static_cast<v1::HoldingVerdict>(verdict));
+    }
+    return grpc::Status::OK;
+  }
+
+  const Desk& desk_;
+};
+
+class AdministrationService final : public v1::Administration::Service {
+ public:
+  explicit AdministrationService(const Desk& desk) : desk_(desk) {}
+
+ private:
+  using Context = grpc::ServerContext;
+
+  grpc::Status GetStatus(Context* context, const v1::ControllerStatusRequest*,
+                         v1::ControllerStatus* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::get_status);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    Result<Status> status = desk_.catalogue.status();
+    if (status.ok()) {
+      status.value().name = desk_.settings.name;
+      status.value().version = SSN_VERSION;
+      status.value().uptime_ms = desk_.clock().monotonic_ms - desk_.started_ms;
+    }
+    return answer(status, *out);
+  }
+  grpc::Status ListNodes(Context* context, const v1::ListNodesRequest*, v1::NodeList* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::list_nodes);
+    return caller.ok() ? list(desk_.catalogue.nodes(desk_.clock()), [out] { return out->add_nodes(); })
+                       : pki::to_status(caller.error());
+  }
+  grpc::Status SetNode(Context* context, const v1::SetNodeRequest* request, v1::Node* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::set_node);
+    return caller.ok()
+               ? answer(desk_.catalogue.set_node(desk_.clock(), request->name(), request->out()), *out)
+               : pki::to_status(caller.error());
+  }
+  grpc::Status ListAssociations(Context* context, const v1::ListAssociationsRequest* request,
+                                v1::AssociationList* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::list_associations);
+    return caller.ok() ? list(desk_.catalogue.associations(request->node()),
+                              [out] { return out->add_associations(); })
+                       : pki::to_status(caller.error());
+  }
+  grpc::Status ListEvents(Context* context, const v1::ListEventsRequest* request,
+                          v1::EventList* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::list_events);
+    return caller.ok() ? list(desk_.catalogue.events(request->after(), limit_of(request->limit())),
+                              [out] { return out->add_events(); })
+                       : pki::to_status(caller.error());
+  }
+
+  template <typename T, typename Add>
+  static grpc::Status list(const Result<std::vector<T>>& all, const Add& add) {
+    if (!all.ok()) {
+      return pki::to_status(all.error());
+    }
+    for (const T& one : all.value()) {
+      write(one, *add());
+    }
+    return grpc::Status::OK;
+  }
+
+  const Desk& desk_;
+};
+
+class Running final : public Server {
+ public:
+  Running(const ServerSettings& settings, Catalogue& catalogue, std::function<Now()> clock)
+      : desk_{settings, catalogue, clock, clock().monotonic_ms} {}
+  ~Running() override {
+    if (server_ != nullptr) {
+      server_->Shutdown(std::chrono::system_clock::now() + ending);
+      server_->Wait();
+    }
+  }
+
+  Outcome start();
+  const std::string& listening() const override { return listening_; }
+
+ private:
+  const Desk desk_;
+  ObjectsService objects_{desk_};
+  NodesService nodes_{desk_};
+  AdministrationService administration_{desk_};
+  std::unique_ptr<grpc::Server> server_;
+  std::string listening_;
+};
+
+Outcome Running::start() {
+  const ServerSettings& settings = desk_.settings;
+  if (pki::target_of(settings.listen).empty()) {
+    return Error{Exit::usage, what_start, "this is no address with a port", settings.listen,
+                 "write it like 127.0.0.1:7100 or [::1]:7100"};
+  }
+  const Result<pki::Identity> identity =
+      pki::load_identity({settings.certificate, settings.key, settings.ca}, pki::CertificateUse::node);
+  if (!identity.ok()) {
+    return identity.error();
+  }
+  if (identity.value().name != settings.name || !identity.value().roles.has(pki::Role::controller)) {
+    return Error{
+        Exit::refused, what_start,
+        identity.value().name != settings.name
+            ? fmt::format("its certificate is that of {}, not of {}", identity.value().name, settings.name)
+            : "its certificate has not the OU controller",
+        settings.certificate, "give it a certificate with its name and that OU"};
+  }
+  grpc::ServerBuilder builder;
+  builder.RegisterService(&objects_);
+  builder.RegisterService(&nodes_);
+  builder.RegisterService(&administration_);
+  pki::set_limits(builder,
+                  {"ssn-controller", threads_max, memory_max, request_bytes_max, streams_per_connection});
+  int port = 0;
+  builder.AddListeningPort(settings.listen, pki::server_credentials(identity.value()), &port);
+  server_ = builder.BuildAndStart();
+  if (server_ == nullptr || port == 0) {
+    return Error{Exit::temporary, what_start, "it cannot listen there", settings.listen,
+                 "see that the address belongs to this machine and no other process has the port"};
+  }
+  listening_ = fmt::format("{}:{}", settings.listen.substr(0, settings.listen.rfind(':')), port);
+  return done;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, Catalogue& catalogue,
+                                              std::function<Now()> clock) {
+  pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
+  auto server = std::make_unique<Running>(settings, catalogue, std::move(clock));
+  if (Outcome started = server->start(); !started.ok()) {
+    return started.error();
+  }
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace ssn::controller

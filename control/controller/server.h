@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The catalogue over gRPC: control/api/controller.proto. No gRPC type here.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "catalogue.h"
+#include "ssn/hw/result.h"
+
+namespace ssn::controller {
+
+struct ServerSettings {
+  std::string name;    ///< the CN of its certificate must be the same
+  std::string listen;  ///< "192.0.2.10:7100"; port 0: any that is free
+  std::string certificate;
+  std::string key;
+  std::string ca;
+};
+
+class Server {
+ public:
+  /// Listens and answers out of the catalogue, which must outlive it. Sets GRPC_SSL_CIPHER_SUITES in the
+  /// environment, so no other thread may read that meanwhile.
+  static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, Catalogue& catalogue,
+                                               std::function<Now()> clock);
+  /// Ends calls that take longer than half a second.
+  virtual ~Server() = default;
+  /// With the real port.
+  virtual const std::string& listening() const = 0;
+};
+
+}  // namespace ssn::controller

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "types.h"
+
+#include <algorithm>
+
+namespace ssn::controller {
+namespace {
+
+template <typename Enum, std::size_t Count>
+std::string_view pick(const std::string_view (&names)[Count], Enum value) noexcept {
+  const auto index = static_cast<std::size_t>(value);
+  return index < Count ? names[index] : "unknown";
+}
+
+}  // namespace
+
+std::string_view name(Scheme scheme) noexcept {
+  static constexpr std::string_view names[] = {"policy", "shamir", "shamir-classic", "ramp", "rs"};
+  return pick(names, scheme);
+}
+
+std::string_view name(ObjectState state) noexcept {
+  static constexpr std::string_view names[] = {"unknown",   "writing",  "sealed",
+                                               "committed", "deleting", "gone"};
+  return pick(names, state);
+}
+
+std::string_view name(ShareState state) noexcept {
+  static constexpr std::string_view names[] = {"expected", "sealed", "failed", "erased"};
+  return pick(names, state);
+}
+
+std::string_view name(Protection protection) noexcept {
+  static constexpr std::string_view names[] = {"unknown", "none", "computational", "information-theoretic"};
+  return pick(names, protection);
+}
+
+std::uint32_t secrecy_threshold(const Layout& layout) noexcept {
+  if (layout.scheme == Scheme::rs || layout.k < layout.secret_blocks) {
+    return 0;
+  }
+  return layout.k - layout.secret_blocks;
+}
+
+std::uint32_t count_of(const Layout& layout, ShareState state) noexcept {
+  return static_cast<std::uint32_t>(
+      std::count_if(layout.holders.begin(), layout.holders.end(),
+                    [state](const Holder& holder) { return holder.state == state; }));
+}
+
+}  // namespace ssn::controller

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What the controller speaks of: objects, layouts, nodes. Plain structures, as in
+// control/api/controller.proto, which explains each field; for the controller and its clients.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "certificate.h"
+
+namespace ssn::controller {
+
+/// Enumerators have the numbers of the protocol and of the records: never change one.
+enum class Scheme : std::uint8_t { policy, shamir, shamir_classic, ramp, rs };
+enum class RowRule : std::uint8_t { fixed, rotating };
+enum class ShareState : std::uint8_t { expected, sealed, failed, erased };
+enum class ObjectState : std::uint8_t { unknown, writing, sealed, committed, deleting, gone };
+/// Larger is better.
+enum class Protection : std::uint8_t { unknown, none, computational, information_theoretic };
+enum class Verdict : std::uint8_t { unknown, keep, remove };
+
+std::string_view name(Scheme scheme) noexcept;          ///< "shamir", "shamir-classic", ...
+std::string_view name(ObjectState state) noexcept;      ///< "writing", ...
+std::string_view name(ShareState state) noexcept;       ///< "expected", ...
+std::string_view name(Protection protection) noexcept;  ///< "information-theoretic", ...
+
+inline constexpr std::size_t name_max = 1024;
+inline constexpr std::size_t text_max = 512;
+inline constexpr std::uint32_t shares_max = 255;
+inline constexpr std::uint32_t cell_bytes_max = 16320;
+inline constexpr std::uint64_t cells_max = std::uint64_t{1} << 40;
+inline constexpr std::size_t attempt_runs_max = 4096;
+inline constexpr std::size_t page_max = 1000;
+inline constexpr std::size_t report_keys_max = 4096;
+inline constexpr std::size_t addresses_max = 16;
+inline constexpr std::size_t address_max = 256;
+inline constexpr std::size_t associations_max = 512;  ///< in one report
+inline constexpr std::size_t streams_max = 512;       ///< in one association
+
+using Bytes16 = std::array<std::uint8_t, 16>;
+
+struct ObjectKey {
+  std::uint64_t object = 0;
+  std::uint64_t generation = 0;
+  auto operator<=>(const ObjectKey&) const = default;
+};
+
+struct Holder {
+  std::string node;
+  std::string domain;  ///< at the time of the write
+  ShareState state = ShareState::expected;
+  std::string trouble;
+  // Filled in for answers, from what the node said last.
+  std::string agent;
+  std::vector<std::string> data_addresses;
+  bool up = false;
+};
+
+struct Layout {
+  Scheme scheme = Scheme::shamir;
+  std::uint32_t k = 0;
+  std::uint32_t n = 0;
+  std::uint32_t secret_blocks = 1;
+  std::vector<Holder> holders;  ///< n of them: the holder of share i is holders[i - 1]
+  RowRule row_rule = RowRule::fixed;
+  std::uint32_t cells_per_turn = 0;
+  std::uint32_t quorum = 0;
+  std::uint32_t minimum = 0;
+  std::string reason;
+};
+
+/// Shares that reveal nothing together: DESIGN 5. Of a code without secrecy: none does.
+std::uint32_t secrecy_threshold(const Layout& layout) noexcept;
+std::uint32_t count_of(const Layout& layout, ShareState state) noexcept;
+
+struct AttemptRun {
+  std::uint64_t first_cell = 0;
+  std::uint64_t cells = 0;
+  std::uint32_t attempt = 0;
+  bool operator==(const AttemptRun&) const = default;
+};
+
+struct Object {
+  std::uint64_t id = 0;
+  std::string owner;
+  std::string name;
+  ObjectState state = ObjectState::unknown;
+  std::uint64_t generation = 0;
+  std::uint64_t size = 0;
+  bool size_known = false;
+  std::uint32_t cell_bytes = 0;
+  std::uint64_t cells = 0;
+  Layout layout;
+  std::vector<AttemptRun> attempts;
+  Protection protection = Protection::unknown;
+  Protection minimum_protection = Protection::unknown;
+  std::uint64_t created_ms = 0;
+  std::uint64_t committed_ms = 0;
+  std::string ssa;
+  std::string end_reason;
+
+  ObjectKey key() const noexcept { return {id, generation}; }
+};
+
+struct WriteRequest {
+  Bytes16 token{};
+  std::string name;
+  std::optional<std::uint64_t> size;
+  Scheme scheme = Scheme::policy;
+  std::uint32_t k = 0;
+  std::uint32_t n = 0;
+  std::uint32_t secret_blocks = 0;
+  std::uint32_t cell_bytes = 0;
+  std::uint32_t quorum = 0;
+  std::uint32_t minimum = 0;
+  Protection minimum_protection = Protection::unknown;
+  bool create_only = false;
+  bool pad_shares = false;
+  std::string ssa;
+};
+
+struct NodeAddress {
+  std::string node;
+  std::string agent;
+  std::vector<std::string> data_addresses;
+};
+
+struct WriteTicket {
+  Object object;
+  NodeAddress ssa;
+  std::uint32_t lease_ms = 0;
+};
+
+struct CommitAnswer {
+  Object object;
+  bool degraded = false;
+  std::uint64_t replaced = 0;
+};
+
+struct ObjectSummary {
+  std::uint64_t id = 0;
+  std::string name;
+  std::uint64_t size = 0;
+  std::uint32_t k = 0;
+  std::uint32_t n = 0;
+  std::uint32_t shares = 0;
+  std::uint32_t shares_up = 0;
+  Protection protection = Protection::unknown;
+  std::uint64_t committed_ms = 0;
+};
+
+struct ObjectPage {
+  std::vector<ObjectSummary> objects;
+  std::string next;
+};
+
+struct ReadTicket {
+  Object object;
+  NodeAddress ssa;
+};
+
+struct Registration {
+  Bytes16 instance{};
+  pki::Roles roles;
+  std::string agent;
+  std::vector<std::string> data_addresses;
+  std::string domain;
+  std::string version;
+};
+
+struct RegisterAnswer {
+  Bytes16 catalogue{};
+  std::uint32_t report_ms = 0;
+  std::uint32_t lease_ms = 0;
+};
+
+struct StreamMark {
+  Bytes16 ksid{};
+  bool sends = false;
+  std::uint64_t sent = 0;
+  std::uint64_t seen = 0;
+  bool operator==(const StreamMark&) const = default;
+};
+
+struct AssociationReport {
+  std::string peer;
+  std::uint64_t epoch = 0;
+  std::vector<StreamMark> streams;
+  bool operator==(const AssociationReport&) const = default;
+};
+
+struct Report {
+  Bytes16 instance{};
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t objects = 0;
+  std::string read_only;
+  std::vector<ObjectKey> writes;
+  std::vector<ObjectKey> removed;
+  std::vector<AssociationReport> associations;
+};
+
+struct ReportAnswer {
+  std::uint32_t report_ms = 0;
+  std::vector<ObjectKey> remove;
+  std::vector<ObjectKey> ended;
+};
+
+struct ShareSeal {
+  std::uint32_t share = 0;
+  std::string node;
+  bool sealed = false;
+  std::string trouble;
+};
+
+struct SealedReport {
+  ObjectKey key;
+  std::uint64_t size = 0;
+  std::uint64_t cells = 0;
+  std::vector<AttemptRun> attempts;
+  std::vector<ShareSeal> shares;
+  Protection protection = Protection::unknown;
+};
+
+struct SealedAnswer {
+  std::uint32_t sealed = 0;
+  std::uint32_t quorum = 0;
+  std::uint32_t minimum = 0;
+  ObjectState state = ObjectState::unknown;
+};
+
+struct Holding {
+  ObjectKey key;
+  std::uint32_t share = 0;
+  ObjectState state = ObjectState::unknown;
+  std::uint64_t cells = 0;
+  std::uint32_t cell_bytes = 0;
+};
+
+struct HoldingPage {
+  std::vector<Holding> holdings;
+  std::uint64_t next = 0;
+};
+
+struct Node {
+  std::string name;
+  pki::Roles roles;
+  std::string agent;
+  std::vector<std::string> data_addresses;
+  std::string domain;
+  std::string version;
+  bool out = false;
+  // From its reports.
+  bool up = false;
+  std::string read_only;
+  std::uint64_t capacity_bytes = 0;
+  std::uint64_t used_bytes = 0;
+  std::uint64_t objects = 0;
+  std::uint64_t reported_ms = 0;
+};
+
+struct Association {
+  std::string node;
+  AssociationReport report;
+  std::uint64_t reported_ms = 0;
+};
+
+struct Event {
+  std::uint64_t number = 0;
+  std::uint64_t time_ms = 0;
+  bool alarm = false;
+  std::string kind;
+  std::string subject;
+  std::string text;
+};
+
+struct Status {
+  std::string name;
+  std::string version;
+  std::uint64_t uptime_ms = 0;
+  std::uint64_t objects = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t removals = 0;
+  std::uint64_t nodes = 0;
+  std::string database_trouble;
+};
+
+}  // namespace ssn::controller

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "record.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "support.h"
+
+namespace ssn::controller::test {
+namespace {
+
+ObjectRecord full_record() {
+  ObjectRecord record;
+  Object& object = record.object;
+  object.id = ~std::uint64_t{0};
+  object.owner = "alice";
+  object.name = "caf\xc3\xa9";
+  object.state = ObjectState::sealed;
+  object.generation = 3;
+  object.size = 12345;
+  object.size_known = true;
+  object.cell_bytes = 1344;
+  object.cells = 10;
+  object.layout.scheme = Scheme::ramp;
+  object.layout.k = 3;
+  object.layout.n = 2;
+  object.layout.secret_blocks = 2;
+  object.layout.holders.resize(2);
+  object.layout.holders[0].node = "h1";
+  object.layout.holders[1] = {"h2", "east", ShareState::failed, "disk full", "", {}, false};
+  object.layout.row_rule = RowRule::rotating;
+  object.layout.cells_per_turn = 64;
+  object.layout.quorum = 2;
+  object.layout.minimum = 2;
+  object.layout.reason = "because";
+  object.attempts = {{0, 4, 0}, {4, 6, 2}};
+  object.protection = Protection::computational;
+  object.minimum_protection = Protection::none;
+  object.created_ms = 1;
+  object.committed_ms = 2;
+  object.ssa = "s";
+  object.end_reason = "over";
+  record.token[3] = 9;
+  record.request_digest = std::string(32, '\x80');
+  record.create_only = true;
+  record.ended_ms = 77;
+  return record;
+}
+
+TEST(Record, ComesBackAsItWas) {
+  const std::string key = keys::object(5);
+  const ObjectRecord record = full_record();
+  const std::string bytes = encode(key, record);
+  const auto back = decode<ObjectRecord>(key, bytes);
+  ASSERT_OK(back);
+  EXPECT_EQ(encode(key, back.value()), bytes);
+  EXPECT_EQ(back.value().object.layout.holders[1].trouble, "disk full");
+  EXPECT_EQ(back.value().object.attempts, record.object.attempts);
+  EXPECT_EQ(back.value().object.id, record.object.id);
+  NodeRecord node;
+  node.registration.roles = {pki::Role::ssa, pki::Role::shareholder};
+  node.registration.data_addresses = {"a", "b"};
+  node.out = true;
+  const auto node_back = decode<NodeRecord>("n", encode("n", node));
+  ASSERT_OK(node_back);
+  EXPECT_TRUE(node_back.value().registration.roles == node.registration.roles);
+  EXPECT_EQ(node_back.value().registration.data_addresses.size(), 2U);
+  AssociationRecord association{{"peer", 4, {{{}, true, 7, 8}}}, 9};
+  const auto association_back = decode<AssociationRecord>("a", encode("a", association));
+  ASSERT_OK(association_back);
+  EXPECT_EQ(association_back.value().report, association.report);
+}
+
+TEST(Record, EveryFlippedBitIsNoticed) {
+  const std::string key = keys::object(5);
+  const std::string good = encode(key, full_record());
+  for (std::size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string bad = good;
+    bad[bit / 8] ^= static_cast<char>(1U << bit % 8);
+    ASSERT_TRUE(fails(decode<ObjectRecord>(key, bad), Exit::integrity)) << bit;
+  }
+  for (std::size_t length = 0; length < good.size(); ++length) {
+    ASSERT_TRUE(fails(decode<ObjectRecord>(key, good.substr(0, length)), Exit::integrity)) << length;
+  }
+}
+
+TEST(Record, OfAnotherPlaceOrKindIsNoticed) {
+  const std::string good = encode(keys::object(5), full_record());
+  EXPECT_TRUE(fails(decode<ObjectRecord>(keys::object(6), good), Exit::integrity));
+  EXPECT_TRUE(fails(decode<MetaRecord>(keys::object(5), good), Exit::integrity));
+}
+
+TEST(Request, NamesAreTextWithoutControls) {
+  for (const char* const good : {"a", "a b/c", "caf\xc3\xa9", "\xf0\x9f\x98\x80"}) {
+    EXPECT_TRUE(is_good_name(good)) << good;
+  }
+  for (const std::string& bad : std::vector<std::string>{
+           std::string(), std::string("a\0b", 3), std::string("a\nb"), std::string("\x7f"),
+           std::string("\xc2\x9b"), std::string("\xff"), std::string("\xc3"), std::string("\xed\xa0\x80"),
+           std::string("\xc0\x80"), std::string(1025, 'a')}) {
+    EXPECT_FALSE(is_good_name(bad)) << bad;
+  }
+  EXPECT_TRUE(is_good_name(std::string(1024, 'a')));
+}
+
+Result<Layout> layout(Scheme scheme, std::uint32_t k, std::uint32_t n, std::uint32_t blocks = 0,
+                      std::uint32_t minimum = 0, std::uint32_t quorum = 0) {
+  WriteRequest request;
+  request.scheme = scheme;
+  request.k = k;
+  request.n = n;
+  request.secret_blocks = blocks;
+  request.minimum = minimum;
+  request.quorum = quorum;
+  return layout_for(request, Policy{});
+}
+
+TEST(Request, LayoutsKeepToTheirSchemes) {
+  const auto standard = layout(Scheme::policy, 0, 0);
+  ASSERT_OK(standard);
+  EXPECT_EQ(standard.value().k, 3U);
+  EXPECT_EQ(standard.value().n, 5U);
+  EXPECT_EQ(standard.value().quorum, 4U);
+  EXPECT_EQ(standard.value().minimum, 3U);
+  EXPECT_EQ(secrecy_threshold(standard.value()), 2U);
+  EXPECT_OK(layout(Scheme::shamir, 2, 255));
+  EXPECT_OK(layout(Scheme::ramp, 5, 8, 2));
+  EXPECT_EQ(secrecy_threshold(layout(Scheme::ramp, 5, 8, 2).value()), 3U);
+  EXPECT_EQ(layout(Scheme::rs, 4, 6).value().secret_blocks, 4U);
+  EXPECT_EQ(secrecy_threshold(layout(Scheme::rs, 4, 6).value()), 0U);
+  for (const auto& bad :
+       {layout(Scheme::shamir, 1, 3), layout(Scheme::shamir, 4, 3), layout(Scheme::shamir, 2, 256),
+        layout(Scheme::shamir, 3, 5, 2), layout(Scheme::ramp, 3, 5, 3), layout(Scheme::ramp, 3, 255, 2),
+        layout(Scheme::rs, 3, 5, 2), layout(static_cast<Scheme>(255), 3, 5),
+        layout(Scheme::shamir, 3, 5, 0, 2), layout(Scheme::shamir, 3, 5, 0, 4, 3),
+        layout(Scheme::shamir, 3, 5, 0, 3, 6)}) {
+    EXPECT_TRUE(fails(bad, Exit::usage));
+  }
+}
+
+TEST(Request, CellsCoverTheSize) {
+  EXPECT_EQ(cells_for(0, 64, 1), 0U);
+  EXPECT_EQ(cells_for(1, 64, 1), 1U);
+  EXPECT_EQ(cells_for(128, 64, 2), 1U);
+  EXPECT_EQ(cells_for(129, 64, 2), 2U);
+  EXPECT_EQ(cells_for(~std::uint64_t{0}, 64, 1), std::uint64_t{1} << 58);
+}
+
+std::vector<Candidate> candidates(const std::vector<std::string>& domains) {
+  std::vector<Candidate> all;
+  for (std::size_t i = 0; i < domains.size(); ++i) {
+    all.push_back({numbered("h", i), domains[i], 1'000'000, ""});
+  }
+  return all;
+}
+
+Layout shamir(std::uint32_t k, std::uint32_t n) {
+  Layout layout;
+  layout.k = k;
+  layout.n = n;
+  return layout;
+}
+
+// For many objects: different nodes, no domain with more than reveal nothing, as many domains as there are.
+TEST(Placement, SpreadsOverDomains) {
+  const auto nodes = candidates({"a", "a", "a", "b", "b", "c", ""});
+  for (std::uint64_t object = 1; object <= 500; ++object) {
+    const auto placed = place(shamir(3, 5), object, 100, nodes);
+    ASSERT_OK(placed);
+    std::set<std::string> names;
+    std::map<std::string, int> domains;
+    for (const Holder& holder : placed.value().holders) {
+      names.insert(holder.node);
+      ++domains[holder.domain.empty() ? holder.node : holder.domain];
+    }
+    EXPECT_EQ(names.size(), 5U);
+    EXPECT_EQ(domains.size(), 4U);
+    for (const auto& [domain, count] : domains) {
+      EXPECT_LE(count, 2) << domain;
+    }
+  }
+}
+
+TEST(Placement, RefusesWhatWouldRevealTooMuch) {
+  EXPECT_TRUE(fails(place(shamir(3, 5), 1, 0, candidates({"a", "a", "a", "b", "b", "b"})), Exit::temporary));
+  EXPECT_OK(place(shamir(3, 4), 1, 0, candidates({"a", "a", "a", "b", "b", "b"})));
+  Layout code = shamir(2, 3);
+  code.scheme = Scheme::rs;
+  code.secret_blocks = 2;
+  EXPECT_OK(place(code, 1, 0, candidates({"a", "a", "a"})));
+}
+
+TEST(Placement, LeavesOutWhoCannotAndSaysSo) {
+  auto nodes = candidates({"", "", "", "", "", ""});
+  nodes[0].excluded = "down";
+  const auto placed = place(shamir(3, 5), 1, 100, nodes);
+  ASSERT_OK(placed);
+  EXPECT_NE(placed.value().reason.find("h0 is down"), std::string::npos) << placed.value().reason;
+  for (const Holder& holder : placed.value().holders) {
+    EXPECT_NE(holder.node, "h0");
+  }
+  nodes[1].free_bytes = 99;
+  const auto few = place(shamir(3, 5), 1, 100, nodes);
+  ASSERT_TRUE(fails(few, Exit::temporary));
+  EXPECT_NE(few.error().why.find("h1 is full"), std::string::npos) << few.error().why;
+}
+
+TEST(Placement, FollowsFreeRoom) {
+  auto nodes = candidates({"", "", "", ""});
+  nodes[0].free_bytes *= 3;
+  std::map<std::string, int> first;
+  for (std::uint64_t object = 1; object <= 6000; ++object) {
+    ++first[place(shamir(2, 2), object, 0, nodes).value().holders[0].node];
+  }
+  EXPECT_NEAR(first["h0"], 3000, 200);
+  EXPECT_NEAR(first["h1"], 1000, 150);
+}
+
+}  // namespace
+}  // namespace ssn::controller::test
