@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Asks the controller: as an owner, a node or an operator, whichever the certificate says. Plain structures,
+// no gRPC type: whoever includes this is spared its headers. What the calls promise: docs/controller.md.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ssn/hw/result.h"
+#include "types.h"
+
+namespace ssn::client {
+
+struct ControllerPlace {
+  std::string address;      ///< "192.0.2.10:7100"
+  std::string name;         ///< of the controller, as in its certificate: nobody else is asked
+  std::string certificate;  ///< PEM files of the one who asks
+  std::string key;
+  std::string ca;
+};
+
+/// Thread-safe. Every call may be repeated after an error, and is not repeated by itself.
+class ControllerClient {
+ public:
+  /// Prepares only; the first call connects. `patience` is for each call.
+  static Result<std::unique_ptr<ControllerClient>> make(
+      const ControllerPlace& place, std::chrono::milliseconds patience = std::chrono::seconds(10));
+  virtual ~ControllerClient() = default;
+
+  // Owners.
+  virtual Result<controller::WriteTicket> begin_write(const controller::WriteRequest& request) = 0;
+  virtual Result<controller::CommitAnswer> commit(const controller::ObjectKey& key, bool degraded) = 0;
+  virtual Outcome abort(const controller::ObjectKey& key) = 0;
+  /// A page of objects whose names begin with `prefix`, behind `after`. `owner`: for operators.
+  virtual Result<controller::ObjectPage> list(const std::string& prefix, const std::string& after,
+                                              std::uint32_t limit, const std::string& owner) = 0;
+  virtual Result<controller::Object> stat(const std::string& name, const std::string& owner) = 0;
+  /// `id`: only if it is this object; 0: whichever it is. Gives its id.
+  virtual Result<std::uint64_t> remove(const std::string& name, std::uint64_t id) = 0;
+  virtual Result<controller::ReadTicket> open_read(const std::string& name) = 0;
+
+  // Nodes.
+  virtual Result<controller::RegisterAnswer> register_node(const controller::Registration& registration) = 0;
+  virtual Result<controller::ReportAnswer> report(const controller::Report& report) = 0;
+  virtual Result<controller::Object> object(const controller::ObjectKey& key) = 0;
+  virtual Result<controller::SealedAnswer> sealed(const controller::SealedReport& report) = 0;
+  virtual Result<controller::HoldingPage> holdings(std::uint64_t after, std::uint32_t limit) = 0;
+  virtual Result<std::vector<controller::Verdict>> compare(
+      const std::vector<controller::ObjectKey>& found) = 0;
+
+  // Operators.
+  virtual Result<controller::Status> status() = 0;
+  virtual Result<std::vector<controller::Node>> nodes() = 0;
+  virtual Result<controller::Node> set_node(const std::string& node, bool out) = 0;
+  virtual Result<std::vector<controller::Association>> associations(const std::string& node) = 0;
+  virtual Result<std::vector<controller::Event>> events(std::uint64_t after, std::uint32_t limit) = 0;
+};
+
+}  // namespace ssn::client

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The controller through its client: who may call what, whole; an object's life; limits of requests.
+#include "server.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "controller_client.h"
+#include "rights.h"
+#include "support.h"
+#include "test_network.h"
+
+namespace ssn::controller::test {
+namespace {
+
+using client::ControllerClient;
+
+class ServerTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new Folder;
+    for (const char* const network : {"n", "other"}) {
+      const auto made =
+          kme::make_test_network({folder_->path(network), {"a", "b", "c", "d", "e", "f"}, 0, 2});
+      ASSERT_OK(made);
+    }
+  }
+  static void TearDownTestSuite() { delete folder_; }
+
+  void SetUp() override {
+    database_ = make_memory_database();
+    auto opened = Catalogue::open(
+        *database_, Policy(),
+        [this](std::uint8_t* out, std::size_t bytes) { std::fill_n(out, bytes, ++random_); }, now());
+    ASSERT_OK(opened);
+    catalogue_ = std::move(opened.value());
+    auto started = Server::start(settings(), *catalogue_, now);
+    ASSERT_OK(started);
+    server_ = std::move(started.value());
+  }
+  static Now now() {
+    const auto time = std::chrono::steady_clock::now().time_since_epoch();
+    const auto ms =
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(time).count());
+    return {1'700'000'000'000 + ms, ms};
+  }
+  static std::string path(const std::string& name) { return folder_->path(name); }
+  static ServerSettings settings(const std::string& who = "controller", const std::string& network = "n") {
+    return {who, "127.0.0.1:0", path(network + "/" + who + ".crt"), path(network + "/" + who + ".key"),
+            path(network + "/ca.crt")};
+  }
+  std::unique_ptr<ControllerClient> client(const std::string& who, const std::string& network = "n",
+                                           const std::string& name = "controller") {
+    auto made = ControllerClient::make({server_->listening(), name, path(network + "/" + who + ".crt"),
+                                        path(network + "/" + who + ".key"), path(network + "/ca.crt")});
+    EXPECT_OK(made);
+    return made.ok() ? std::move(made.value()) : nullptr;
+  }
+
+  inline static Folder* folder_ = nullptr;
+  std::uint8_t random_ = 0;
+  std::unique_ptr<Database> database_;
+  std::unique_ptr<Catalogue> catalogue_;
+  std::unique_ptr<Server> server_;
+};
+
+// Makes one call in the simplest way; says whether the caller may.
+bool lets_in(ControllerClient& client, Call call) {
+  const auto in = [](const auto& result) {
+    return result.ok() || result.error().code != Exit::refused ||
+           result.error().what.find("cannot answer") == std::string::npos;
+  };
+  Registration registration;
+  switch (call) {
+    case Call::begin_write:
+      return in(client.begin_write({}));
+    case Call::commit:
+      return in(client.commit({}, false));
+    case Call::abort:
+      return in(client.abort({}));
+    case Call::list:
+      return in(client.list("", "", 1, ""));
+    case Call::stat:
+      return in(client.stat("x", ""));
+    case Call::remove:
+      return in(client.remove("x", 0));
+    case Call::open_read:
+      return in(client.open_read("x"));
+    case Call::register_node:
+      return in(client.register_node(registration));
+    case Call::report:
+      return in(client.report({}));
+    case Call::get_object:
+      return in(client.object({}));
+    case Call::sealed:
+      return in(client.sealed({}));
+    case Call::get_holdings:
+      return in(client.holdings(0, 1));
+    case Call::compare_holdings:
+      return in(client.compare({}));
+    case Call::get_status:
+      return in(client.status());
+    case Call::list_nodes:
+      return in(client.nodes());
+    case Call::set_node:
+      return in(client.set_node("x", true));
+    case Call::list_associations:
+      return in(client.associations("x"));
+    case Call::list_events:
+      return in(client.events(0, 1));
+  }
+  return false;
+}
+
+// As docs/controller.md has it: a letter for each role that may. o owner, s ssa, h shareholder, p operator.
+const std::map<Call, std::string> table = {
+    {Call::begin_write, "o"},
+    {Call::commit, "o"},
+    {Call::abort, "o"},
+    {Call::list, "op"},
+    {Call::stat, "op"},
+    {Call::remove, "o"},
+    {Call::open_read, "o"},
+    {Call::register_node, "sh"},
+    {Call::report, "sh"},
+    {Call::get_object, "sh"},
+    {Call::sealed, "s"},
+    {Call::get_holdings, "h"},
+    {Call::compare_holdings, "h"},
+    {Call::get_status, "p"},
+    {Call::list_nodes, "p"},
+    {Call::set_node, "p"},
+    {Call::list_associations, "p"},
+    {Call::list_events, "p"},
+};
+
+TEST(Rights, AreThoseOfTheTable) {
+  const std::pair<pki::Role, char> letters[] = {{pki::Role::owner, 'o'},
+                                                {pki::Role::ssa, 's'},
+                                                {pki::Role::shareholder, 'h'},
+                                                {pki::Role::controller, 'c'},
+                                                {pki::Role::operators, 'p'}};
+  ASSERT_EQ(table.size(), calls_count);
+  for (const auto& [call, roles] : table) {
+    EXPECT_FALSE(may({}, call)) << name(call);
+    for (const auto& [role, letter] : letters) {
+      EXPECT_EQ(may({role}, call), roles.find(letter) != std::string::npos) << name(call) << " " << letter;
+    }
+    EXPECT_EQ(may({pki::Role::owner, pki::Role::ssa}, call), roles.find_first_of("os") != std::string::npos);
+  }
+  EXPECT_FALSE(may({pki::Role::owner, pki::Role::operators}, static_cast<Call>(calls_count)));
+}
+
+TEST_F(ServerTest, EveryCallWithEveryCertificate) {
+  // Who it is, and the letters of its roles.
+  const std::pair<const char*, const char*> callers[] = {
+      {"owner", "o"}, {"operator", "p"}, {"sae-a", "sh"}, {"kme-a", ""}, {"controller", "c"}};
+  for (const auto& [who, letters] : callers) {
+    const auto caller = client(who);
+    for (const auto& [call, roles] : table) {
+      EXPECT_EQ(lets_in(*caller, call), roles.find_first_of(letters) != std::string::npos)
+          << who << " " << name(call);
+    }
+  }
+}
+
+TEST_F(ServerTest, StrangersAreNotHeardAndNoOtherServerIsBelieved) {
+  EXPECT_TRUE(fails(client("operator", "other")->status(), Exit::not_found));
+  EXPECT_TRUE(fails(client("operator", "n", "sae-a")->status(), Exit::not_found));
+  // The certificate of another, or without the role, is no controller's.
+  ServerSettings wrong = settings("sae-a");
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::refused));
+  wrong.name = "controller";
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::refused));
+  wrong = settings();
+  wrong.listen = "nowhere";
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::usage));
+  wrong.listen = server_->listening();
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::temporary));
+}
+
+TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
+  std::map<std::string, std::unique_ptr<ControllerClient>> nodes;
+  for (const char* const site : {"a", "b", "c", "d", "e", "f"}) {
+    const std::string node = std::string("sae-") + site;
+    nodes[node] = client(node);
+    Registration registration;
+    registration.instance[0] = 1;
+    registration.roles = {pki::Role::shareholder};
+    registration.roles.add(pki::Role::ssa);
+    registration.agent = "127.0.0.1:1";
+    registration.data_addresses = {"10.0.0.1:4711", "[fd00::1]:4711"};
+    registration.domain = site;
+    ASSERT_OK(nodes[node]->register_node(registration));
+    Report report;
+    report.instance = registration.instance;
+    report.capacity_bytes = 1'000'000'000;
+    report.associations = {{"sae-a", 3, {{{1, 2}, true, 5, 6}}}};
+    ASSERT_OK(nodes[node]->report(report));
+  }
+  const auto owner = client("owner");
+  const auto admin = client("operator");
+  WriteRequest request;
+  request.token[3] = 7;
+  request.name = "caf\xc3\xa9";
+  request.size = 10'000;
+  request.minimum_protection = Protection::computational;
+  const auto ticket = owner->begin_write(request);
+  ASSERT_OK(ticket);
+  const Object& object = ticket.value().object;
+  EXPECT_EQ(object.layout.holders[4].data_addresses.size(), 2U);
+  ASSERT_EQ(nodes.count(ticket.value().ssa.node), 1U);
+  ControllerClient& ssa = *nodes[ticket.value().ssa.node];
+  EXPECT_EQ(ssa.object(object.key()).value().owner, "owner");
+  const auto sealed = ssa.sealed(World::seal(object, 5));
+  ASSERT_OK(sealed);
+  EXPECT_EQ(sealed.value().state, ObjectState::sealed);
+  EXPECT_EQ(sealed.value().quorum, 4U);
+  const auto committed = owner->commit(object.key(), false);
+  ASSERT_OK(committed);
+  EXPECT_FALSE(committed.value().degraded);
+  EXPECT_EQ(owner->list("caf", "", 0, "").value().objects.at(0).shares_up, 5U);
+  EXPECT_EQ(owner->open_read(request.name).value().object.attempts.at(0).cells, 8U);
+  // Operators see it if they say whose; another owner's name is refused to owners.
+  EXPECT_TRUE(fails(admin->stat(request.name, ""), Exit::not_found));
+  EXPECT_EQ(admin->stat(request.name, "owner").value().id, object.id);
+  EXPECT_TRUE(fails(owner->list("", "", 0, "alice"), Exit::refused));
+  EXPECT_EQ(admin->nodes().value().size(), 6U);
+  EXPECT_EQ(admin->associations("sae-b").value().at(0).report.streams.at(0).seen, 6U);
+  EXPECT_EQ(admin->events(0, 0).value().size(), 6U);
+  EXPECT_EQ(admin->status().value().objects, 1U);
+  EXPECT_EQ(admin->status().value().name, "controller");
+  ASSERT_OK(owner->remove(request.name, object.id));
+  const std::string holder = object.layout.holders[0].node;
+  EXPECT_EQ(nodes[holder]->compare({object.key(), {1, 1}}).value(),
+            (std::vector{Verdict::remove, Verdict::unknown}));
+  EXPECT_EQ(nodes[holder]->holdings(0, 10).value().holdings.at(0).share, 1U);
+}
+
+TEST_F(ServerTest, RequestsHaveLimits) {
+  const auto owner = client("owner");
+  WriteRequest request;
+  request.token[0] = 1;
+  request.name = std::string(1025, 'a');
+  EXPECT_TRUE(fails(owner->begin_write(request), Exit::usage));
+  request.name = std::string(2 << 20, 'a');
+  EXPECT_TRUE(fails(owner->begin_write(request), Exit::temporary));
+  request.name = "a";
+  request.scheme = static_cast<Scheme>(77);
+  EXPECT_TRUE(fails(owner->begin_write(request), Exit::usage));
+  request.scheme = Scheme::policy;
+  request.minimum_protection = static_cast<Protection>(77);
+  EXPECT_TRUE(fails(owner->begin_write(request), Exit::usage));
+  const auto node = client("sae-a");
+  EXPECT_TRUE(fails(node->compare(std::vector<ObjectKey>(1001)), Exit::usage));
+  Report report;
+  report.writes.resize(4097);
+  EXPECT_TRUE(fails(node->report(report), Exit::usage));
+}
+
+}  // namespace
+}  // namespace ssn::controller::test
