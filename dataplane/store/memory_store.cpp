@@ -5,12 +5,6 @@
 #include <utility>
 
 namespace ssn::store {
-namespace {
-
-constexpr std::size_t scan_bytes = std::size_t{8} << 20;
-
-}  // namespace
-
 Outcome MemoryStore::write(Batch& batch, Sync) {
   if (Outcome checked = check(batch); !checked.ok()) {
     batch.clear();
@@ -63,7 +57,7 @@ Result<std::vector<KeyValueStore::Item>> MemoryStore::scan(Bytes first, Bytes en
   std::vector<Item> items;
   std::size_t bytes = 0;
   for (auto at = items_.lower_bound(first); at != items_.end() && (end.empty() || key_less(at->first, end)) &&
-                                            items.size() < limit && bytes < scan_bytes;
+                                            items.size() < limit && bytes < max_scan_bytes;
        ++at) {
     items.push_back({at->first, values == Values::wanted ? at->second : Buffer()});
     bytes += items.back().value.size();

@@ -19,6 +19,7 @@ using Buffer = std::vector<std::uint8_t>;
 
 inline constexpr std::size_t max_key_bytes = 64;
 inline constexpr std::size_t max_value_bytes = std::size_t{2} << 20;
+inline constexpr std::size_t max_scan_bytes = std::size_t{8} << 20;
 inline constexpr std::size_t max_batch_operations = std::size_t{1} << 16;
 
 /// The order of keys: byte by byte, a prefix first.
@@ -95,14 +96,16 @@ class KeyValueStore {
   virtual Outcome write(Batch& batch, Sync sync) = 0;
   /// False: there is no such key.
   virtual Result<bool> get(Bytes key, Buffer& value) = 0;
-  /// Up to `limit` items from `first` on and before `end` (empty: to the last), ascending. Gives back at most
-  /// about 8 MiB of values, and at least one item where there is one.
+  /// Up to `limit` items from `first` on and before `end` (empty: to the last), ascending. Stops
+  /// behind max_scan_bytes of values.
   virtual Result<std::vector<Item>> scan(Bytes first, Bytes end, std::size_t limit, Values values) = 0;
   /// Of everything stored, about; dead bytes that are not yet reclaimed included.
   virtual std::uint64_t approximate_bytes() = 0;
   virtual Result<Space> space() = 0;
   /// After `full`: makes the store writable again, or says why it is not.
   virtual Outcome recover() = 0;
+  /// Gives the space of what was erased back to the medium, which may take seconds.
+  virtual Outcome reclaim() = 0;
   /// For people: "rocksdb", ...
   virtual std::string_view name() const noexcept = 0;
 

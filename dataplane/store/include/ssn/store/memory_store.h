@@ -20,6 +20,7 @@ class MemoryStore final : public KeyValueStore {
   std::uint64_t approximate_bytes() override { return used_; }
   Result<Space> space() override;
   Outcome recover() override { return done; }
+  Outcome reclaim() override { return done; }
   std::string_view name() const noexcept override { return "memory"; }
 
  private:

@@ -46,7 +46,6 @@ class Scrubber {
   ScrubStatus status_;
   std::uint64_t next_ = 0;
   std::uint64_t saved_ = 0;
-  std::uint64_t started_ = 0;
 };
 
 }  // namespace ssn::store

@@ -143,10 +143,12 @@ class ShareStore {
   /// At most 256 wait; later ones are counted in events_lost.
   std::vector<StoreEvent> take_events();
 
-  /// For the scrubber: checks the stripe or, UINT32_MAX, head and directories. What is wrong is put aside.
+  /// For the scrubber: reads the first stripe from `stripe` on from the disk, with its directory and, stripe
+  /// 0, the head, and puts aside what is wrong.
   struct Checked {
-    StoreResult result = StoreResult::none;
-    std::uint64_t bytes = 0;
+    StoreResult result = StoreResult::none;  ///< done, quarantined, io_error, busy, not_found
+    std::uint64_t bytes = 0;                 ///< that were read
+    std::uint32_t next = UINT32_MAX;         ///< where to go on; UINT32_MAX: with the next share
   };
   Checked check(const ShareId& share, std::uint32_t stripe);
   KeyValueStore& database() noexcept;

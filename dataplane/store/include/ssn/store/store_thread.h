@@ -76,6 +76,7 @@ class StorePort {
   SpscRing<StoreRequest> requests_;
   SpscRing<StoreRequest> completions_;
   std::size_t outstanding_ = 0;
+  bool answered_ = false;                  // the store thread's: since it last said so
   int event_ = -1;                         // for the worker
   std::atomic<bool>* sleeping_ = nullptr;  // the store thread's
   int wake_ = -1;                          // the store thread's
