@@ -125,6 +125,14 @@ void GcmSender::prepare(PadSender& pads) noexcept {
   }
 }
 
+std::uint64_t GcmSender::unused_key_offset() const noexcept {
+  std::uint64_t lowest = UINT64_MAX;
+  for (const GcmKey& key : keys_) {
+    if (key.ready() && next_ <= key.phase() << gcm_phase_log2) lowest = std::min(lowest, key.d_offset());
+  }
+  return lowest;
+}
+
 Take GcmSender::ready(PadSender& pads) noexcept {
   return next_ >= gcm_number_end ? Take::ended : fetch(pads, next_ >> gcm_phase_log2);
 }

@@ -38,6 +38,15 @@ enum class PlantedFault : std::uint8_t {
   frame_of_lost_block,  ///< a frame goes on behind a block that was lost
   lost_jobs_awaited,    ///< a job that the device forgot is waited for
   reuse_of_lost,        ///< its block is split again with its numbers, pads and packets
+  // The transport.
+  gone_is_received,  ///< a packet whose pad is gone is acknowledged like any other
+  stored_early,      ///< what arrived is acknowledged as stored
+  claim_let_go,      ///< numbers that a ping let go count as received
+  credit_ignored,    ///< cells are sent whether the receiver has room or not
+  lost_forgotten,    ///< a lost packet is neither sent again nor given back
+  holes_stay,        ///< the receiver is never told what will not come
+  no_probe,          ///< a sender without an answer waits
+  no_deadline,       ///< and for ever
 };
 
 #ifdef SSN_PLANTED_FAULTS

@@ -19,10 +19,16 @@ bool sealable(const SendKeys& keys, const Cell& cell) noexcept {
          (keys.policy != ShortagePolicy::aes_256_gcm || cell.source != cell.data);
 }
 
+// A ping that uses a key of AES-256-GCM, so that the receiver takes it from its ring: see GcmSender.
+bool wants_cipher(const SendKeys& keys, const Cell& cell) noexcept {
+  return cell.header.type == PacketType::ping && (cell.header.flags & flag_computational) != 0 &&
+         keys.policy == ShortagePolicy::aes_256_gcm;
+}
+
 // Whether two cells can be served by one reservation.
 bool alike(const Cell& a, const Cell& b) noexcept {
   return (a.header.type == PacketType::cell) == (b.header.type == PacketType::cell) &&
-         (a.header.type != PacketType::cell || a.length == b.length);
+         (a.header.type == PacketType::cell ? a.length == b.length : a.header.flags == b.header.flags);
 }
 
 void tag_packet(const kernels::Implementation& implementation, const TagBurst& burst, std::uint32_t at,
@@ -154,8 +160,13 @@ std::size_t Sealer::seal(SendKeys& keys, std::span<Cell* const> cells) noexcept 
     }
     const std::span<Cell* const> run = cells.subspan(at, end - at);
     Take why = Take::ok;
-    std::size_t done =
-        run[0]->header.type == PacketType::cell ? seal_cells(keys, run, why) : seal_clear(keys, run, why);
+    std::size_t done = 0;
+    if (wants_cipher(keys, *run[0])) {
+      why = Take::shortage;
+    } else {
+      done =
+          run[0]->header.type == PacketType::cell ? seal_cells(keys, run, why) : seal_clear(keys, run, why);
+    }
     if (why == Take::shortage && keys.policy == ShortagePolicy::aes_256_gcm &&
         seal_computational(keys, *run[0], why)) {
       ++counters_->sealed_computational;

@@ -55,7 +55,6 @@ class CongestionWindow {
   /// It had not been lost, nor any other one of its episode: as if nothing had happened.
   void not_lost() noexcept;
   void persistent() noexcept;
-  void held_back() noexcept { held_back_ = true; }
 
  private:
   std::uint32_t packet_bytes_;
@@ -76,11 +75,11 @@ class CongestionWindow {
 /// Spreads packets over the round trip; bursts are as long as the tolerance.
 class Pacer {
  public:
-  /// `most_bytes_per_second`: 0 for no cap.
-  Pacer(std::uint64_t tolerance_ns, std::uint64_t most_bytes_per_second) noexcept
-      : tolerance_(tolerance_ns), cap_(most_bytes_per_second) {}
+  /// `packet_bytes`: what is usually sent. `most_bytes_per_second`: 0 for no cap.
+  Pacer(std::uint32_t packet_bytes, std::uint64_t tolerance_ns, std::uint64_t most_bytes_per_second) noexcept
+      : packet_bytes_(packet_bytes), tolerance_(tolerance_ns), cap_(most_bytes_per_second) {}
 
-  /// Once the window or the round trip has changed: ns that a kibibyte takes, in 1/1024.
+  /// Once the window or the round trip has changed.
   void set_pace(const CongestionWindow& window, const RoundTrip& trip) noexcept;
   /// How many packets of `bytes` bytes may go now.
   std::uint64_t allowed(std::uint32_t bytes, std::uint64_t now_ns) const noexcept;
@@ -89,6 +88,9 @@ class Pacer {
   void sent(std::uint64_t bytes, std::uint64_t now_ns) noexcept;
 
  private:
+  std::uint64_t behind() const noexcept;
+
+  std::uint64_t packet_bytes_;
   std::uint64_t tolerance_;
   std::uint64_t cap_;
   std::uint64_t per_kibibyte_ = 0;  // ns

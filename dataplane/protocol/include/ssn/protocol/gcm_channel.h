@@ -75,6 +75,8 @@ class GcmSender {
             std::size_t length) noexcept;
   void end() noexcept;
   std::uint64_t next() const noexcept { return next_; }
+  /// Where in D a key lies that was fetched and nothing was sealed with yet; UINT64_MAX: there is none.
+  std::uint64_t unused_key_offset() const noexcept;
 
  private:
   explicit GcmSender(std::uint64_t first_number) noexcept : next_(first_number) {}

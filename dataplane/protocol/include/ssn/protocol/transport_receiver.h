@@ -72,7 +72,7 @@ class TransportReceiver {
   struct Space {
     explicit Space(const ReceiverOptions& options, bool used);
     void mark(std::uint64_t number) noexcept;
-    bool has(std::uint64_t number) const noexcept;
+    std::uint64_t seen_from(std::int64_t first) const noexcept;
 
     RangeSet received;  // of D, or numbers
     RangeSet stored;

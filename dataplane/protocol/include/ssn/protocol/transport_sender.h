@@ -23,6 +23,7 @@
 namespace ssn::protocol {
 
 struct SenderOptions {
+  std::uint16_t key_index = 0;
   std::uint32_t packets = 16384;      ///< that are waited for at a time; a power of two, 64 to 2^20
   bool computational = false;         ///< room for packets under AES-256-GCM, too
   std::uint32_t packet_bytes = 1408;  ///< of a usual packet, header included: what windows are multiples of
@@ -38,7 +39,8 @@ struct SenderOptions {
   std::uint64_t stored_probe_ns = 50'000'000;  ///< ask again for what is durable after that long
   std::uint32_t initial_credit = 64;           ///< cells, until the peer says
   std::uint64_t peer_pad_ring_bytes = UINT64_MAX;  ///< the receiver's D ring
-  std::uint64_t deadline_tick_ns = 1'000'000;      ///< how late a deadline may be noticed
+  std::uint64_t deadline_tick_ns =
+      1'000'000;  ///< how late a deadline may be noticed; rounded up to a power of 2
 };
 
 /// A packet that was sealed.
@@ -105,7 +107,7 @@ struct SenderCounters {
   std::uint64_t probe_timeouts = 0;
   std::uint64_t persistent = 0;  ///< persistent congestion
   std::uint64_t suspected = 0;
-  std::uint64_t bad_acknowledgements = 0;        ///< authentic, and of packets that were never sent
+
   std::uint64_t limited[send_limit_count] = {};  ///< by SendLimit: calls of allowance() that gave nothing
 };
 
@@ -119,14 +121,15 @@ class TransportSender {
   /// `padded`: they will have a range of D.
   Allowance allowance(std::uint32_t payload_bytes, std::uint32_t cells, bool padded,
                       std::uint64_t now_ns) noexcept;
-  /// These go out now, in the order in which they were sealed; no more than allowance() gave.
+  /// These go out now; no more than allowance() gave. Here, in sent_again() and in ping_sent() packets appear
+  /// in the order in which they were sealed (asserted).
   void sent(std::span<const Outgoing> packets, std::uint64_t now_ns) noexcept;
   /// As sent() of one; names it.
   PacketHandle sent_one(const Outgoing& packet, std::uint64_t now_ns) noexcept;
 
-  /// An acknowledgement arrived, as packet `number`, under whichever key index: it is looked at if it is
-  /// about `key_index`. False where it makes no sense; then nothing has changed.
-  bool acknowledged(const Acknowledgement& acknowledgement, std::uint64_t number,
+  /// An acknowledgement arrived; `header` is its packet's. False where it is about another key index: give it
+  /// to that one's sender. What it says of packets that were never sent is passed over.
+  bool acknowledged(const Acknowledgement& acknowledgement, const PacketHeader& header,
                     std::uint64_t now_ns) noexcept;
   /// The receiver cannot open one of these packets any more.
   void gone(const PadGone& answer) noexcept;
@@ -151,7 +154,13 @@ class TransportSender {
   std::uint32_t pings_wanted() const noexcept { return pings_wanted_; }
   /// `keep_from`: where pads begin that may still be used by packets that sent() has not seen:
   /// PadSender::next(), or GcmSender::unused_key_offset() where that is less.
-  Ping make_ping(std::uint64_t keep_from) const noexcept;
+  Ping make_ping(std::uint64_t keep_from) noexcept;
+  /// Whether the receiver may not have taken a key of AES-256-GCM from its ring yet. Then, or where there is
+  /// an unused key, seal pings under AES-256-GCM (flag_computational in the header): until one arrives the
+  /// key holds up the receiver's ring.
+  bool key_unproven() const noexcept {
+    return unproven_keys_[0] != UINT64_MAX || unproven_keys_[1] != UINT64_MAX;
+  }
   void ping_sent(const Cell& cell, std::uint64_t now_ns) noexcept;
 
   /// The caller does not want it any more; it comes back as expired, unless it arrived meanwhile.
@@ -166,6 +175,8 @@ class TransportSender {
   const RoundTrip& round_trip() const noexcept { return trip_; }
   const CongestionWindow& window() const noexcept { return window_; }
   const SenderCounters& counters() const noexcept { return counters_; }
+  /// Numbers behind the newest received one from which on a packet counts as lost.
+  unsigned packet_threshold() const noexcept { return packet_threshold_; }
   std::uint64_t credit() const noexcept { return credit_; }
   /// Checks every list against every record; for tests.
   bool audit() const noexcept;
@@ -184,42 +195,47 @@ class TransportSender {
     // The latest losses without a number in between that was received.
     std::uint64_t lost_run_number = UINT64_MAX;
     std::uint64_t lost_run_ns = 0;
-    // The newest acknowledgement.
+    std::uint64_t claimed_below[2] = {0, 0};  // by NumberMap::Claim: numbers that need not be looked at again
     std::uint64_t acknowledged_below = 0;
+    std::uint64_t stated_below = 0;  // by pings: what an acknowledgement says of these numbers means nothing
   };
 
+  // transport_sender.cpp
   Space& space_of(const TransportRecord& record) noexcept { return record.computational ? cipher_ : pads_; }
-  std::uint32_t new_record(const Outgoing& packet, std::uint64_t now_ns) noexcept;
+  RecordList& list_of(const TransportRecord& record) noexcept;
+  TransportRecord* find(PacketHandle handle) noexcept;
   void fly(std::uint32_t at, std::uint64_t number, std::uint64_t now_ns) noexcept;
-  void link_by_range(std::uint32_t at) noexcept;
-  void unlink_all(std::uint32_t at) noexcept;
-  bool plausible(const Space& space, const Acknowledgement& acknowledgement) const noexcept;
-  void take_credit(const Acknowledgement& acknowledgement, std::uint64_t number) noexcept;
-  bool claim_bitmap(Space& space, const Acknowledgement& acknowledgement, std::uint64_t now_ns) noexcept;
-  bool claim_ranges(Space& space, const Acknowledgement& acknowledgement, std::uint64_t now_ns) noexcept;
-  bool claim_numbers(Space& space, NumberMap::Claim claim, std::uint64_t begin, std::uint64_t end,
-                     std::uint64_t now_ns) noexcept;
-  bool claim_pads(RecordList& list, TransportRecord::List which, bool stored,
-                  const Acknowledgement& acknowledgement, std::uint64_t now_ns) noexcept;
-  bool claim_word(Space& space, NumberMap::Claim claim, std::uint64_t word, std::uint64_t bits,
-                  std::uint64_t now_ns) noexcept;
-  void receive(std::uint32_t at, std::uint64_t number, std::uint64_t now_ns) noexcept;
-  void store(std::uint32_t at, std::uint64_t now_ns) noexcept;
-  void was_not_lost(const TransportRecord& record, std::uint64_t number) noexcept;
-  void sample(Space& space, const Acknowledgement& acknowledgement, std::uint64_t now_ns) noexcept;
+  void link(std::uint32_t at) noexcept;
+  void unlink(std::uint32_t at) noexcept;
+  void move(std::uint32_t at, State state) noexcept;
+  void finish(std::uint32_t at) noexcept;
+  void expire(std::uint32_t at, ExpireReason reason) noexcept;
+  std::uint64_t lowest_range() const noexcept;
+  std::uint64_t lowest_number(const Space& space) const noexcept;
+  std::uint64_t numbers_left() const noexcept;
+  std::uint64_t pads_left(std::uint32_t payload_bytes) const noexcept;
+  bool flying() const noexcept { return !pads_.flying.empty() || !cipher_.flying.empty(); }
+  std::uint64_t probe_interval(std::uint64_t first_ns) const noexcept;
+  std::uint64_t probe_at() const noexcept;
+  std::uint64_t suspect_at() const noexcept;
+  void probe(std::uint64_t now_ns) noexcept;
+  // transport_loss.cpp
+  void take_credit(const Acknowledgement& acknowledgement, const PacketHeader& header) noexcept;
+  void sample(const Space& space, const Acknowledgement& acknowledgement, std::uint64_t now_ns) noexcept;
+  bool claim_word(Space& space, NumberMap::Claim claim, std::uint64_t word, std::uint64_t bits) noexcept;
+  bool claim_bitmap(Space& space, const Acknowledgement& acknowledgement) noexcept;
+  bool claim_numbers(Space& space, NumberMap::Claim claim, std::uint64_t begin, std::uint64_t end) noexcept;
+  bool claim_number_ranges(const Acknowledgement& acknowledgement) noexcept;
+  bool claim_pad_ranges(const Acknowledgement& acknowledgement) noexcept;
+  bool receive(std::uint32_t at, std::uint64_t number) noexcept;
+  bool store(std::uint32_t at, std::uint64_t number) noexcept;
+  void was_not_lost(const Space& space, std::uint64_t number) noexcept;
   void detect_losses(Space& space, std::uint64_t now_ns) noexcept;
   void lose(Space& space, std::uint32_t at, std::uint64_t now_ns) noexcept;
   void look_for_holes(const Space& space, const Acknowledgement& acknowledgement,
                       std::uint64_t now_ns) noexcept;
-  void expire(std::uint32_t at, ExpireReason reason) noexcept;
-  void finish(std::uint32_t at) noexcept;
-  void move(std::uint32_t at, RecordList& to, State state) noexcept;
-  std::uint64_t lowest_range() const noexcept;
-  std::uint64_t lowest_number() const noexcept;
-  std::uint64_t probe_at() const noexcept;
-  void probe(std::uint64_t now_ns) noexcept;
-  void answered(std::uint64_t now_ns) noexcept;
-  void want_pings(std::uint32_t count) noexcept;
+  void note_key(std::uint64_t d_offset) noexcept;
+  void prove_key(std::uint64_t d_offset) noexcept;
 
   SenderOptions options_;
   RecordTable table_;
@@ -227,7 +243,7 @@ class TransportSender {
   Space pads_;
   Space cipher_;
   RecordList unreceived_;  // with a range, by D
-  RecordList lost_, received_, stored_, expired_, held_, waiting_;
+  RecordList lost_, held_, received_, waiting_, stored_, expired_;
   RoundTrip trip_;
   CongestionWindow window_;
   Pacer pacer_;
@@ -235,21 +251,25 @@ class TransportSender {
 
   std::uint64_t d_end_ = 0;  // of all ranges that were sent
   std::uint64_t credit_;
-  std::uint64_t credit_number_ = 0;  // of the acknowledgement that said so
-  bool credit_known_ = false;
+  std::uint64_t credit_from_[2] = {0, 0};  // behind the packet that said so, of either kind
   std::uint64_t cells_in_flight_ = 0;
   unsigned packet_threshold_;
   unsigned time_threshold_;
   unsigned back_off_ = 0;
   std::uint32_t pings_wanted_ = 0;
   bool blocked_ = false;  // by credit or pads, with something to send
+  bool pacing_ = false;   // only the pace keeps something from being sent
   bool suspect_ = false;
   bool ended_ = false;
   std::uint64_t last_sent_ns_;  // of what must be acknowledged
   std::uint64_t last_heard_ns_;
   std::uint64_t asked_since_ns_ = UINT64_MAX;  // since when an answer is missing
-  std::uint64_t statement_ns_ = 0;             // the last ping
+  std::uint64_t ping_ns_ = 0;                  // the last one
   std::uint64_t stored_heard_ns_ = 0;
+  // Keys of AES-256-GCM that the receiver has not used yet, as far as is known: their place in D, or
+  // UINT64_MAX.
+  std::uint64_t unproven_keys_[2] = {UINT64_MAX, UINT64_MAX};
+  std::uint64_t newest_key_ = UINT64_MAX;
 };
 
 /// "credit", ...; stable, for metrics.

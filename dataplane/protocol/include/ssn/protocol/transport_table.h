@@ -3,6 +3,8 @@
 // how they are found by packet number. Everything is allocated once; every step takes constant time.
 #pragma once
 
+#include <cassert>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -97,6 +99,36 @@ class RecordTable {
   RecordList free_;
 };
 
+inline void RecordTable::append(RecordList& list, TransportRecord::List which, std::uint32_t at) noexcept {
+  insert(list, which, list.tail, at);
+}
+
+inline void RecordTable::insert(RecordList& list, TransportRecord::List which, std::uint32_t before,
+                                std::uint32_t at) noexcept {
+  TransportRecord& record = records_[at];
+  assert(!is_in(which, at));
+  record.linked = static_cast<std::uint8_t>(record.linked | 1U << which);
+  std::uint32_t& forward = before == TransportRecord::none ? list.head : records_[before].links[which].next;
+  record.links[which] = {forward, before};
+  std::uint32_t& backward =
+      forward == TransportRecord::none ? list.tail : records_[forward].links[which].previous;
+  forward = at;
+  backward = at;
+  ++list.count;
+}
+
+inline void RecordTable::remove(RecordList& list, TransportRecord::List which, std::uint32_t at) noexcept {
+  TransportRecord& record = records_[at];
+  assert(is_in(which, at) && list.count != 0);
+  record.linked = static_cast<std::uint8_t>(record.linked & ~(1U << which));
+  const TransportRecord::Links links = record.links[which];
+  (links.previous == TransportRecord::none ? list.head : records_[links.previous].links[which].next) =
+      links.next;
+  (links.next == TransportRecord::none ? list.tail : records_[links.next].links[which].previous) =
+      links.previous;
+  --list.count;
+}
+
 /// Packet numbers of one kind: which were acknowledged, and whose they are.
 class NumberMap {
  public:
@@ -141,14 +173,15 @@ class NumberMap {
 class DeadlineWheel {
  public:
   static constexpr std::size_t buckets = 256;
-  explicit DeadlineWheel(std::uint64_t tick_ns) noexcept : tick_(tick_ns) {}
+  /// A tick is rounded up to a power of two.
+  explicit DeadlineWheel(std::uint64_t tick_ns) noexcept;
 
   void add(RecordTable& table, std::uint32_t at) noexcept;
   void remove(RecordTable& table, std::uint32_t at) noexcept;
   /// Calls expire(record) for what is due; that removes the record or gives it a later deadline.
   template <typename Expire>
   void advance(RecordTable& table, std::uint64_t now_ns, Expire expire) noexcept {
-    const std::uint64_t last = now_ns / tick_;
+    const std::uint64_t last = now_ns >> shift_;
     if (count_ == 0 || last <= done_) {
       done_ = last > done_ ? last : done_;
       return;
@@ -167,9 +200,12 @@ class DeadlineWheel {
   std::uint64_t next() const noexcept;
 
  private:
-  std::size_t bucket_of(std::uint64_t deadline_ns) const noexcept;
+  /// The first tick at whose begin the deadline has passed.
+  std::size_t bucket_of(std::uint64_t deadline_ns) const noexcept {
+    return static_cast<std::size_t>((((deadline_ns - 1) >> shift_) + 1) % buckets);
+  }
 
-  std::uint64_t tick_;
+  unsigned shift_;          // of ns to ticks
   std::uint64_t done_ = 0;  // ticks
   std::uint64_t count_ = 0;
   RecordList lists_[buckets];
