@@ -286,6 +286,7 @@ TEST_F(StoreThreadTest, GivesBackWhatADiskRefuses) {
   EXPECT_EQ(wrong.request.result, StoreResult::invalid);
   EXPECT_EQ(wrong.request.results[0], StoreResult::done);
   EXPECT_EQ(wrong.request.results[1], StoreResult::invalid);
+  thread_.reset();  // before its disk
 }
 
 TEST(StoreThread, RefusesOddSizes) {
