@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "interrupt.h"
+#include "object_command.h"
 #include "ssn/hw/nearest.h"
 #include "ssn/hw/secret_buffer.h"
 
@@ -49,6 +50,9 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_inspect_command());
   commands.push_back(make_seal_command());
   commands.push_back(make_open_command());
+  for (std::unique_ptr<Command>& command : make_object_commands()) {
+    commands.push_back(std::move(command));
+  }
   commands.push_back(make_doctor_command());
   commands.push_back(make_topology_command());
   commands.push_back(make_version_command());

@@ -22,7 +22,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open doctor topology version offload dataplane kme'
+    local first='split combine inspect seal open ls stat rm doctor topology version offload dataplane kme'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -38,9 +38,10 @@ _ssn() {
     --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
     --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
-    --seed | --only | --patience) return ;;
+    --seed | --only | --patience | --owner | --controller) return ;;
   esac
   local options='--help --json --quiet'
+  local place='--config --connect --controller --certificate --key --ca'
   if [[ $command == 'dataplane '* ]]; then
     options+=' --socket --config --connect --name --certificate --key --ca'
   fi
@@ -50,6 +51,9 @@ _ssn() {
       ;;
     combine) options+=' --output --format --k --force' ;;
     inspect) options+=' --check' ;;
+    ls) options+=" --prefix --owner $place" ;;
+    stat) options+=" --owner $place" ;;
+    rm) options+=" --missing-ok $place" ;;
     doctor) options+=' --config' ;;
     topology) options+=' --workers --node --devices --topology --isolated' ;;
     'offload test') options+=' --seed --only --patience' ;;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "object_command.h"
+
+#include <fmt/core.h>
+
+#include <cstdlib>
+#include <ctime>
+
+#include "call_error.h"
+#include "ssn/hw/config.h"
+
+namespace ssn::cli {
+namespace {
+
+constexpr const char* what = "cannot ask the controller";
+
+Result<client::ControllerPlace> place_in(const std::string& path) {
+  Result<hw::Config> file = hw::Config::load(path);
+  if (!file.ok()) {
+    return file.error();
+  }
+  client::ControllerPlace place;
+  const hw::ConfigTable controller = file.value().root().table("controller");
+  place.address = controller.text("address");
+  place.name = controller.text("name", {}, "controller");
+  const hw::ConfigTable owner = file.value().root().table("owner");
+  place.certificate = owner.path("certificate");
+  place.key = owner.path("key");
+  place.ca = owner.path("ca");
+  if (Outcome finished = file.value().finish(); !finished.ok()) {
+    return finished.error();
+  }
+  return place;
+}
+
+}  // namespace
+
+ObjectCommand::ObjectCommand(const char* name) : name_(name), schema_(fmt::format("ssn.{}/1", name)) {}
+
+void ObjectCommand::declare(OptionTable& table) {
+  using enum OptionTable::Need;
+  declare_more(table);
+  table.text("--config", configuration_, "FILE", optional,
+             "Who you are and where the controller is (default: the environment variable SSN_OWNER_CONFIG)");
+  table.text("--connect", remote_.address, "ADDRESS", optional,
+             "Address and port of the controller, instead of --config; needs the next four");
+  table.text("--controller", remote_.name, "NAME", optional, "Name of the controller, as in its certificate");
+  table.text("--certificate", remote_.certificate, "FILE", optional, "Your certificate (PEM)");
+  table.text("--key", remote_.key, "FILE", optional, "Its private key (PEM)");
+  table.text("--ca", remote_.ca, "FILE", optional, "Who signed the controller's certificate (PEM)");
+}
+
+Result<client::ControllerPlace> ObjectCommand::place() const {
+  const bool parts[] = {!remote_.address.empty(), !remote_.name.empty(), !remote_.certificate.empty(),
+                        !remote_.key.empty(), !remote_.ca.empty()};
+  bool any = false;
+  bool all = true;
+  for (const bool part : parts) {
+    any = any || part;
+    all = all && part;
+  }
+  if (any && (!all || !configuration_.empty())) {
+    return Error{Exit::usage, what,
+                 all ? "--config and --connect exclude each other"
+                     : "--connect, --controller, --certificate, --key and --ca belong together",
+                 remote_.address, all ? "give one of them" : "give all five, or --config"};
+  }
+  if (any) {
+    return remote_;
+  }
+  const char* const from_environment = std::getenv("SSN_OWNER_CONFIG");
+  const std::string file = !configuration_.empty()       ? configuration_
+                           : from_environment != nullptr ? from_environment
+                                                         : "";
+  if (file.empty()) {
+    return Error{Exit::usage, what, "none of --config, --connect and SSN_OWNER_CONFIG is given", "",
+                 "give --config a file with [controller] and [owner]: man ssn-ls"};
+  }
+  return place_in(file);
+}
+
+Exit ObjectCommand::run(const OutputOptions& output) {
+  const Result<client::ControllerPlace> where = place();
+  Result<Exit> asked = Exit::ok;
+  if (where.ok()) {
+    const Result<std::unique_ptr<client::ControllerClient>> client =
+        client::ControllerClient::make(where.value());
+    asked = client.ok() ? ask(*client.value(), output) : Result<Exit>(client.error());
+  } else {
+    asked = where.error();
+  }
+  if (asked.ok()) {
+    return asked.value();
+  }
+  print_error(asked.error());
+  if (output.json) {
+    print_error_document(schema_, asked.error());
+  }
+  return asked.error().code;
+}
+
+std::string shown_name(const std::string& name) {
+  std::string clean = pki::clean_text(name, 4096);
+  for (char& c : clean) {
+    c = c == '\n' ? '?' : c;
+  }
+  return clean;
+}
+
+std::string shown_time(std::uint64_t milliseconds) {
+  const auto seconds = static_cast<std::time_t>(milliseconds / 1000);
+  std::tm parts{};
+  char text[32] = "-";
+  if (milliseconds != 0 && ::gmtime_r(&seconds, &parts) != nullptr) {
+    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
+  }
+  return text;
+}
+
+}  // namespace ssn::cli

@@ -1,0 +1,340 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ssn-controller as a process: start and end, the commands that ask it, TLS as OpenSSL's own client sees it,
+and SIGKILL at random moments.
+
+controller_test.py SSN_CONTROLLER SSN FAKE_NETWORK"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+CONTROLLER, SSN, FAKE_NETWORK = (os.path.realpath(p) for p in (sys.argv[1:4] + ["", "", ""])[:3])
+USAGE, DEGRADED, NOT_FOUND, TEMPORARY, REFUSED, INTEGRITY = 2, 3, 4, 5, 6, 7
+KILLS = int(os.environ.get("SSN_TEST_KILLS", "12"))
+
+CONFIGURATION = """
+[controller]
+name = "controller"
+listen = "127.0.0.1:0"
+certificate = "n/controller.crt"
+key = "n/controller.key"
+ca = "n/ca.crt"
+database = "controller.db"
+[policy]
+report = "60 s"
+lease = "1 h"
+"""
+
+
+class Network:
+    """The fake network: a command, an answer."""
+
+    def __init__(self, address, folder):
+        self.process = subprocess.Popen([FAKE_NETWORK, address, folder], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        self.first = self.process.stdout.readline().strip()
+
+    def ask(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def end(self):
+        self.process.stdin.close()
+        rest = self.process.stdout.read()
+        self.process.stdout.close()
+        self.process.wait(60)
+        return rest
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="controller-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.net = os.path.join(self.dir, "n")
+        subprocess.run([SSN, "kme", "init", "-q", "--out", self.net, "--sites", "a,b,c,d,e,f,g", "--port",
+                        "0"], check=True)
+        self.write("controller.toml", CONFIGURATION)
+        self.process = None
+        self.address = ""
+
+    def tearDown(self):
+        if self.process is not None:
+            self.kill()
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def start(self, *arguments, code=None):
+        """Runs until it is ready, or, with a code, until it has failed with that."""
+        ready = self.path("ready.json")
+        if os.path.exists(ready):
+            os.unlink(ready)
+        command = [CONTROLLER, "--config", self.path("controller.toml"), "--ready-file", ready, *arguments]
+        with open(self.path("log"), "w", encoding="utf-8") as log:
+            process = subprocess.Popen(command, stderr=log)
+        end = time.monotonic() + 60
+        while not os.path.exists(ready) and process.poll() is None:
+            self.assertLess(time.monotonic(), end, "not ready")
+            time.sleep(0.005)
+        if code is not None:
+            self.assertEqual(process.wait(60), code, self.log())
+            return
+        self.assertIsNone(process.poll(), self.log())
+        self.process = process
+        with open(ready, encoding="ascii") as file:
+            self.address = json.load(file)["listen"]
+        self.write("owner.toml", '[controller]\naddress = "%s"\n[owner]\ncertificate = "n/owner.crt"\n'
+                   'key = "n/owner.key"\nca = "n/ca.crt"\n' % self.address)
+
+    def log(self):
+        with open(self.path("log"), encoding="utf-8") as file:
+            return file.read()
+
+    def kill(self, how=signal.SIGKILL):
+        self.process.send_signal(how)
+        code = self.process.wait(60)
+        self.process = None
+        return code
+
+    def ssn(self, *arguments, code=0, who="owner", network="n"):
+        if who == "owner":
+            arguments += ("--config", self.path("owner.toml"))
+        elif who:
+            mine = os.path.join(self.dir, network, who)
+            arguments += ("--connect", self.address, "--controller", "controller", "--certificate",
+                          mine + ".crt", "--key", mine + ".key", "--ca", self.path("n/ca.crt"))
+        environment = {k: v for k, v in os.environ.items() if k != "SSN_OWNER_CONFIG"}
+        done = subprocess.run([SSN, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              check=False, timeout=60, env=environment)
+        self.assertEqual(done.returncode, code, done.stderr)
+        if code not in (0, DEGRADED):
+            self.assertRegex(done.stderr, r"(?s)^ssn: error: .+: .+\n.*  fix:   .+")
+        return done
+
+    def json(self, *arguments, **keywords):
+        document = json.loads(self.ssn(*arguments, "--json", **keywords).stdout)
+        self.assertEqual(document["schema"], "ssn.%s/1" % arguments[0])
+        self.assertEqual(document["ok"], keywords.get("code", 0) in (0, DEGRADED))
+        return document
+
+    def network(self):
+        network = Network(self.address, self.net)
+        self.addCleanup(network.process.kill)
+        self.assertEqual(network.first, "ready")
+        return network
+
+
+class Process(Case):
+    def test_start_and_end(self):
+        """ready file, private database, an end by signal; a second one of the same database is refused"""
+        self.start()
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("controller.db")).st_mode), 0o600)
+        first, self.process = self.process, None
+        self.start(code=TEMPORARY)
+        self.process = first
+        self.assertEqual(self.kill(signal.SIGTERM), 0)
+        self.assertFalse(os.path.exists(self.path("ready.json")))
+        self.start()
+        self.assertEqual(self.kill(signal.SIGINT), 0)
+
+    def test_configuration(self):
+        """unknown keys, nonsense and wrong certificates are errors that say where"""
+        self.start("--check", code=0)
+        for line, where in (("[policy]\nquorums = 4", ":10:"), ("[policy]\nn = 2", ":10:"),
+                            ("[limits]\nnodes = 0", ":10:"), ("[policy]\ncell = \"65 B\"", ":10:"),
+                            ("[policy]\nlease = \"2 s\"", ":10:")):
+            policy = '[policy]\nreport = "60 s"\nlease = "1 h"'
+            self.write("controller.toml", CONFIGURATION.replace(policy, line))
+            self.start(code=USAGE)
+            self.assertIn("controller.toml" + where, self.log())
+        for change, code in ((("n/controller.", "n/sae-a."), REFUSED),
+                             (("n/ca.crt", "n/gone.crt"), NOT_FOUND),
+                             (("n/ca.crt", "n/controller.key"), REFUSED), (("127.0.0.1:0", "here"), USAGE)):
+            self.write("controller.toml", CONFIGURATION.replace(*change))
+            self.start(code=code)
+        self.write("controller.toml", CONFIGURATION)
+        os.chmod(self.path("n/controller.key"), 0o644)
+        self.start(code=REFUSED)
+
+    def test_links_neither_kernels_nor_dpdk(self):
+        """and the command, which has the kernels, shows that the check can fail"""
+        def parts(program):
+            symbols, libraries = (subprocess.run([*tool, program], stdout=subprocess.PIPE, text=True,
+                                                 check=True).stdout for tool in (["nm", "-C"], ["ldd"]))
+            return "ssn::kernels::" in symbols, "librte_" in libraries
+        self.assertEqual(parts(CONTROLLER), (False, False))
+        self.assertEqual(parts(SSN), (True, False))
+
+    def test_damaged_database(self):
+        """a database that is none, or damaged, is not touched"""
+        self.start()
+        self.network().end()
+        self.kill(signal.SIGTERM)
+        with open(self.path("controller.db"), "rb") as file:
+            good = file.read()
+        for bad in (b"x" * 5000, good[:4096], good[:5000], good[:100] + bytes(len(good) - 100)):
+            with open(self.path("controller.db"), "wb") as file:
+                file.write(bad)
+            self.start(code=INTEGRITY)
+            with open(self.path("controller.db"), "rb") as file:
+                self.assertEqual(file.read(), bad)
+
+
+class Commands(Case):
+    def test_ls_stat_rm(self):
+        """what was committed is listed, shown and removed; nothing else is"""
+        self.start()
+        self.assertEqual(self.json("ls")["objects"], [])
+        self.ssn("stat", "a", code=NOT_FOUND)
+        network = self.network()
+        whole = network.ask("put photos/cat 5 0")
+        self.assertRegex(whole, "^put [0-9a-f]+$")
+        self.assertRegex(network.ask("put photos/dog 3 0"), "^error 5 ")
+        self.assertRegex(network.ask("put photos/dog 3 1"), "^put ")
+        self.assertRegex(network.ask("put notes 2 1"), "^error 5 ")
+        objects = self.json("ls")["objects"]
+        self.assertEqual([(o["name"], o["shares"], o["health"]) for o in objects],
+                         [("photos/cat", 5, "good"), ("photos/dog", 3, "degraded")])
+        self.assertIn("photos/dog", self.ssn("ls", "--prefix", "photos/d").stdout)
+        self.assertNotIn("photos/cat", self.ssn("ls", "--prefix", "photos/d").stdout)
+        text = self.ssn("stat", "photos/cat").stdout
+        self.assertIn("any 3 of 5 shares restore it", text)
+        document = self.json("stat", "photos/dog", code=DEGRADED)
+        self.assertEqual([s["state"] for s in document["shares"]].count("failed"), 2)
+        self.assertEqual(document["protection"], "computational")
+        self.assertEqual(self.json("stat", "photos/cat")["id"].lstrip("0"), whole.split()[1])
+        self.assertEqual(self.json("stat", "gone", code=NOT_FOUND)["error"]["name"], "not_found")
+        # Operators see who they ask for, and remove nothing; others see nothing.
+        self.assertEqual(len(self.json("ls", "--owner", "owner", who="operator")["objects"]), 2)
+        self.ssn("rm", "photos/cat", who="operator", code=REFUSED)
+        self.ssn("ls", who="sae-a", code=REFUSED)
+        self.ssn("ls", "--owner", "alice", code=REFUSED)
+        removed = self.json("rm", "photos/cat", "gone", code=NOT_FOUND)
+        self.assertEqual([o["removed"] for o in removed["objects"]], [True, False])
+        self.ssn("rm", "photos/cat", "--missing-ok")
+        self.ssn("rm", "photos/dog")
+        self.assertEqual(self.json("ls")["objects"], [])
+        self.assertEqual(network.ask("report"), "report a")  # ten shares are to be erased
+        self.assertEqual(network.ask("obey"), "obey 0")
+        network.end()
+
+    def test_places(self):
+        """none, half of one, two, nobody there, the wrong name"""
+        self.start()
+        self.ssn("ls", who="", code=USAGE)
+        self.ssn("ls", "--connect", self.address, who="", code=USAGE)
+        self.ssn("ls", "--connect", self.address, code=USAGE)
+        self.ssn("ls", "--config", self.path("gone.toml"), who="", code=NOT_FOUND)
+        self.write("bad.toml", "[controller]\naddress = \"x\"\nadress = \"y\"\n[owner]\n")
+        done = self.ssn("ls", "--config", self.path("bad.toml"), who="", code=USAGE)
+        self.assertIn("bad.toml:3:", done.stderr)
+        self.kill()
+        self.ssn("ls", code=NOT_FOUND)
+
+
+class Tls(Case):
+    def shake_hands(self, *options):
+        command = ["openssl", "s_client", "-connect", self.address, "-CAfile", self.path("n/ca.crt")]
+        done = subprocess.run([*command, "-alpn", "h2", "-ign_eof", *options], input=b"", check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+        return done.stdout.decode("utf-8", "replace")
+
+    def identity(self, name, ca, days, subject="/OU=operator/CN=operator"):
+        """A certificate by another tool than ours."""
+        key, request, made = (self.path(name + end) for end in (".key", ".csr", ".crt"))
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-keyout", key, "-out", request, "-subj", subject], check=True,
+                       stderr=subprocess.DEVNULL)
+        subprocess.run(["openssl", "x509", "-req", "-in", request, "-CA", ca + ".crt", "-CAkey", ca + ".key",
+                        "-CAcreateserial", "-out", made, "-days", str(days)], check=True,
+                       stderr=subprocess.DEVNULL)
+        return ("-cert", made, "-key", key)
+
+    def test_matrix(self):
+        """TLS 1.3 with a valid certificate of our CA; everything else is not heard"""
+        self.start()
+        settings = "\4\0\0\0\0\0"  # the server's first frame of HTTP/2
+        mine = ("-cert", self.path("n/operator.crt"), "-key", self.path("n/operator.key"))
+        answer = self.shake_hands("-tls1_3", *mine)
+        self.assertIn("Verify return code: 0 (ok)", answer)
+        self.assertIn(settings, answer)
+        self.assertIn(settings, self.shake_hands("-tls1_3", *self.identity("fresh", self.path("n/ca"), 1)))
+        subprocess.run([SSN, "kme", "init", "-q", "--out", self.path("o"), "--sites", "a,b"], check=True)
+        expired = self.identity("old", self.path("n/ca"), 0)
+        time.sleep(1.1)
+        other = ("-cert", self.path("o/operator.crt"), "-key", self.path("o/operator.key"))
+        for wrong in ((), other, self.identity("foreign", self.path("o/ca"), 1), expired):
+            self.assertNotIn(settings, self.shake_hands("-tls1_3", *wrong), wrong)
+        for version in ("-tls1_2", "-tls1_1"):
+            for ciphers in ("ALL:@SECLEVEL=0", "PSK:@SECLEVEL=0"):
+                self.assertIn("Cipher is (NONE)", self.shake_hands(version, "-cipher", ciphers, *mine))
+
+    def test_roles(self):
+        """a certificate of our CA without a role, or with one of another spelling, may do nothing"""
+        self.start()
+        subjects = (("/OU=owner/CN=bob", 0), ("/CN=bob", REFUSED), ("/OU=Owner/CN=bob", REFUSED),
+                    ("/OU=owner", REFUSED), ("/OU=owner/CN=a/CN=b", REFUSED), ("/OU=ssa/OU=owner/CN=bob", 0),
+                    ("/O=owner/CN=bob", REFUSED))
+        for i, (subject, code) in enumerate(subjects):
+            self.identity("n/made%d" % i, self.path("n/ca"), 1, subject)
+            self.ssn("ls", who="made%d" % i, code=code)
+
+
+class Kill(Case):
+    def test_sigkill(self):
+        """killed at random moments: what was answered is there, the rest as a whole or not at all"""
+        seed = int(os.environ.get("SSN_TEST_SEED", str(random.SystemRandom().getrandbits(32))), 0)
+        print("SSN_TEST_SEED=%d, %d kills" % (seed, KILLS), flush=True)
+        chance = random.Random(seed)
+        expected, changes = {}, 0
+        begun = time.monotonic()
+        for kill in range(KILLS):
+            self.start()
+            found = {o["name"]: o["id"] for o in self.json("ls")["objects"]}
+            if kill:
+                self.assertIn(found, (expected, pending), "kill %d, seed %d" % (kill, seed))
+            network = self.network()
+            network.process.stdin.write("churn %d\n" % (seed + kill))
+            network.process.stdin.flush()
+            lines = []
+            for _ in range(chance.randrange(1, 12)):
+                lines.append(network.process.stdout.readline())
+                self.assertNotEqual(lines[-1], "end\n", self.log())
+            time.sleep(chance.uniform(0, 0.01))
+            self.kill()
+            lines += network.end().splitlines()
+            expected, pending = found, dict(found)
+            for line in lines:
+                kind, *rest = line.split()
+                if kind == "+":
+                    pending = {**expected, rest[0]: rest[1]}
+                elif kind == "-":
+                    pending = {k: v for k, v in expected.items() if k != rest[0]}
+                elif kind == ".":
+                    expected, changes = pending, changes + 1
+        self.start()
+        self.assertIn({o["name"]: o["id"] for o in self.json("ls")["objects"]}, (expected, pending))
+        self.assertGreater(changes, KILLS)
+        rate = 60 * KILLS / (time.monotonic() - begun)
+        print("%d changes, %.0f kills a minute" % (changes, rate), flush=True)
+
+
+if __name__ == "__main__":
+    if not all(os.access(program, os.X_OK) for program in (CONTROLLER, SSN, FAKE_NETWORK)):
+        sys.exit("usage: %s SSN_CONTROLLER SSN FAKE_NETWORK" % sys.argv[0])
+    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2)
+    result = runner.run(unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]))
+    sys.exit(0 if result.wasSuccessful() and result.testsRun else 1)
