@@ -132,6 +132,7 @@ class HostNodes : public NodeBench {
   std::shared_ptr<Host> host_;
   std::shared_ptr<HostState> shared_;
   std::array<bool, 2> listens_{true, true};
+  bool at_once_ = false;  ///< listeners get datagrams of links from ether_input already
 
  private:
   Outcome add_nodes(GraphBuilder& graph, bool with_timer) {
@@ -143,7 +144,9 @@ class HostNodes : public NodeBench {
     shared_->announcements = &graph.counter("host.announcements");
     shared_->addresses_learnt = &graph.counter("host.addresses_learnt");
     const Adder nodes{graph, shared_};
-    const NodeHandle ether = nodes.passing(ether_input_type);
+    const auto receiving = std::make_shared<EtherInput>();
+    receiving->shared = shared_;
+    const NodeHandle ether = graph.add(ether_input_type, "t", receiving);
     const NodeHandle ip4 = nodes.passing(ip4_input_type);
     const NodeHandle ip6 = nodes.passing(ip6_input_type);
     const NodeHandle icmp6 = nodes.answering(icmp6_input_type);
@@ -161,6 +164,7 @@ class HostNodes : public NodeBench {
     for (std::size_t i = 0; i < listens_.size(); ++i) {
       const NodeHandle sink = graph.drop("listener" + std::to_string(i));
       if (listens_[i]) listening->listener_edges[i] = graph.append_edge(udp, sink);
+      if (listens_[i] && at_once_) receiving->listener_edges[i] = graph.append_edge(ether, sink);
     }
     const auto output = std::make_shared<SendingNode>();
     nodes.sending(*output);

@@ -288,6 +288,49 @@ TEST_F(HostNodes, AnswerNothingWithoutRoom) {
   EXPECT_EQ(places().begin()->second.left->bytes, Bytes(shorter->data));
 }
 
+// The shorter way leads to the same ends.
+TEST_F(HostNodes, GiveDatagramsOfKnownLinksOnAtOnce) {
+  at_once_ = true;
+  build_host(unlimited());
+  std::set<std::string> ways;
+  const HostCase* at_once = nullptr;
+  for (const HostCase& one : host_cases()) {
+    SCOPED_TRACE(one.name);
+    carry({packet_of(one)});
+    const auto all = places();
+    ASSERT_EQ(all.size(), 1U);
+    const auto& [tap, left] = all.begin()->second;
+    EXPECT_EQ(tap->edge, end_of(one));
+    if (one.next == Next::deliver) {
+      EXPECT_EQ(left->bytes, Bytes(one.data));
+      ways.insert(tap->from);
+      if (tap->from == "ether_input-t" && one.listener == 0) at_once = &one;
+    }
+    forget();
+  }
+  EXPECT_EQ(ways, (std::set<std::string>{"ether_input-t", "udp_input-t"}));
+
+  ASSERT_NE(at_once, nullptr);
+  const HostCase& bad = a_case(Next::drop, 0x0800, "ip4_bad_checksum");
+  for (const bool with_others : {false, true}) {
+    for (const std::size_t size : burst_sizes) {
+      SCOPED_TRACE(size);
+      std::vector<Packet*> packets;
+      std::vector<Packet*> delivered;
+      for (std::size_t i = 0; i < size; ++i) {
+        const bool other = with_others && i % 3 == 1;
+        packets.push_back(packet_of(other ? bad : *at_once));
+        if (!other) delivered.push_back(packets.back());
+      }
+      run("ether_input-t", packets);
+      EXPECT_EQ(packets_of(left("ether_input-t", "drop-listener0")), delivered);
+      EXPECT_EQ(left("ether_input-t", "ip4").size(), packets.size() - delivered.size());
+      forget();
+      EXPECT_EQ(in_use(), 0U);
+    }
+  }
+}
+
 TEST_F(HostNodes, DropWhatNobodyListensTo) {
   listens_ = {false, true};
   build_host();

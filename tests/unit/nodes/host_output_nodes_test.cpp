@@ -15,7 +15,7 @@ class LinkOutput : public HostNodes {
 
   Packet* payload(std::uint32_t link, std::uint16_t bytes = 200, std::uint32_t number = 0) {
     Packet* const made = numbered(number, bytes);
-    area_of(*made).stream = static_cast<std::uint16_t>(link);
+    set_link(*made, link);
     return made;
   }
   void learn(std::uint32_t link, const char* address = "02:00:00:00:09:09") {

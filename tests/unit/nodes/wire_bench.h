@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstring>
 #include <numeric>
@@ -50,6 +51,17 @@ enum Field : std::size_t {
   flags = 43,
   reserved = 44,
 };
+
+template <typename Integer>
+void put(Packet& packet, Field field, Integer value) {
+  protocol::store_big(data_of(packet) + field, value);
+}
+template <typename Integer>
+Integer get(Packet& packet, Field field) {
+  return protocol::load_big<Integer>(data_of(packet) + field);
+}
+inline unsigned share_of(Packet& packet) { return data_of(packet)[share]; }
+inline std::uint32_t block_of(Packet& packet) { return get<std::uint32_t>(packet, block_low); }
 
 struct WireOptions {
   std::string stream{};  ///< more lines of [[stream]]
@@ -150,10 +162,18 @@ class WireNodes : public NodeBench {
     return all;
   }
   /// Their shares, in the order in which they leave.
-  std::vector<Packet*> shares_of(const std::vector<Bytes>& all) {
+  std::vector<Packet*> sent_for(const std::vector<Bytes>& all) {
     feed("wire_pack-1", frames(all));
     walk_on();
     return take("wire_send-1", "link");
+  }
+  /// The same block by block, in each share by share.
+  std::vector<Packet*> shares_of(const std::vector<Bytes>& all) {
+    std::vector<Packet*> shares = sent_for(all);
+    std::sort(shares.begin(), shares.end(), [](Packet* one, Packet* other) {
+      return std::pair(block_of(*one), share_of(*one)) < std::pair(block_of(*other), share_of(*other));
+    });
+    return shares;
   }
   /// As the worker does while there is work: no time passes.
   void walk_on() {
@@ -235,16 +255,5 @@ class WireNodes : public NodeBench {
   std::unique_ptr<WireMode> wire_;
   bool detached_ = false;
 };
-
-template <typename Integer>
-void put(Packet& packet, Field field, Integer value) {
-  protocol::store_big(data_of(packet) + field, value);
-}
-template <typename Integer>
-Integer get(Packet& packet, Field field) {
-  return protocol::load_big<Integer>(data_of(packet) + field);
-}
-inline unsigned share_of(Packet& packet) { return data_of(packet)[share]; }
-inline std::uint32_t block_of(Packet& packet) { return get<std::uint32_t>(packet, block_low); }
 
 }  // namespace ssn::dataplane::test

@@ -51,7 +51,7 @@ TEST_F(WireReceiving, DropsWhatCannotBeAShare) {
       {"too_short", [](Packet& p) { set_length(p, overhead_bytes); }},
       {"unknown_version", [](Packet& p) { data_of(p)[version] = 2; }},
       {"unknown_type", [](Packet& p) { data_of(p)[type] = 0; }},
-      {"unknown_type", [](Packet& p) { data_of(p)[type] = 6; }},
+      {"unknown_type", [](Packet& p) { data_of(p)[type] = protocol::last_packet_type + 1; }},
       {"reserved_bits", [](Packet& p) { data_of(p)[reserved + 3] = 1; }},
       {"reserved_bits", [](Packet& p) { data_of(p)[flags] = 0x80; }},
       {"not_permitted", [](Packet& p) { data_of(p)[flags] = 1; }},

@@ -334,19 +334,22 @@ TEST_F(WireNodes, StayAwakeWhileJobsAreInFlight) {
 
 TEST_F(WireNodes, SendSharesOverTheirLinksInOrder) {
   open();
-  const std::vector<Packet*> shares = shares_of(contents(100));
+  const std::vector<Packet*> shares = sent_for(contents(100));
   ASSERT_GT(shares.size(), 128U);
-  for (std::size_t i = 0; i < shares.size(); ++i) {
-    Packet& each = *shares[i];
-    EXPECT_EQ(block_of(each), i / n);
-    EXPECT_EQ(share_of(each), i % n + 1);
-    EXPECT_EQ(area_of(each).stream, first_link + i % n);
+  std::array<std::uint32_t, n> blocks{};  // over each link so far
+  for (Packet* const sent : shares) {
+    Packet& each = *sent;
+    ASSERT_GE(share_of(each), 1U);
+    ASSERT_LE(share_of(each), n);
+    EXPECT_EQ(block_of(each), blocks[share_of(each) - 1]++);
+    EXPECT_EQ(link_of(each), first_link + share_of(each) - 1);
     EXPECT_TRUE(is_contiguous(each));
     EXPECT_EQ(each.data_len, each.pkt_len);
     EXPECT_EQ((length_of(each) - protocol::overhead_bytes) % protocol::share_granule, 0U);
     EXPECT_GE(headroom_of(each), 14 + 40 + 8) << "for the headers of a link";
     EXPECT_EQ(get<std::uint64_t>(each, object), 1U);
   }
+  for (const std::uint32_t each : blocks) EXPECT_EQ(each, shares.size() / n);
   release_all(shares);
 }
 
