@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t block_bytes = 16;
 constexpr int record_key_bytes = 32;
 
-EVP_CIPHER_CTX* context(const std::unique_ptr<void, auto>& pointer) {
+template <typename Free>
+EVP_CIPHER_CTX* context(const std::unique_ptr<void, Free>& pointer) {
   return static_cast<EVP_CIPHER_CTX*>(pointer.get());
 }
 
