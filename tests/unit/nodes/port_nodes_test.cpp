@@ -228,6 +228,52 @@ TEST_F(PortNodes, LetPacketsWaitInOrderAndBounded) {
   EXPECT_FALSE(walk().awake) << "nothing waits any more";
 }
 
+// A device that takes ten packets with every second call and none between.
+class Moody {
+ public:
+  explicit Moody(std::uint16_t id) : operations_(rte_eth_fp_ops[id]), before_(operations_.tx_pkt_burst) {
+    calls_ = 0;
+    whole_ = before_;
+    operations_.tx_pkt_burst = take;
+  }
+  ~Moody() { operations_.tx_pkt_burst = before_; }
+  Moody(const Moody&) = delete;
+  Moody& operator=(const Moody&) = delete;
+
+ private:
+  static std::uint16_t take(void* queue, Packet** packets, std::uint16_t count) {
+    if (calls_++ % 2 != 0) return 0;
+    return whole_(queue, packets, std::min<std::uint16_t>(count, 10));
+  }
+  static inline unsigned calls_ = 0;
+  static inline eth_tx_burst_t whole_ = nullptr;
+  struct rte_eth_fp_ops& operations_;
+  eth_tx_burst_t before_;
+};
+
+TEST_F(PortNodes, LetNothingOvertakeWhatWaits) {
+  build_ports();
+  hold("port_rx-client");  // which receives again what was sent
+  std::vector<Packet*> packets = numbered_packets(100);
+  std::vector<Packet*> out;
+  {
+    const Moody device(client);
+    feed("port_tx-client", packets);
+    walk();
+    for (std::uint32_t i = 0; i < 30; ++i) {
+      packets.push_back(numbered(1000 + i));
+      feed("port_tx-client", {packets.back()});
+      walk();
+    }
+    for (int i = 0; i < 40; ++i) walk();
+  }
+  for (const std::vector<Packet*>& some : {take("port_rx-client", "next"), sent()}) {
+    out.insert(out.end(), some.begin(), some.end());
+  }
+  EXPECT_EQ(out, packets);
+  release_all(out);
+}
+
 TEST_F(PortNodes, LoseNothingThatWaitsWhenTheGraphGoes) {
   build_ports();
   feed("port_tx-client", numbered_packets(1600));
