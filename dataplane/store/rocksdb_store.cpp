@@ -190,12 +190,15 @@ Result<KeyValueStore::Space> RocksdbStore::space() {
 }
 
 // After a write that did not fit: all that is in memory goes to new files, which are synced, and the log that
-// the failure tore is left behind.
+// the failure tore is left behind. RocksDB forgets that log some time after Resume(), and would take it for
+// broken code if a write synced it before: so it is made to forget now, as it does when deleting is enabled.
 Outcome RocksdbStore::recover() {
   const std::scoped_lock lock(mutex_);
   if (!failure_) return done;
   if (fault_of(*failure_) != Fault::full) return *failure_;
-  const rocksdb::Status status = database_->Resume();
+  rocksdb::Status status = database_->Resume();
+  if (status.ok()) status = database_->DisableFileDeletions();
+  if (status.ok()) status = database_->EnableFileDeletions(true);
   if (!status.ok()) {
     Error error = failure(status, "cannot go on writing to the share database", directory_);
     if (fault_of(error) != Fault::full) failure_ = error;
