@@ -18,7 +18,9 @@ import tempfile
 import network as namespaces
 from bench_common import BenchmarkError, print_table
 from pipeline_vhost import REORDER, processor_seconds
-from wire_network import Programs, WireNetwork, cpus, last_lines, stop, wait_for
+from network import stop
+from processes import Programs, cpus, last_lines, wait_for
+from wire_network import WireNetwork
 
 SUITE = 'veth'
 LINKS = 5

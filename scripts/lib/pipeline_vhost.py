@@ -15,7 +15,8 @@ import tempfile
 import time
 
 from bench_common import BenchmarkError, print_table
-from wire_network import Programs, WireNetwork, last_lines
+from processes import Programs, last_lines
+from wire_network import WireNetwork
 
 SUITE = 'vhost'
 WARM_SECONDS = 0.5

@@ -19,7 +19,9 @@ SCRIPTS = os.path.join(HERE, "..", "..", "..", "scripts")
 sys.path.insert(0, os.path.join(SCRIPTS, "lib"))
 # pylint: disable=wrong-import-position
 import network as namespaces
-from wire_network import KeyManagers, Programs, WireNetwork, last_lines, stop, wait_for
+from network import stop
+from processes import KeyManagers, Programs, last_lines, wait_for
+from wire_network import WireNetwork
 
 BUILD = os.path.realpath(sys.argv[1]) if len(sys.argv) > 1 else ""
 SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(2**32)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What demonstrations show on a screen: headings, progress, tables, nodes of a graph, accounts of keys."""
+import os
+import sys
+
+
+class Failed(Exception):
+    """Something did not go as it should."""
+
+
+class Screen:
+    """Headings and lines as scripts/quickstart prints them."""
+
+    def __init__(self, number):
+        self.number = number
+        self.terminal = sys.stdout.isatty()
+        plain = not self.terminal or os.environ.get('NO_COLOR') or os.environ.get('TERM', 'dumb') == 'dumb'
+        self.bold, self.normal = ('', '') if plain else ('\033[1m', '\033[0m')
+
+    def heading(self, text):
+        print(f'{self.bold}[{self.number}] {text}{self.normal}', flush=True)
+        self.number += 1
+
+    @staticmethod
+    def line(text=''):
+        print(f'  {text}'.rstrip(), flush=True)
+
+    def block(self, text, only=lambda line: True):
+        for line in text.rstrip('\n').split('\n'):
+            if only(line):
+                self.line('  ' + line)
+
+    def progress(self, text, last=False):
+        """Overwrites itself on a terminal; elsewhere only the last one is shown."""
+        if self.terminal:
+            print('\r\033[K  ' + text, end='\n' if last else '', flush=True)
+        elif last:
+            self.line(text)
+
+
+def table(rows, right):
+    """Rows of texts as lines; columns in `right` are flush right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ['  '.join(cell.rjust(width) if column in right else cell.ljust(width)
+                      for column, (cell, width) in enumerate(zip(row, widths))).rstrip() for row in rows]
+
+
+def per_second(count, seconds):
+    bits = 8 * count / max(seconds, 1e-3)
+    return f'{bits / 1e9:.2f} Gb/s' if bits >= 1e9 else f'{bits / 1e6:.0f} Mb/s'
+
+
+def busy_nodes(graph):
+    """The nodes that take most of the time, as lines."""
+    busy = sorted((node for node in graph['nodes'] if node['packets']),
+                  key=lambda node: -node['cycles'])
+    total = sum(node['cycles'] for node in busy) or 1
+    rows = [('node', 'packets', 'a call', 'cycles a packet', 'of all')]
+    for node in busy[:14]:
+        rows.append((node['name'], str(node['packets']),
+                     f'{node["packets"] / max(node["calls"], 1):.1f}',
+                     f'{node["cycles"] / node["packets"]:.0f}', f'{100 * node["cycles"] / total:.0f} %'))
+    return table(rows, {1, 2, 3, 4})
+
+
+def key_account(counters):
+    """The key streams as lines; an exception where one does not balance."""
+    rows = [('bytes of', 'fetched', 'used', 'discarded', 'left')]
+    for name in (each[:-len('.fetched')] for each in counters if each.endswith('.fetched')):
+        fetched, used, kept, discarded, left = (
+            counters[f'{name}.{what}'] for what in ('fetched', 'used', 'kept', 'discarded', 'left'))
+        if fetched != used + kept + discarded + left:
+            raise Failed(f'the account of {name} does not balance: {counters}')
+        rows.append((name, str(fetched), str(used), str(discarded), str(left)))
+    if len(rows) == 1:
+        raise Failed('there is no account of keys')
+    return table(rows, {1, 2, 3, 4})
