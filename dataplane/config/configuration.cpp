@@ -21,8 +21,10 @@ Result<Configuration> read(Result<hw::Config> config, const std::string& file) {
   configuration.key_devices = hw::read_key_devices(root);
   read_ports(root, configuration);
   read_bridges(root, configuration);
+  read_storage(root, configuration);
   read_peers(root, configuration);
   read_streams(root, configuration);
+  check_storage(root, configuration);
   if (Outcome outcome = config.value().finish(); !outcome.ok()) {
     return outcome.error();
   }
@@ -90,6 +92,11 @@ Outcome Configuration::check_swap(const Configuration& next) const {
              agent.certificate != next.agent.certificate || agent.key != next.agent.key ||
              agent.ca != next.agent.ca || agent.operators != next.agent.operators) {
     differs = "[agent]";
+  }
+  if (is_storage() || next.is_storage()) {
+    return Error{Exit::refused, "cannot take the configuration while running",
+                 "a node with [ssa] or [shareholder] has open sessions and a store", next.file,
+                 "restart ssn-dataplane with it"};
   }
   if (differs == nullptr) {
     return done;

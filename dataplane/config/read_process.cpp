@@ -27,14 +27,6 @@ constexpr unsigned core_max = 8191;
 constexpr std::array<std::string_view, 3> huge_page_words{"auto", "require", "off"};
 constexpr std::array<std::string_view, 3> idle_words{"event", "yield", "poll"};
 
-template <typename Enumeration, std::size_t size>
-Enumeration choose(const ConfigTable& table, std::string_view key,
-                   const std::array<std::string_view, size>& words, Enumeration otherwise) {
-  const std::string word = table.choice(key, words, std::string(words[static_cast<std::size_t>(otherwise)]));
-  const auto found = std::find(words.begin(), words.end(), word);
-  return found == words.end() ? otherwise : static_cast<Enumeration>(found - words.begin());
-}
-
 // What names a file beside others: no path, nothing that a shell or DPDK would read as more than a name.
 bool good_file_prefix(std::string_view text) {
   return !text.empty() && text.size() <= 64 && text.front() != '.' && text.front() != '-' &&

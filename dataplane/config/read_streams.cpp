@@ -21,8 +21,6 @@ using std::chrono::seconds;
 using Scheme = StreamConfiguration::Scheme;
 
 constexpr std::array<std::string_view, 4> scheme_words{"systematic", "classic", "ramp", "rs"};
-constexpr std::array<std::string_view, 2> random_words{"stream", "drbg"};
-constexpr std::array<std::string_view, 3> shortage_words{"refuse", "wait", "aes-256-gcm"};
 constexpr std::string_view pass_prefix = "pass-to=";
 
 constexpr std::uint32_t udp_and_ipv4 = 28;
@@ -40,14 +38,6 @@ constexpr std::array<EtherType, 7> ethertypes{{{"ipv4", 0x0800},
                                                {"mpls", 0x8847},
                                                {"lldp", 0x88cc},
                                                {"ptp", 0x88f7}}};
-
-template <typename Enumeration, std::size_t size>
-Enumeration choose(const ConfigTable& table, std::string_view key,
-                   const std::array<std::string_view, size>& words, Enumeration otherwise) {
-  const std::string word = table.choice(key, words, std::string(words[static_cast<std::size_t>(otherwise)]));
-  const auto found = std::find(words.begin(), words.end(), word);
-  return found == words.end() ? otherwise : static_cast<Enumeration>(found - words.begin());
-}
 
 void read_link_address(const ConfigTable& table, std::string_view key, IpAddress& address) {
   const std::string text = table.text(key);
@@ -105,6 +95,9 @@ PeerConfiguration read_peer(const ConfigTable& table, const Configuration& confi
   if (!peer.agent.empty() && !good_endpoint(peer.agent)) {
     table.fail("agent", "it is no address with a port", "write \"127.0.0.1:7001\"");
   }
+  using Role = PeerConfiguration::Role;
+  peer.role =
+      choose(table, "role", role_words, configuration.shareholder.present ? Role::ssa : Role::shareholder);
   const auto udp_port =
       static_cast<std::uint16_t>(table.integer("udp_port", {1, 65535}, Configuration::default_udp_port));
   for (const ConfigTable& link : table.tables("link", Configuration::links_max)) {
@@ -320,12 +313,8 @@ std::string_view name(StreamConfiguration::Scheme value) noexcept {
   return scheme_words[static_cast<std::size_t>(value)];
 }
 
-std::string_view name(StreamConfiguration::Random value) noexcept {
-  return random_words[static_cast<std::size_t>(value)];
-}
+std::string_view name(RandomSource value) noexcept { return random_words[static_cast<std::size_t>(value)]; }
 
-std::string_view name(StreamConfiguration::Shortage value) noexcept {
-  return shortage_words[static_cast<std::size_t>(value)];
-}
+std::string_view name(KeyShortage value) noexcept { return shortage_words[static_cast<std::size_t>(value)]; }
 
 }  // namespace ssn::dataplane

@@ -78,17 +78,25 @@ struct LinkConfiguration {
 
 /// [[peer]]
 struct PeerConfiguration {
+  /// What it is to a node with [ssa] or [shareholder]; says what it may ask for.
+  enum class Role { ssa, shareholder };
   std::string name;   ///< SAE ID, and the common name of its certificate
   std::string agent;  ///< "host:port" of its agent; may be empty: then it must call us
+  Role role = Role::shareholder;
   std::vector<LinkConfiguration> links;
   std::string where;
 };
 
+/// Without keys.
+enum class KeyShortage { refuse, wait, aes_256_gcm };
+/// Where random blocks come from.
+enum class RandomSource { stream, drbg };
+
 /// [[stream]]: frames of a client port, shared over the links to one peer, and back.
 struct StreamConfiguration {
   enum class Scheme { systematic, classic, ramp, rs };
-  enum class Random { stream, drbg };
-  enum class Shortage { refuse, wait, aes_256_gcm };
+  using Random = RandomSource;
+  using Shortage = KeyShortage;
   /// What becomes of frames that the filter does not pick.
   enum class Others { drop, pass };
 
@@ -108,6 +116,45 @@ struct StreamConfiguration {
   std::vector<std::uint16_t> ethertypes;  ///< the filter; empty: every frame
   Others others = Others::drop;
   std::string pass_to;  ///< port, where others is pass
+  std::string where;
+};
+
+/// [ssa]: owners' objects, shared among the peers, which are shareholders.
+struct SsaConfiguration {
+  static constexpr std::size_t owners_limit = 256;  ///< of one worker: places in its table of connections
+
+  bool present = false;
+  std::string port;            ///< that owners are reached over
+  IpAddress address;           ///< one of the port's
+  std::uint16_t udp_port = 0;  ///< that owners send to
+  unsigned owners = 32;        ///< sessions that are open at a time, at each worker
+  std::chrono::nanoseconds idle = std::chrono::seconds(60);  ///< after which a session is closed
+  RandomSource random = RandomSource::stream;
+  KeyShortage shortage = KeyShortage::refuse;
+  std::string where;
+};
+
+/// [shareholder]: shares of the peers, which are SSAs, on disk.
+struct ShareholderConfiguration {
+  enum class Store { rocksdb, memory };
+
+  bool present = false;
+  Store store = Store::rocksdb;
+  std::string directory;       ///< of databases and key files; one of each for every worker
+  std::uint64_t capacity = 0;  ///< bytes that are offered to the controller; 0: what the disk has
+  std::uint64_t buffer = std::uint64_t{64} << 20;   ///< bytes of stripes in memory, of each worker
+  std::uint64_t reserve = std::uint64_t{64} << 20;  ///< bytes of the disk that stay free
+  std::uint32_t generations = 65536;                ///< that keys are kept for, of each worker
+  std::uint64_t scrub = std::uint64_t{16} << 20;    ///< bytes a second; 0: never
+  KeyShortage shortage = KeyShortage::refuse;
+  std::string where;
+};
+
+/// [controller]. No address: there is none.
+struct ControllerConfiguration {
+  std::string address;  ///< "host:port"
+  std::string name;     ///< in its certificate
+  std::string domain;   ///< failure domain of this node; empty: one of its own
   std::string where;
 };
 
@@ -148,6 +195,7 @@ struct Configuration {
   static constexpr std::size_t name_max = 32;  ///< bytes of a port's name
   static constexpr std::uint32_t mtu_min = 256, mtu_max = 9600;
   static constexpr std::uint16_t default_udp_port = 4404;
+  static constexpr std::uint16_t default_owner_udp_port = 4405;
 
   std::string file;
   std::string name;    ///< SAE ID
@@ -162,6 +210,14 @@ struct Configuration {
   KeysConfiguration keys;
   OffloadConfiguration offload;
   AgentConfiguration agent;
+  SsaConfiguration ssa;
+  ShareholderConfiguration shareholder;
+  ControllerConfiguration controller;
+
+  /// Whether the node plays a role of the storage network: [ssa] or [shareholder].
+  bool is_storage() const noexcept { return ssa.present || shareholder.present; }
+  /// Of a node that does.
+  KeyShortage storage_shortage() const noexcept { return ssa.present ? ssa.shortage : shareholder.shortage; }
 
   static Result<Configuration> load(const std::string& file);
   /// `file` stands for the text in messages; relative paths are taken from its folder.
@@ -172,7 +228,8 @@ struct Configuration {
   const PeerConfiguration* peer(std::string_view peer_name) const noexcept;
 
   /// Whether a running process can take `next` without a restart: only peers, streams, bridges and the
-  /// addresses of ports may differ. The error names what differs.
+  /// addresses of ports may differ, and nothing of a node of the storage network. The error names what
+  /// differs.
   Outcome check_swap(const Configuration& next) const;
   /// What a swap to `next` changes, a line each; empty where nothing does.
   std::vector<std::string> changes(const Configuration& next) const;
@@ -182,7 +239,9 @@ struct Configuration {
 std::string_view name(EalConfiguration::HugePages value) noexcept;
 std::string_view name(WorkersConfiguration::Idle value) noexcept;
 std::string_view name(StreamConfiguration::Scheme value) noexcept;
-std::string_view name(StreamConfiguration::Random value) noexcept;
-std::string_view name(StreamConfiguration::Shortage value) noexcept;
+std::string_view name(RandomSource value) noexcept;
+std::string_view name(KeyShortage value) noexcept;
+std::string_view name(PeerConfiguration::Role value) noexcept;
+std::string_view name(ShareholderConfiguration::Store value) noexcept;
 
 }  // namespace ssn::dataplane
