@@ -105,7 +105,7 @@ Outcome Catalogue::load(Now now) {
 
 bool Catalogue::is_up(const NodeState& node, Now now) const {
   return node.health.reported &&
-         now.monotonic_ms - node.health.monotonic_ms <= down_after_reports * policy_.report_ms;
+         now.since_ms(node.health.monotonic_ms) <= down_after_reports * policy_.report_ms;
 }
 
 std::string Catalogue::why_not(const NodeState& node, Now now) const {
@@ -180,12 +180,11 @@ void Catalogue::fill_in(Object& object, Now now) const {
 
 bool Catalogue::may_alarm(const std::string& about, Now now) {
   const auto known = alarms_.find(about);
-  if (known != alarms_.end() && now.monotonic_ms - known->second < alarm_again_ms) {
+  if (known != alarms_.end() && now.since_ms(known->second) < alarm_again_ms) {
     return false;
   }
   if (known == alarms_.end() && alarms_.size() >= alarms_max) {
-    std::erase_if(alarms_,
-                  [&](const auto& alarm) { return now.monotonic_ms - alarm.second >= alarm_again_ms; });
+    std::erase_if(alarms_, [&](const auto& alarm) { return now.since_ms(alarm.second) >= alarm_again_ms; });
     if (alarms_.size() >= alarms_max) {
       return false;
     }

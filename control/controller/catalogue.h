@@ -27,6 +27,12 @@ namespace ssn::controller {
 struct Now {
   std::uint64_t wall_ms = 0;       ///< since 1970: for people, and for how long things are remembered
   std::uint64_t monotonic_ms = 0;  ///< of this process: leases and heartbeats
+
+  /// How long ago `moment` was. A call reads the clock before it gets its turn, so what another one noted
+  /// meanwhile may be younger than this.
+  std::uint64_t since_ms(std::uint64_t moment_ms) const noexcept {
+    return monotonic_ms > moment_ms ? monotonic_ms - moment_ms : 0;
+  }
 };
 
 inline constexpr std::uint64_t events_max = 10'000;

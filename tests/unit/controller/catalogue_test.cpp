@@ -365,6 +365,19 @@ TEST_F(CatalogueTest, NodesGetSharesWhileTheyAreUpAndIn) {
   EXPECT_EQ(world_->nodes(world_.now).value().size(), 8U);
 }
 
+// Calls read the clock before they get their turn, so a report may be younger than the call after it.
+TEST_F(CatalogueTest, AReportFromTheFutureIsNoSilence) {
+  const Now before = world_.now;
+  world_.pass(1);
+  world_.report_all();
+  const std::vector<Node> nodes = world_->nodes(before).value();
+  for (const Node& node : nodes) EXPECT_TRUE(node.up) << node.name;
+  EXPECT_OK(world_->begin_write(before, "alice", world_.request("a")));
+  EXPECT_EQ(world_->compare(world_.now, "h1", {{1, 1}}).value()[0], Verdict::unknown);
+  EXPECT_EQ(world_->compare(before, "h1", {{1, 1}}).value()[0], Verdict::unknown);
+  EXPECT_EQ(alarms("unknown_holdings"), 1U);
+}
+
 TEST_F(CatalogueTest, ANodeIsOneInstanceWithTheRolesOfItsCertificate) {
   EXPECT_TRUE(fails(world_.report("stranger", World::report_of("stranger")), Exit::not_found));
   Report other = World::report_of("h1");
