@@ -75,7 +75,7 @@ class ShareStore::Implementation {
   void flush(std::uint64_t now, Flush how, std::vector<PutCompletion>& completions);
   std::uint64_t next_flush() const noexcept;
   CellRead read(const ShareId& share, std::uint16_t attempt, std::uint32_t stripe, std::uint64_t wanted,
-                std::span<std::uint8_t* const, stripe_cells> into, std::uint32_t cell_bytes);
+                std::span<std::uint8_t* const, stripe_cells> into, std::uint32_t room);
   SealAnswer seal(const ShareId& share, std::uint32_t cells, std::span<const AttemptRun> runs,
                   std::uint64_t now, std::vector<PutCompletion>& completions);
   StoreResult remove(const GenerationId& generation, std::vector<PutCompletion>& completions);

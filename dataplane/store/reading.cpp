@@ -9,29 +9,35 @@ namespace ssn::store {
 CellRead ShareStore::Implementation::read(const ShareId& id, std::uint16_t attempt, std::uint32_t number,
                                           std::uint64_t wanted,
                                           std::span<std::uint8_t* const, stripe_cells> into,
-                                          std::uint32_t cell_bytes) {
+                                          std::uint32_t room) {
   ShareState* share = nullptr;
-  if (number > max_cells / stripe_cells || wanted == 0) return {0, 0, StoreResult::invalid};
+  CellRead answer;
+  const auto refuse = [&answer](StoreResult why) {
+    answer.result = why;
+    return answer;
+  };
+  if (number > max_cells / stripe_cells || wanted == 0) return refuse(StoreResult::invalid);
   if (const StoreResult found = find_share(id.generation_id(), share); found != StoreResult::done) {
-    return {0, found == StoreResult::quarantined ? wanted : 0, found};
+    if (found == StoreResult::quarantined) answer.quarantined = wanted;
+    return refuse(found);
   }
-  if (share->id != id) return {0, 0, StoreResult::not_found};
-  if (share->head.cell_bytes != cell_bytes) return {0, 0, StoreResult::invalid};
+  if (share->id != id) return refuse(StoreResult::not_found);
+  answer.cell_bytes = share->head.cell_bytes;
+  if (answer.cell_bytes > room) return refuse(StoreResult::invalid);
   Stripe* stripe = nullptr;
   switch (load_stripe(*share, number, stripe)) {
     case Loaded::busy:
-      return {0, 0, StoreResult::busy};
+      return refuse(StoreResult::busy);
     case Loaded::io_error:
-      return {0, 0, StoreResult::io_error};
+      return refuse(StoreResult::io_error);
     default:
       break;
   }
-  CellRead answer;
   if (stripe != nullptr) {
     for (std::uint32_t i = 0; i < stripe_cells; ++i) {
       const std::uint64_t bit = std::uint64_t{1} << i;
       if ((wanted & stripe->durable & bit) == 0 || stripe->attempts[i] != attempt) continue;
-      std::memcpy(into[i], stripe->memory.data() + std::size_t{i} * cell_bytes, cell_bytes);
+      std::memcpy(into[i], stripe->memory.data() + std::size_t{i} * answer.cell_bytes, answer.cell_bytes);
       answer.read |= bit;
       ++counters_.cells_read;
     }

@@ -37,8 +37,8 @@ void ShareStore::flush(std::uint64_t now, Flush how, std::vector<PutCompletion>&
 std::uint64_t ShareStore::next_flush() const noexcept { return implementation_->next_flush(); }
 CellRead ShareStore::read(const ShareId& share, std::uint16_t attempt, std::uint32_t stripe,
                           std::uint64_t wanted, std::span<std::uint8_t* const, stripe_cells> into,
-                          std::uint32_t cell_bytes) {
-  return implementation_->read(share, attempt, stripe, wanted, into, cell_bytes);
+                          std::uint32_t room) {
+  return implementation_->read(share, attempt, stripe, wanted, into, room);
 }
 SealAnswer ShareStore::seal(const ShareId& share, std::uint32_t cells, std::span<const AttemptRun> runs,
                             std::uint64_t now, std::vector<PutCompletion>& completions) {

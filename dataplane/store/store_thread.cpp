@@ -42,8 +42,6 @@ void drain(int event) noexcept {
   [[maybe_unused]] const ssize_t read = ::read(event, &count, sizeof count);
 }
 
-bool good(StoreResult result) noexcept { return result == StoreResult::done || result == StoreResult::again; }
-
 }  // namespace
 
 Result<std::unique_ptr<StorePort>> StorePort::make(std::size_t requests) {
@@ -115,28 +113,16 @@ class StoreThread::Implementation {
   };
 
   void run();
-  bool serve(StorePort& port, std::uint64_t now);
-  void take(StorePort& port, StoreRequest& request, std::uint64_t now);
-  void put(StorePort& port, StoreRequest& request, std::uint64_t now);
-  void put_cell(StoreRequest& request, std::size_t index, std::uint64_t token, std::uint64_t now);
-  void read(StoreRequest& request);
-  void finish_puts();
-  void give_back(StorePort& port, StoreRequest& request);
+  bool serve(std::uint32_t worker, std::uint64_t now);
+  void give_back();
   void serve_others(std::uint64_t now);
   void sleep(std::uint64_t now);
 
   ShareStore store_;
+  std::optional<RequestServer> server_;
+  std::vector<RequestServer::Finished> finished_;
   Scrubber scrubber_;
   std::vector<std::unique_ptr<StorePort>> ports_;
-  std::vector<PutCompletion> completions_;
-  // Puts that wait, found by a token's upper bits; its lower byte is the cell.
-  struct Put {
-    StorePort* port = nullptr;
-    StoreRequest* request = nullptr;
-  };
-  std::vector<Put> puts_;
-  std::vector<std::size_t> free_puts_;
-
   hw::FileDescriptor wake_;
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopping_{false};
@@ -167,8 +153,7 @@ Outcome StoreThread::Implementation::prepare(const StoreThreadOptions& options) 
     port.value()->wake_ = wake_.get();
     ports_.push_back(std::move(port.value()));
   }
-  puts_.resize(options.workers * options.requests);
-  for (std::size_t i = puts_.size(); i-- > 0;) free_puts_.push_back(i);
+  server_.emplace(store_, options.workers * options.requests);
   status_ = store_.status();
   scrub_status_ = scrubber_.status();
   thread_ = std::thread([this] { run(); });
@@ -187,12 +172,12 @@ void StoreThread::Implementation::run() {
     const bool stopping = stopping_.load(std::memory_order_acquire);
     std::uint64_t now = now_ns();
     bool busy = false;
-    for (const std::unique_ptr<StorePort>& port : ports_) busy = serve(*port, now) || busy;
+    for (std::uint32_t worker = 0; worker < ports_.size(); ++worker) busy = serve(worker, now) || busy;
     now = now_ns();
-    if (stopping || now >= store_.next_flush()) {
-      store_.flush(now, stopping && !busy ? ShareStore::Flush::all : ShareStore::Flush::due, completions_);
+    if (stopping || now >= server_->next_flush()) {
+      server_->flush(now, stopping && !busy ? ShareStore::Flush::all : ShareStore::Flush::due);
     }
-    finish_puts();
+    give_back();
     for (const std::unique_ptr<StorePort>& port : ports_) {
       if (std::exchange(port->answered_, false)) signal(port->event_);
     }
@@ -209,137 +194,26 @@ void StoreThread::Implementation::run() {
   answered_.notify_all();
 }
 
-bool StoreThread::Implementation::serve(StorePort& port, std::uint64_t now) {
+bool StoreThread::Implementation::serve(std::uint32_t worker, std::uint64_t now) {
   for (std::size_t i = 0; i < requests_a_turn; ++i) {
-    StoreRequest* const request = port.requests_.pop();
+    StoreRequest* const request = ports_[worker]->requests_.pop();
     if (request == nullptr) return i != 0;
-    take(port, *request, now);
+    server_->serve(*request, worker, now);
+    give_back();
   }
   return true;
 }
 
-void StoreThread::Implementation::take(StorePort& port, StoreRequest& request, std::uint64_t now) {
-  request.result = StoreResult::none;
-  request.results.fill(StoreResult::none);
-  switch (request.kind) {
-    case StoreRequest::Kind::put:
-      put(port, request, now);
-      return;
-    case StoreRequest::Kind::read:
-      read(request);
-      break;
-    case StoreRequest::Kind::seal: {
-      const SealAnswer answer =
-          store_.seal(request.share, request.sealed_cells, request.runs, now, completions_);
-      request.result = answer.result;
-      request.missing = answer.missing;
-      break;
-    }
-    case StoreRequest::Kind::remove:
-      request.result = store_.remove(request.share.generation_id(), completions_);
-      break;
-  }
-  give_back(port, request);
-}
-
-// A request's cells wait together: the last one that comes to its end takes the request back.
-void StoreThread::Implementation::put(StorePort& port, StoreRequest& request, std::uint64_t now) {
-  assert(!free_puts_.empty());
-  const std::size_t place = free_puts_.back();
-  free_puts_.pop_back();
-  puts_[place] = {&port, &request};
-  request.waiting = 1;  // this function's own
-  for (std::size_t i = 0; i < request.count && i < StoreRequest::most_cells; ++i) {
-    put_cell(request, i, std::uint64_t{place} << 8 | i, now);
-  }
-  completions_.push_back({std::uint64_t{place} << 8 | StoreRequest::most_cells, StoreResult::none});
-}
-
-void StoreThread::Implementation::put_cell(StoreRequest& request, std::size_t index, std::uint64_t token,
-                                           std::uint64_t now) {
-  const protocol::Cell& cell = *request.cells[index];
-  const protocol::PacketHeader& header = cell.header;
-  const ShareId share{header.placement.object, header.placement.generation, header.placement.share};
-  const bool kept = cell.open_result == protocol::OpenResult::kept;
-  const std::uint8_t* at = cell.target != nullptr ? cell.target : cell.data;
-  const std::uint32_t bytes = kept ? request.cell_bytes : cell.length;
-  const std::uint32_t count = kept && bytes != 0 ? cell.range_length / bytes : 1;
-  StoreResult& result = request.results[index];
-  result = bytes == 0 || count == 0 || (kept && count * bytes != cell.range_length) ? StoreResult::invalid
-                                                                                    : StoreResult::done;
-  for (std::uint32_t i = 0; i < count && result == StoreResult::done; ++i, at += bytes) {
-    StoreResult taken =
-        store_.put(share, header.placement.attempt, header.placement.cell + i, {at, bytes}, token, now);
-    if (taken == StoreResult::busy) {  // what waits makes room
-      store_.flush(now, ShareStore::Flush::all, completions_);
-      taken = store_.put(share, header.placement.attempt, header.placement.cell + i, {at, bytes}, token, now);
-    }
-    if (taken == StoreResult::done) {
-      ++request.waiting;
-    } else if (taken != StoreResult::again) {
-      result = taken;
-    }
-  }
-}
-
-void StoreThread::Implementation::finish_puts() {
-  for (const PutCompletion& completion : completions_) {
-    const std::size_t place = completion.token >> 8;
-    const std::size_t cell = completion.token & 0xFF;
-    StoreRequest& request = *puts_[place].request;
-    if (cell < StoreRequest::most_cells && !good(completion.result) && good(request.results[cell])) {
-      request.results[cell] = completion.result;
-    }
-    if (--request.waiting != 0) continue;
-    request.result = StoreResult::done;
-    for (std::size_t i = 0; i < request.count && good(request.result); ++i) {
-      if (!good(request.results[i])) request.result = request.results[i];
-    }
-    free_puts_.push_back(place);
-    give_back(*puts_[place].port, request);
-  }
-  completions_.clear();
-}
-
-void StoreThread::Implementation::read(StoreRequest& request) {
-  std::array<std::uint8_t*, stripe_cells> places{};
-  for (std::size_t i = 0; i < stripe_cells; ++i) {
-    if ((request.wanted >> i & 1U) == 0) continue;
-    protocol::Cell& cell = *request.cells[i];
-    if (cell.length + cell.tailroom < request.cell_bytes) {
-      request.result = request.results[i] = StoreResult::invalid;
-      return;
-    }
-    places[i] = cell.data;
-  }
-  const CellRead read =
-      store_.read(request.share, request.attempt, request.stripe, request.wanted, places, request.cell_bytes);
-  request.result = read.result;
-  for (std::size_t i = 0; i < stripe_cells; ++i) {
-    if ((request.wanted >> i & 1U) == 0) continue;
-    if ((read.read >> i & 1U) == 0) {
-      const bool aside = (read.quarantined >> i & 1U) != 0;
-      const bool plain = read.result == StoreResult::quarantined && !aside;
-      request.results[i] = plain ? StoreResult::not_found : read.result;
-      continue;
-    }
-    request.results[i] = StoreResult::done;
-    protocol::Cell& cell = *request.cells[i];
-    cell.tailroom = static_cast<std::uint16_t>(cell.length + cell.tailroom - request.cell_bytes);
-    cell.length = request.cell_bytes;
-    cell.header.placement.object = request.share.object;
-    cell.header.placement.generation = request.share.generation;
-    cell.header.placement.attempt = request.attempt;
-    cell.header.placement.share = request.share.share;
-    cell.header.placement.cell = request.stripe * stripe_cells + static_cast<std::uint32_t>(i);
-  }
-}
-
 // There is always room: as many requests as the ring holds are on their way at most.
-void StoreThread::Implementation::give_back(StorePort& port, StoreRequest& request) {
-  [[maybe_unused]] const bool pushed = port.completions_.push(&request);
-  assert(pushed);
-  port.answered_ = true;
+void StoreThread::Implementation::give_back() {
+  server_->take_finished(finished_);
+  for (const RequestServer::Finished& each : finished_) {
+    StorePort& port = *ports_[each.from];
+    [[maybe_unused]] const bool pushed = port.completions_.push(each.request);
+    assert(pushed);
+    port.answered_ = true;
+  }
+  finished_.clear();
 }
 
 void StoreThread::Implementation::serve_others(std::uint64_t now) {

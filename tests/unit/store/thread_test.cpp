@@ -186,7 +186,7 @@ TEST_F(StoreThreadTest, KeepsWhatAKeepOrderGave) {
   order.cells[0].open_result = protocol::OpenResult::kept;
   order.cells[0].target = kept.data();
   order.cells[0].range_length = static_cast<std::uint32_t>(kept.size());
-  order.request.cell_bytes = cell_bytes;
+  order.cells[0].length = cell_bytes;
   do_one(port, order.request);
   ASSERT_EQ(order.request.result, StoreResult::done);
   Order read;
@@ -196,6 +196,21 @@ TEST_F(StoreThreadTest, KeepsWhatAKeepOrderGave) {
   ASSERT_EQ(read.request.result, StoreResult::done);
   EXPECT_EQ(Buffer(read.cells[19].data, read.cells[19].data + cell_bytes),
             cell_content(share, 0, 19, cell_bytes));
+  Buffer long_room(4 * cell_bytes);
+  read.request.wanted = 1U << 12;
+  read.request.cell_bytes = static_cast<std::uint32_t>(long_room.size());  // it need not be known
+  read.cells[12].data = long_room.data();
+  read.cells[12].length = 0;
+  read.cells[12].tailroom = static_cast<std::uint16_t>(long_room.size());
+  do_one(port, read.request);
+  ASSERT_EQ(read.request.result, StoreResult::done);
+  EXPECT_EQ(read.request.cell_bytes, cell_bytes);
+  EXPECT_EQ(read.cells[12].length, cell_bytes);
+  EXPECT_EQ(Buffer(read.cells[12].data, read.cells[12].data + cell_bytes),
+            cell_content(share, 0, 12, cell_bytes));
+  read.request.cell_bytes = cell_bytes - 64;
+  do_one(port, read.request);
+  EXPECT_EQ(read.request.result, StoreResult::invalid);
   order.cells[0].range_length -= 1;
   do_one(port, order.request);
   EXPECT_EQ(order.request.result, StoreResult::invalid);

@@ -56,6 +56,7 @@ struct CellRead {
   std::uint64_t read = 0;                  ///< bit i: cell i of the stripe lies at its place in `into`
   std::uint64_t quarantined = 0;           ///< it was there; other wanted cells never were
   StoreResult result = StoreResult::none;  ///< done: all that was wanted; otherwise why not all
+  std::uint32_t cell_bytes = 0;            ///< of the share; 0 where it was not found
 };
 
 struct SealAnswer {
@@ -127,9 +128,10 @@ class ShareStore {
   /// When flush() has something to do; UINT64_MAX: when something was put.
   std::uint64_t next_flush() const noexcept;
 
-  /// Cells of one stripe. `into` has a place for each of the 64; wanted cells of `attempt` go to theirs.
+  /// Cells of one stripe that are durable. `into` has a place of `room` bytes for each of the 64; wanted
+  /// cells of `attempt` go to theirs. invalid: the share's cells are longer than that.
   CellRead read(const ShareId& share, std::uint16_t attempt, std::uint32_t stripe, std::uint64_t wanted,
-                std::span<std::uint8_t* const, stripe_cells> into, std::uint32_t cell_bytes);
+                std::span<std::uint8_t* const, stripe_cells> into, std::uint32_t room);
   /// Durable on return, whatever is not yet flushed of the share included. Once sealed a share never changes.
   SealAnswer seal(const ShareId& share, std::uint32_t cells, std::span<const AttemptRun> runs,
                   std::uint64_t now, std::vector<PutCompletion>& completions);

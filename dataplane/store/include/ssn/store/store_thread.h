@@ -3,53 +3,18 @@
 // DPDK: a worker's graph nodes turn mbufs into Cells, and completions into packets.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
-#include "ssn/protocol/cell.h"
 #include "ssn/store/scrubber.h"
 #include "ssn/store/share_store.h"
 #include "ssn/store/spsc_ring.h"
+#include "ssn/store/store_request.h"
 
 namespace ssn::store {
-
-/// Made and owned by a worker. From submit() until collect() gives it back it and all memory that it names
-/// belong to the store thread.
-struct StoreRequest {
-  enum class Kind : std::uint8_t {
-    /// Cells as the opener left them: `opened` ones, whose headers place them, and `kept` ones, whose target
-    /// holds range_length / cell_bytes cells from the header's cell on. Given back once all is durable.
-    put,
-    /// Cells `wanted` of stripe `stripe`: cells[i] is where the i-th of them goes, with room for cell_bytes
-    /// at data. Gets length, and the header's object, cell, generation, attempt and share.
-    read,
-    seal,    ///< `sealed_cells`, `runs`
-    remove,  ///< the generation of `share`
-  };
-  static constexpr std::size_t most_cells = stripe_cells;
-
-  Kind kind = Kind::put;
-  std::uint8_t count = 0;            ///< put: of cells
-  std::uint16_t attempt = 0;         ///< read
-  std::uint32_t cell_bytes = 0;      ///< put of kept cells, read
-  ShareId share;                     ///< read, seal, remove
-  std::uint32_t stripe = 0;          ///< read
-  std::uint32_t sealed_cells = 0;    ///< seal
-  std::uint64_t wanted = 0;          ///< read
-  std::span<const AttemptRun> runs;  ///< seal
-  std::array<protocol::Cell*, most_cells> cells{};
-  std::uint64_t context = 0;  ///< the worker's own
-
-  /// done only if all was; otherwise the first reason.
-  StoreResult result = StoreResult::none;
-  std::array<StoreResult, most_cells> results{};  ///< put, read: of each of cells
-  std::uint32_t missing = 0;                      ///< seal: the first cell that is missing
-  std::uint32_t waiting = 0;                      ///< the store thread's own
-};
 
 /// One worker's end. Its worker's thread only, but for the descriptor.
 class StorePort {
