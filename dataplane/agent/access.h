@@ -25,9 +25,10 @@ inline bool is_operator(const Caller& caller, const std::vector<std::string>& op
 /// What the agent counts of itself.
 struct AgentCounters {
   std::atomic<std::uint64_t> calls{0};
-  std::atomic<std::uint64_t> refused{0};  ///< calls of those who may not
-  std::atomic<std::uint64_t> busy{0};     ///< calls over a limit
-  std::atomic<std::uint64_t> stalled{0};  ///< streams ended because the caller did not read
+  std::atomic<std::uint64_t> refused{0};        ///< calls of those who may not
+  std::atomic<std::uint64_t> busy{0};           ///< calls over a limit
+  std::atomic<std::uint64_t> session_calls{0};  ///< of data owners
+  std::atomic<std::uint64_t> stalled{0};        ///< streams ended because the caller did not read
   std::atomic<std::uint64_t> peer_streams{0};
   std::atomic<std::uint64_t> peer_streams_bad{0};  ///< ended because of what the peer sent
   std::atomic<std::uint64_t> counter_streams{0};   ///< gauge

@@ -19,6 +19,7 @@
 #include "operation_service.h"
 #include "peer_hub.h"
 #include "peer_streams.h"
+#include "session_service.h"
 #include "source_gate.h"
 
 namespace ssn::agent {
@@ -27,6 +28,7 @@ namespace {
 constexpr const char* const what = "cannot start the agent";
 constexpr int streams_per_connection = 32;
 constexpr std::size_t memory_max = std::size_t{64} << 20;
+constexpr int owner_threads_max = session_calls_max;
 constexpr std::chrono::milliseconds ending{500};  // calls that take longer are cancelled
 
 Error usage(std::string why, std::string where, std::string fix) {
@@ -82,7 +84,8 @@ class Running final : public Agent {
       : settings_(settings),
         streams_(PeerStreams::make(settings.name, counters_)),
         hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(identity_, peer); }),
-        operation_(OperationServer::make(gate_, settings_.operators, counters_)) {
+        operation_(OperationServer::make(gate_, settings_.operators, counters_)),
+        sessions_(SessionServer::make(host_gate_, settings_.owners, counters_)) {
     streams_->connect(hub_);
   }
   ~Running() override;
@@ -91,6 +94,8 @@ class Running final : public Agent {
 
   void serve(AgentSource& source) override { gate_.open(source); }
   void stop_serving() override { gate_.close(); }
+  void serve_owners(SessionHost& host) override { host_gate_.open(host); }
+  void stop_serving_owners() override { host_gate_.close(); }
   dataplane::PeerChannel* peer_channel() override { return settings_.listen.empty() ? nullptr : &hub_; }
   Outcome set_peers(const std::vector<PeerAddress>& peers) override;
   std::vector<PeerState> peers() const override { return hub_.peers(); }
@@ -104,9 +109,11 @@ class Running final : public Agent {
   pki::Identity identity_;
   AgentCounters counters_;
   SourceGate gate_;
+  HostGate host_gate_;
   std::unique_ptr<PeerStreams> streams_;
   PeerHub hub_;
   std::unique_ptr<OperationServer> operation_;
+  std::unique_ptr<SessionServer> sessions_;
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
 };
@@ -127,6 +134,9 @@ Outcome check(const AgentSettings& settings) {
       return usage(fmt::format("the agent of {} has no address with a port", peer.name), peer.address,
                    "write it like 192.0.2.1:7000 or [2001:db8::1]:7000");
     }
+  }
+  if (settings.owners && settings.listen.empty()) {
+    return usage("data owners need an address to ask at", "[agent] listen", "give one");
   }
   const std::set<std::string> operators(settings.operators.begin(), settings.operators.end());
   if (operators.size() > operators_max || operators.contains("")) {
@@ -178,12 +188,13 @@ Outcome Running::start() {
 Outcome Running::listen() {
   grpc::ServerBuilder builder;
   builder.RegisterService(&operation_->service());
-  pki::set_limits(builder,
-                  {"ssn-agent", operator_threads_max, memory_max, request_max, streams_per_connection});
+  pki::set_limits(builder, {"ssn-agent", operator_threads_max + (settings_.owners ? owner_threads_max : 0),
+                            memory_max, request_max, streams_per_connection});
   int port = 0;
   int local = 0;
   if (!settings_.listen.empty()) {
     builder.RegisterService(&streams_->service());
+    builder.RegisterService(&sessions_->service());
     builder.AddListeningPort(settings_.listen, pki::server_credentials(identity_), &port);
   }
   if (!settings_.socket.empty()) {
@@ -208,6 +219,7 @@ Outcome Running::listen() {
 
 Running::~Running() {
   gate_.close();
+  host_gate_.close();
   hub_.stop();
   if (server_ != nullptr) {
     server_->Shutdown(std::chrono::system_clock::now() + ending);
@@ -230,6 +242,7 @@ void Running::counters(std::vector<Counter>& out) const {
   add("agent.peer_streams", counters_.peer_streams);
   add("agent.peer_streams_bad", counters_.peer_streams_bad);
   add("agent.refused", counters_.refused);
+  add("agent.session_calls", counters_.session_calls);
   add("agent.stalled", counters_.stalled);
   add("agent.trace_streams", counters_.trace_streams, Counter::Kind::gauge);
 }

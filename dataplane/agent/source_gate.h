@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Lets calls through to the AgentSource while there is one, and tells when the last of them has left.
+// Lets calls through to what answers them while there is one, and tells when the last of them has left.
 #pragma once
 
 #include <chrono>
@@ -13,13 +13,14 @@
 namespace ssn::agent {
 
 /// Any thread.
-class SourceGate {
+template <typename Source>
+class Gate {
  public:
   /// Holds the gate open for one call.
   class Pass {
    public:
     Pass() = default;
-    Pass(SourceGate& gate, AgentSource& source) : gate_(&gate), source_(&source) {}
+    Pass(Gate& gate, Source& source) : gate_(&gate), source_(&source) {}
     Pass(Pass&& other) noexcept
         : gate_(std::exchange(other.gate_, nullptr)), source_(std::exchange(other.source_, nullptr)) {}
     Pass& operator=(Pass&&) = delete;
@@ -29,14 +30,15 @@ class SourceGate {
       }
     }
     explicit operator bool() const noexcept { return source_ != nullptr; }
-    AgentSource* operator->() const noexcept { return source_; }
+    Source* operator->() const noexcept { return source_; }
+    Source* get() const noexcept { return source_; }
 
    private:
-    SourceGate* gate_ = nullptr;
-    AgentSource* source_ = nullptr;
+    Gate* gate_ = nullptr;
+    Source* source_ = nullptr;
   };
 
-  void open(AgentSource& source) {
+  void open(Source& source) {
     const std::lock_guard lock(mutex_);
     source_ = &source;
   }
@@ -74,8 +76,10 @@ class SourceGate {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  AgentSource* source_ = nullptr;
+  Source* source_ = nullptr;
   std::size_t inside_ = 0;
 };
+
+using SourceGate = Gate<AgentSource>;
 
 }  // namespace ssn::agent

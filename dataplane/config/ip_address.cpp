@@ -13,6 +13,17 @@ namespace {
 // Longer than every address that inet_pton takes.
 constexpr std::size_t longest_text = 64;
 
+// Decimal digits only, without leading zeros.
+std::optional<unsigned> parse_number(std::string_view digits, unsigned most) {
+  unsigned value = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size() || value > most ||
+      (digits.size() > 1 && digits.front() == '0')) {
+    return std::nullopt;
+  }
+  return value;
+}
+
 }  // namespace
 
 bool IpPrefix::contains(const IpAddress& other) const noexcept {
@@ -47,14 +58,27 @@ std::optional<IpPrefix> parse_ip_prefix(std::string_view text) {
     return std::nullopt;
   }
   const std::optional<IpAddress> address = parse_ip_address(text.substr(0, slash));
-  const std::string_view digits = text.substr(slash + 1);
-  unsigned length = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
-  if (!address || error != std::errc() || end != digits.data() + digits.size() || length > address->bits() ||
-      (digits.size() > 1 && digits.front() == '0')) {
+  if (!address) {
     return std::nullopt;
   }
-  return IpPrefix{*address, static_cast<std::uint8_t>(length)};
+  const std::optional<unsigned> length = parse_number(text.substr(slash + 1), address->bits());
+  return length ? std::optional(IpPrefix{*address, static_cast<std::uint8_t>(*length)}) : std::nullopt;
+}
+
+std::optional<IpEndpoint> parse_ip_endpoint(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) {
+    return std::nullopt;
+  }
+  std::string_view host = text.substr(0, colon);
+  const bool bracketed = host.front() == '[' && host.back() == ']';
+  const std::optional<IpAddress> address =
+      parse_ip_address(bracketed ? host.substr(1, host.size() - 2) : host);
+  const std::optional<unsigned> port = parse_number(text.substr(colon + 1), 65535);
+  if (!address || !port || *port == 0 || bracketed != (address->family == IpFamily::v6)) {
+    return std::nullopt;
+  }
+  return IpEndpoint{*address, static_cast<std::uint16_t>(*port)};
 }
 
 std::string format(const IpAddress& address) {
@@ -65,6 +89,11 @@ std::string format(const IpAddress& address) {
 
 std::string format(const IpPrefix& prefix) {
   return fmt::format("{}/{}", format(prefix.address), prefix.prefix_length);
+}
+
+std::string format(const IpEndpoint& endpoint) {
+  const char* const pattern = endpoint.address.family == IpFamily::v4 ? "{}:{}" : "[{}]:{}";
+  return fmt::format(fmt::runtime(pattern), format(endpoint.address), endpoint.port);
 }
 
 }  // namespace ssn::dataplane

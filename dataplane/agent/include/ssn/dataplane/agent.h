@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // The agent: what others may ask of this process, over gRPC (control/api/*.proto). Operators and the
 // controller get status, counters, traces, the graph and configuration swaps; peers exchange associations and
-// messages of key devices. Everybody else gets nothing.
+// messages of key devices. Data owners get sessions of an SSA. Everybody else gets nothing.
 //
 // Threads: the agent makes its own, which call no DPDK. They run where the thread may run that starts the
 // agent: start it before EAL, from a thread that is bound to cores that are not workers'.
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ssn/dataplane/agent_source.h"
+#include "ssn/dataplane/session_host.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::dataplane {
@@ -35,6 +36,7 @@ struct AgentSettings {
   std::string ca;                      ///< PEM file: who may have signed the certificates of others
   std::vector<std::string> operators;  ///< CNs that may ask what the local socket may
   std::vector<PeerAddress> peers;      ///< CNs that may exchange messages of peers
+  bool owners = false;  ///< this node is an SSA: certificates with the OU owner may ask for sessions
 };
 
 inline constexpr std::size_t peers_max = 512;
@@ -56,13 +58,18 @@ class Agent {
   /// environment, and the umask for a moment, so no other thread may rely on these meanwhile. The socket of a
   /// process that is gone is replaced.
   static Result<std::unique_ptr<Agent>> start(const AgentSettings& settings);
-  /// As stop_serving(); then ends connections and removes the socket.
+  /// As stop_serving() and stop_serving_owners(); then ends connections and removes the socket.
   virtual ~Agent() = default;
 
   /// From now on answers operators out of `source`, which must live until stop_serving() returns.
   virtual void serve(AgentSource& source) = 0;
   /// Ends streams and waits for calls into the source.
   virtual void stop_serving() = 0;
+
+  /// The same for data owners, where the settings say that there are any. What waits in finish_write() is the
+  /// host's to end.
+  virtual void serve_owners(SessionHost& host) = 0;
+  virtual void stop_serving_owners() = 0;
 
   /// Messages to and from peers; lives as long as the agent. Null without `listen`.
   virtual dataplane::PeerChannel* peer_channel() = 0;

@@ -68,22 +68,20 @@ struct WriteStatus {
   std::vector<HolderStatus> holders;  ///< by share
 };
 
-/// What an owner may do with an object now.
-enum class SessionUse : std::uint8_t { write, read };
-
 /// Implementations take calls from several threads at once, up to session_calls_max, which may wait for the
 /// controller (seconds, never longer than their own deadline), and take no lock that a worker holds.
 class SessionHost {
  public:
   virtual ~SessionHost() = default;
 
-  /// The owner's name as the controller says it (GetObject). not_found: it knows none, or it is not this
-  /// node's to write; refused: its state does not permit the use; temporary: the controller does not answer.
-  virtual Result<std::string> object_owner(const SessionObject& key, SessionUse use) = 0;
+  /// The owner's name as the controller says it (GetObject), whatever the object's state. not_found: the
+  /// controller knows none, or it is not this node's; temporary: it does not answer.
+  virtual Result<std::string> object_owner(const SessionObject& key) = 0;
   /// Of an open session, or of one that ended not long ago; nothing: there is none.
   virtual std::optional<std::string> session_owner(std::uint64_t session) = 0;
 
-  /// refused: the write has, or had, a session; temporary: too many sessions, or holders cannot be reached.
+  /// The object's owner was found to be the caller. refused: its state does not permit that, or the write
+  /// has, or had, a session; temporary: too many sessions, or too few holders can be reached.
   virtual Result<Session> open_write(const SessionRequest& request) = 0;
   virtual Result<Session> open_read(const SessionRequest& request) = 0;
   /// Returns after `wait` at the latest, or earlier when the state is another than sealing. Repeated with the
@@ -96,6 +94,8 @@ class SessionHost {
 
 /// Calls of owners that run at once, of all owners; those beyond fail as temporary.
 inline constexpr unsigned session_calls_max = 16;
+/// And of one of them.
+inline constexpr unsigned session_calls_of_one_max = 8;
 inline constexpr std::chrono::milliseconds finish_wait_max{5000};
 
 }  // namespace ssn::agent

@@ -50,12 +50,23 @@ struct IpPrefix {
   auto operator<=>(const IpPrefix&) const = default;
 };
 
+/// A UDP port of an address: "192.0.2.1:7100", "[2001:db8::1]:7100".
+struct IpEndpoint {
+  IpAddress address;
+  std::uint16_t port = 0;
+
+  auto operator<=>(const IpEndpoint&) const = default;
+};
+
 /// Dotted IPv4, or IPv6 as in RFC 4291 without a zone. Nothing else is taken: no leading zeros, no blanks.
 std::optional<IpAddress> parse_ip_address(std::string_view text);
 /// With "/LENGTH", which is required.
 std::optional<IpPrefix> parse_ip_prefix(std::string_view text);
+/// The port is 1 to 65535.
+std::optional<IpEndpoint> parse_ip_endpoint(std::string_view text);
 /// As RFC 5952 writes it.
 std::string format(const IpAddress& address);
 std::string format(const IpPrefix& prefix);
+std::string format(const IpEndpoint& endpoint);
 
 }  // namespace ssn::dataplane
