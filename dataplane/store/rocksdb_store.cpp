@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <utility>
 
 namespace ssn::store {
@@ -79,12 +80,15 @@ rocksdb::Options options_of(const RocksdbOptions& wanted) {
 
 class RocksdbStore final : public KeyValueStore {
  public:
-  RocksdbStore(std::unique_ptr<rocksdb::DB> database, std::string directory)
-      : database_(std::move(database)), directory_(std::move(directory)) {}
+  explicit RocksdbStore(const RocksdbOptions& wanted)
+      : options_(options_of(wanted)), directory_(wanted.directory) {}
   ~RocksdbStore() override {
+    if (database_ == nullptr) return;
     if (!failure_) (void)database_->SyncWAL();  // Sync::later; nobody was promised anything
     (void)database_->Close();
   }
+  /// Once, before anything else. `damage`: of the log.
+  Outcome open(std::string& damage);
 
   Outcome write(Batch& batch, Sync sync) override {
     Outcome result = check(batch);
@@ -102,17 +106,33 @@ class RocksdbStore final : public KeyValueStore {
 
  private:
   Outcome write_checked(const Batch& batch, Sync sync);
-  std::unique_ptr<rocksdb::DB> database_;
-  std::string directory_;
-  std::mutex mutex_;  // of failure_
+  Outcome fail(const rocksdb::Status& status);
+
+  rocksdb::Options options_;
+  const std::string directory_;
+  std::shared_mutex mutex_;                // of the pointer and failure_: whoever uses the database shares it
+  std::unique_ptr<rocksdb::DB> database_;  // null only where failure_ says why
   std::optional<Error> failure_;
 };
 
-Outcome RocksdbStore::write_checked(const Batch& batch, Sync sync) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (failure_) return *failure_;
+Outcome RocksdbStore::open(std::string& damage) {
+  rocksdb::DB* database = nullptr;
+  // What a crash leaves at the end of the log is dropped; anything else that is wrong with it is not.
+  options_.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  rocksdb::Status status = rocksdb::DB::Open(options_, directory_, &database);
+  if (status.IsCorruption()) {
+    damage = status.ToString();
+    options_.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    status = rocksdb::DB::Open(options_, directory_, &database);
   }
+  if (!status.ok()) return failure(status, "cannot open the share database", directory_);
+  database_.reset(database);
+  return done;
+}
+
+Outcome RocksdbStore::write_checked(const Batch& batch, Sync sync) {
+  std::shared_lock lock(mutex_);
+  if (failure_) return *failure_;
   rocksdb::WriteBatch writes(batch.bytes() + 32 * batch.operations().size());
   rocksdb::Status status;
   for (const Batch::Operation& operation : batch.operations()) {
@@ -135,7 +155,12 @@ Outcome RocksdbStore::write_checked(const Batch& batch, Sync sync) {
   how.sync = sync == Sync::durable;
   status = database_->Write(how, &writes);
   if (status.ok()) return done;
-  const std::scoped_lock lock(mutex_);
+  lock.unlock();
+  return fail(status);
+}
+
+Outcome RocksdbStore::fail(const rocksdb::Status& status) {
+  const std::unique_lock lock(mutex_);
   failure_ = failure(status, "cannot write to the share database", directory_);
   // Corruption here is what a compaction met: the disk lost what it had.
   if (failure_->code == Exit::integrity) failure_->code = Exit::failed;
@@ -144,6 +169,8 @@ Outcome RocksdbStore::write_checked(const Batch& batch, Sync sync) {
 
 Result<bool> RocksdbStore::get(Bytes key, Buffer& value) {
   if (Outcome checked = check_key(key); !checked.ok()) return checked.error();
+  const std::shared_lock lock(mutex_);
+  if (database_ == nullptr) return *failure_;
   rocksdb::PinnableSlice found;
   const rocksdb::Status status =
       database_->Get(rocksdb::ReadOptions(), database_->DefaultColumnFamily(), slice(key), &found);
@@ -156,6 +183,8 @@ Result<bool> RocksdbStore::get(Bytes key, Buffer& value) {
 
 Result<std::vector<KeyValueStore::Item>> RocksdbStore::scan(Bytes first, Bytes end, std::size_t limit,
                                                             Values values) {
+  const std::shared_lock lock(mutex_);
+  if (database_ == nullptr) return *failure_;
   rocksdb::ReadOptions how;
   const rocksdb::Slice stop = slice(end);
   if (!end.empty()) how.iterate_upper_bound = &stop;
@@ -171,7 +200,9 @@ Result<std::vector<KeyValueStore::Item>> RocksdbStore::scan(Bytes first, Bytes e
 }
 
 std::uint64_t RocksdbStore::approximate_bytes() {
+  const std::shared_lock lock(mutex_);
   std::uint64_t sum = 0;
+  if (database_ == nullptr) return sum;
   for (const char* const property :
        {"rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size", "rocksdb.cur-size-all-mem-tables"}) {
     std::uint64_t value = 0;
@@ -189,20 +220,26 @@ Result<KeyValueStore::Space> RocksdbStore::space() {
                std::uint64_t{status.f_blocks} * status.f_frsize};
 }
 
-// After a write that did not fit: all that is in memory goes to new files, which are synced, and the log that
-// the failure tore is left behind. RocksDB forgets that log some time after Resume(), and would take it for
-// broken code if a write synced it before: so it is made to forget now, as it does when deleting is enabled.
+// After a write that did not fit: all that is in memory goes to new files, which are synced. The log that the
+// failure tore may still be the present one then (where nothing was in memory), and RocksDB takes writing to
+// such a log for broken code and aborts; so the database is opened anew, with a new log.
 Outcome RocksdbStore::recover() {
-  const std::scoped_lock lock(mutex_);
+  const std::unique_lock lock(mutex_);
   if (!failure_) return done;
   if (fault_of(*failure_) != Fault::full) return *failure_;
-  rocksdb::Status status = database_->Resume();
-  if (status.ok()) status = database_->DisableFileDeletions();
-  if (status.ok()) status = database_->EnableFileDeletions(true);
-  if (!status.ok()) {
-    Error error = failure(status, "cannot go on writing to the share database", directory_);
-    if (fault_of(error) != Fault::full) failure_ = error;
-    return error;
+  if (database_ != nullptr) {
+    if (const rocksdb::Status status = database_->Resume(); !status.ok()) {
+      const Error error = failure(status, "cannot go on writing to the share database", directory_);
+      if (fault_of(error) != Fault::full) failure_ = error;
+      return error;
+    }
+    (void)database_->Close();
+    database_.reset();
+  }
+  std::string damage;
+  if (Outcome opened = open(damage); !opened.ok()) {
+    if (fault_of(opened.error()) != Fault::full) failure_ = opened.error();
+    return opened;
   }
   failure_.reset();
   return done;
@@ -210,6 +247,8 @@ Outcome RocksdbStore::recover() {
 
 // Blob files go once nothing in the tree names them any more.
 Outcome RocksdbStore::reclaim() {
+  const std::shared_lock lock(mutex_);
+  if (database_ == nullptr) return *failure_;
   rocksdb::CompactRangeOptions how;
   how.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
   const rocksdb::Status status = database_->CompactRange(how, nullptr, nullptr);
@@ -220,19 +259,10 @@ Outcome RocksdbStore::reclaim() {
 }  // namespace
 
 Result<OpenedRocksdb> open_rocksdb(const RocksdbOptions& wanted) {
-  rocksdb::Options options = options_of(wanted);
   OpenedRocksdb opened;
-  rocksdb::DB* database = nullptr;
-  // What a crash leaves at the end of the log is dropped; anything else that is wrong with it is not.
-  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  rocksdb::Status status = rocksdb::DB::Open(options, wanted.directory, &database);
-  if (status.IsCorruption()) {
-    opened.damage = status.ToString();
-    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-    status = rocksdb::DB::Open(options, wanted.directory, &database);
-  }
-  if (!status.ok()) return failure(status, "cannot open the share database", wanted.directory);
-  opened.store = std::make_unique<RocksdbStore>(std::unique_ptr<rocksdb::DB>(database), wanted.directory);
+  auto store = std::make_unique<RocksdbStore>(wanted);
+  if (Outcome outcome = store->open(opened.damage); !outcome.ok()) return outcome.error();
+  opened.store = std::move(store);
   return opened;
 }
 
