@@ -96,8 +96,10 @@ void Opener::end_epoch(ReceiveKeys& keys, Cell& cell, EpochAlarm alarm) noexcept
   keys.ended = true;
   keys.alarm = alarm;
   keys.pads->end();
-  keys.tags->end();
-  keys.history->erase();
+  if (keys.tags != nullptr) {
+    keys.tags->end();
+    keys.history->erase();
+  }
   if (keys.gcm != nullptr) {
     keys.gcm->end();
   }
@@ -414,7 +416,9 @@ ReceiveKeys* Opener::begin(Cell& cell) noexcept {
   cell.data += overhead_bytes;
   cell.length -= static_cast<std::uint32_t>(overhead_bytes);
   cell.headroom = static_cast<std::uint16_t>(cell.headroom + overhead_bytes);
-  keys->history->prefetch(cell.header.number);
+  if (keys->history != nullptr) {
+    keys->history->prefetch(cell.header.number);
+  }
   return keys;
 }
 
@@ -423,6 +427,8 @@ void Opener::open_single(ReceiveKeys& keys, Cell& cell) noexcept {
     drop(cell, DropReason::epoch_ended);
   } else if ((cell.header.flags & flag_computational) != 0) {
     open_computational(keys, cell);
+  } else if (keys.tags == nullptr) {
+    drop(cell, DropReason::not_permitted);
   } else {
     open_one(keys, cell);
   }
@@ -435,7 +441,8 @@ void Opener::open_all(ReceiveKeys& keys, std::span<Cell* const> cells) noexcept 
     if (run == 0) {
       run = run_length(cells.subspan(at));
     }
-    std::size_t done = run == 0 || keys.ended ? 0 : open_run(keys, cells.subspan(at, run));
+    std::size_t done =
+        run == 0 || keys.ended || keys.tags == nullptr ? 0 : open_run(keys, cells.subspan(at, run));
     if (done == 0) {
       open_single(keys, *cells[at]);
       done = 1;
@@ -444,7 +451,7 @@ void Opener::open_all(ReceiveKeys& keys, std::span<Cell* const> cells) noexcept 
     at += done;
   }
   keys.pads->give_back();
-  keys.tags->give_back();
+  if (keys.tags != nullptr) keys.tags->give_back();
 }
 
 void Opener::open(std::span<Cell* const> cells) noexcept {

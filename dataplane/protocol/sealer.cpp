@@ -15,14 +15,17 @@ bool sealable(const SendKeys& keys, const Cell& cell) noexcept {
   const bool padded = cell.header.type == PacketType::cell;
   return (padded || is_message(cell.header.type)) && cell.data != nullptr && cell.source != nullptr &&
          cell.length >= 1 && cell.length <= max_payload && cell.headroom >= overhead_bytes &&
-         (!padded || cell.length <= keys.pads->longest()) &&
+         (!padded || keys.cipher_only || cell.length <= keys.pads->longest()) &&
          (keys.policy != ShortagePolicy::aes_256_gcm || cell.source != cell.data);
 }
 
-// A ping that uses a key of AES-256-GCM, so that the receiver takes it from its ring: see GcmSender.
+// All there is, or a ping that uses a key of AES-256-GCM, so that the receiver takes it from its ring: see
+// GcmSender.
 bool wants_cipher(const SendKeys& keys, const Cell& cell) noexcept {
-  return cell.header.type == PacketType::ping && (cell.header.flags & flag_computational) != 0 &&
-         keys.policy == ShortagePolicy::aes_256_gcm;
+  assert(!keys.cipher_only || keys.policy == ShortagePolicy::aes_256_gcm);
+  return keys.cipher_only ||
+         (cell.header.type == PacketType::ping && (cell.header.flags & flag_computational) != 0 &&
+          keys.policy == ShortagePolicy::aes_256_gcm);
 }
 
 // Whether two cells can be served by one reservation.
@@ -143,6 +146,14 @@ bool Sealer::seal_computational(SendKeys& keys, Cell& cell, Take& why) noexcept 
   return true;
 }
 
+// What there are no pads for now there will be none for later in the same call.
+std::size_t Sealer::seal_all_computational(SendKeys& keys, std::span<Cell* const> run, Take& why) noexcept {
+  std::size_t done = 0;
+  while (done < run.size() && seal_computational(keys, *run[done], why)) ++done;
+  counters_->sealed_computational += done;
+  return done;
+}
+
 std::size_t Sealer::seal(SendKeys& keys, std::span<Cell* const> cells) noexcept {
   if (keys.gcm != nullptr) {
     keys.gcm->prepare(*keys.pads);
@@ -167,10 +178,8 @@ std::size_t Sealer::seal(SendKeys& keys, std::span<Cell* const> cells) noexcept 
       done =
           run[0]->header.type == PacketType::cell ? seal_cells(keys, run, why) : seal_clear(keys, run, why);
     }
-    if (why == Take::shortage && keys.policy == ShortagePolicy::aes_256_gcm &&
-        seal_computational(keys, *run[0], why)) {
-      ++counters_->sealed_computational;
-      done = 1;
+    if (why == Take::shortage && keys.policy == ShortagePolicy::aes_256_gcm) {
+      done = seal_all_computational(keys, run, why);
     }
     at += done;
     sealed += done;
@@ -181,7 +190,7 @@ std::size_t Sealer::seal(SendKeys& keys, std::span<Cell* const> cells) noexcept 
   }
   counters_->sealed += sealed;
   keys.pads->give_back();
-  keys.tags->give_back();
+  if (keys.tags != nullptr) keys.tags->give_back();
   return sealed;
 }
 
@@ -210,7 +219,7 @@ std::size_t Sealer::retransmit(SendKeys& keys, std::span<Cell* const> cells) noe
     ++sent;
   }
   counters_->retransmitted += sent;
-  keys.tags->give_back();
+  if (keys.tags != nullptr) keys.tags->give_back();
   return sent;
 }
 
@@ -265,8 +274,8 @@ template <typename Order>
 SealResult Sealer::seal_any_order(SendKeys& keys, Cell& cell, PacketType type, const Order& order,
                                   std::size_t fields, std::span<std::uint8_t> out) noexcept {
   const std::uint32_t bytes = order.bytes();
-  if (bytes == 0 || bytes > keys.pads->longest() || out.size() != bytes || out.data() == nullptr ||
-      cell.data == nullptr || cell.headroom < overhead_bytes) {
+  if (keys.cipher_only || bytes == 0 || bytes > keys.pads->longest() || out.size() != bytes ||
+      out.data() == nullptr || cell.data == nullptr || cell.headroom < overhead_bytes) {
     return cell.seal_result = SealResult::invalid;
   }
   PadRange range;

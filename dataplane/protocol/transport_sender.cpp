@@ -33,8 +33,8 @@ std::uint64_t d_bytes(const Cell& cell) noexcept {
 }  // namespace
 
 std::string_view name(SendLimit limit) noexcept {
-  static constexpr std::string_view names[] = {"none", "retransmissions", "window",  "pace", "credit",
-                                               "pads", "table",           "suspect", "ended"};
+  static constexpr std::string_view names[] = {"none",  "retransmissions", "window", "pace", "credit", "pads",
+                                               "table", "suspect",         "ended",  "keys", "port"};
   static_assert(std::size(names) == send_limit_count);
   const auto at = static_cast<std::size_t>(limit);
   return at < send_limit_count ? names[at] : std::string_view("unknown");
@@ -218,15 +218,15 @@ std::uint64_t TransportSender::numbers_left() const noexcept {
 }
 
 // The receiver's ring gives room back by eighths.
-std::uint64_t TransportSender::pads_left(std::uint32_t payload_bytes) const noexcept {
+std::uint64_t TransportSender::pads_left(std::uint32_t range_bytes) const noexcept {
   if (options_.peer_pad_ring_bytes == UINT64_MAX) return UINT64_MAX;
   const std::uint64_t ahead = d_end_ > pads_.acknowledged_below ? d_end_ - pads_.acknowledged_below : 0;
   const std::uint64_t most = options_.peer_pad_ring_bytes / 8 * 7;
-  return most > ahead ? (most - ahead) / whole(payload_bytes) : 0;
+  return most > ahead ? (most - ahead) / whole(range_bytes) : 0;
 }
 
 Allowance TransportSender::allowance(std::uint32_t payload_bytes, std::uint32_t cells, bool padded,
-                                     std::uint64_t now_ns) noexcept {
+                                     std::uint64_t now_ns, std::uint32_t range_bytes) noexcept {
   const auto bytes = static_cast<std::uint32_t>(payload_bytes + overhead_bytes);
   Allowance out{UINT32_MAX, SendLimit::none};
   const auto at_most = [&](std::uint64_t packets, SendLimit limit) {
@@ -240,12 +240,17 @@ Allowance TransportSender::allowance(std::uint32_t payload_bytes, std::uint32_t 
   if (cells != 0 && !planted(PlantedFault::credit_ignored)) {
     at_most(credit_ > cells_in_flight_ ? (credit_ - cells_in_flight_) / cells : 0, SendLimit::credit);
   }
-  if (padded) at_most(pads_left(payload_bytes), SendLimit::pads);
+  if (padded) at_most(pads_left(range_bytes != 0 ? range_bytes : payload_bytes), SendLimit::pads);
   if (!lost_.empty()) at_most(0, SendLimit::retransmissions);
   if (suspect_) at_most(0, SendLimit::suspect);
   if (ended_) at_most(0, SendLimit::ended);
-  blocked_ = out.limit == SendLimit::credit || out.limit == SendLimit::pads;
-  pacing_ = out.limit == SendLimit::pace;
+  // That a message may go does not mean that cells that wait for more have gone.
+  if (cells != 0 || padded) {
+    blocked_ = out.limit == SendLimit::credit || out.limit == SendLimit::pads;
+    pacing_ = out.limit == SendLimit::pace;
+  } else if (out.limit == SendLimit::pace) {
+    pacing_ = true;
+  }
   if (out.packets == 0) ++counters_.limited[static_cast<std::size_t>(out.limit)];
   return out;
 }
@@ -420,6 +425,13 @@ Ping TransportSender::make_ping(std::uint64_t keep_from) noexcept {
   const std::uint64_t below = nothing ? keep_from : std::min(lowest_range(), keep_from);
   cipher_.stated_below = std::max(cipher_.stated_below, lowest_number(cipher_));
   return {below / pad_alignment * pad_alignment, cipher_.stated_below};
+}
+
+bool TransportSender::ping_under_cipher(bool unused_key) const noexcept {
+  if (!options_.computational) return false;
+  const bool cipher = unused_key || key_unproven() || !cipher_.flying.empty();
+  const bool both = cipher && !pads_.flying.empty();
+  return both ? counters_.pings % 2 == 0 : cipher;  // by turns
 }
 
 void TransportSender::note_key(std::uint64_t d_offset) noexcept {

@@ -10,7 +10,6 @@ using namespace protocol;
 
 namespace {
 
-constexpr std::size_t room = overhead_bytes + max_acknowledgement_bytes + 2048;
 constexpr std::size_t most_burst = 32;
 
 /// What the cell of a token says.
@@ -30,11 +29,6 @@ void set(std::vector<bool>& set, std::uint64_t at) {
 EndsOptions named(EndsOptions options, unsigned name) {
   options.ksid = static_cast<std::uint8_t>(1 + name);
   options.connection_id = 0x01020300 + name;
-  return options;
-}
-
-TransportOptions indexed(TransportOptions options) {
-  options.sender.key_index = options.receiver.key_index = options.ends.key_index;
   return options;
 }
 
@@ -66,81 +60,27 @@ bool Link::receive(std::uint64_t now_ns, Bytes& packet, unsigned& to) {
   return true;
 }
 
-TransportEnd::TransportEnd(const TransportOptions& given, PacketEnds& out, PacketEnds& in, Link& link,
-                           unsigned to)
-    : options(indexed(given)),
-      sender(options.sender, one_s),
-      receiver(options.receiver),
+TransportEnd::TransportEnd(const TransportOptions& given, PacketEnds& out, PacketEnds& in, SessionKeys* keys,
+                           Link& link, unsigned to)
+    : options(given),
+      pool(given.pool_cells),
+      channel({.sender = given.sender, .receiver = given.receiver, .departures = given.departures},
+              keys != nullptr ? keys->send() : out.send, keys != nullptr ? keys->receive() : in.receive,
+              out.sealer, pool, one_s),
       credit(given.credit),
       out_(out),
       in_(in),
       link_(link),
-      to_(to) {}
+      to_(to),
+      share_(locked_memory(max_order_bytes)) {}
 
-TransportEnd::Packet& TransportEnd::prepare(std::size_t length) {
-  if (free_.empty()) {
-    packets_.push_back(std::make_unique<Packet>());
-    free_.push_back(packets_.back().get());
-    free_.back()->buffer.resize(room);
-    free_.back()->plain.resize(room);
-    by_cell_[&packets_.back()->cell] = packets_.back().get();
-  }
-  Packet& packet = *free_.back();
-  free_.pop_back();
-  packet.cell = Cell{};
-  packet.cell.data = packet.buffer.data() + overhead_bytes;
-  packet.cell.headroom = overhead_bytes;
-  packet.cell.source = packet.plain.data();
-  packet.cell.length = static_cast<std::uint32_t>(length);
-  packet.first.clear();
-  packet.returned = false;
-  return packet;
-}
-
-bool TransportEnd::seal(Packet& packet) {
-  Cell* const cells[] = {&packet.cell};
-  return out_.sealer.seal(out_.send, cells) == 1;
-}
-
-void TransportEnd::transmit(const Cell& cell, std::uint64_t now_ns) {
-  link_.send(Bytes(cell.packet(), cell.packet() + cell.packet_bytes()), to_, now_ns);
-}
-
-void TransportEnd::came_back(Cell* cell) {
-  if (cell == nullptr) return;
-  Packet& packet = *by_cell_.at(cell);
-  if (packet.returned) fail("a cell came back twice");
-  packet.returned = true;
-  free_.push_back(&packet);
-}
-
-void TransportEnd::message(PacketType type, const Bytes& payload, std::uint64_t now_ns) {
-  Packet& packet = prepare(payload.size());
-  std::copy(payload.begin(), payload.end(), packet.plain.begin());
-  packet.cell.header.type = type;
-  const bool unused_key =
-      out_.gcm_out && (out_.gcm_out->unused_key_offset() != UINT64_MAX || sender.key_unproven());
-  if (type == PacketType::ping && (options.cipher_only || unused_key)) {
-    packet.cell.header.flags = flag_computational;
-  }
-  if (seal(packet)) {
-    transmit(packet.cell, now_ns);
-    if (type == PacketType::ping) sender.ping_sent(packet.cell, now_ns);
-  }
-  if (type == PacketType::pad_gone && packet.cell.seal_result != SealResult::refused) {
-    packet.token = UINT64_MAX;
-    sender.sent(std::vector<Outgoing>{{&packet.cell, UINT64_MAX, now_ns + one_s, 0, false}}, now_ns);
-    return;  // it comes back
-  }
-  free_.push_back(&packet);
-}
-
-void TransportEnd::opened(Cell& cell, std::uint64_t now_ns) {
+void TransportEnd::opened(const Cell& cell, std::uint64_t now_ns) {
   std::uint64_t token = 0;
   std::memcpy(&token, cell.target, sizeof token);
   Bytes expected(cell.length);
   fill(token, expected.data(), expected.size());
   if (std::memcmp(cell.target, expected.data(), expected.size()) != 0) fail("a cell arrived changed");
+  if (token >= first_own_token) return;
   if (token >= other->traffic.begun) return fail("a cell arrived that nobody sent");
   if (opened_tokens_.size() <= token) opened_tokens_.resize(token * 2 + 16);
   if (opened_tokens_[token]++ == 0) {
@@ -155,35 +95,52 @@ void TransportEnd::opened(Cell& cell, std::uint64_t now_ns) {
   }
 }
 
-void TransportEnd::receive(const Bytes& bytes, std::uint64_t now_ns) {
+void TransportEnd::receive(const Bytes& packet) {
+  Cell* const cell = pool.receive(packet);
+  if (cell == nullptr) return;  // as a network card without buffers does
+  if (packet[1] == static_cast<std::uint8_t>(PacketType::keep_order)) {
+    cell->target = share_.data();
+    cell->target_room = static_cast<std::uint32_t>(share_.size());
+  }
+  inbox_.push_back(cell);
+}
+
+void TransportEnd::take_in(Cell& cell, std::uint64_t now_ns) {
+  Cell* const one[] = {&cell};
+  if (random_.below(100) < refuse_percent) return channel.refuse(cell, now_ns);
+  switch (cell.open_result) {
+    case OpenResult::opened:
+      opened(cell, now_ns);
+      break;
+    case OpenResult::kept:
+      kept.emplace_back(cell.target, cell.target + cell.range_length);
+      if (!channel.stored(cell.header, cell.range_length, now_ns)) fail("no room for what is durable");
+      break;
+    case OpenResult::message:
+      messages.push_back(
+          {cell.header.type, cell.header.placement, Bytes(cell.data, cell.data + cell.length)});
+      break;
+    default:
+      fail("something was delivered that is not for the owner");
+  }
+  pool.give_back(one);
+}
+
+void TransportEnd::open(std::uint64_t now_ns) {
   in_.poll();
-  in_.in.receive(0, bytes);
-  const auto burst = in_.in.burst(1);
-  in_.opener.open(burst);
-  Cell& cell = in_.in[0];
-  const std::span<const std::uint8_t> payload(cell.data, cell.length);
-  if (cell.open_result == OpenResult::alarm) fail("an epoch ended");
-  if (cell.open_result == OpenResult::dropped || cell.open_result == OpenResult::alarm) return;
-  sender.heard(now_ns);
-  receiver.arrived(burst, now_ns);
-  if (cell.open_result == OpenResult::opened) opened(cell, now_ns);
-  if (cell.open_result == OpenResult::acknowledgement) {
-    Acknowledgement read;
-    if (!read_acknowledgement(payload, read)) return fail("an acknowledgement cannot be read");
-    if (!sender.acknowledged(read, cell.header, now_ns)) fail("an acknowledgement has no sender");
+  std::array<Cell*, most_burst> delivered;
+  for (std::size_t at = 0; at < inbox_.size();) {
+    // One order in a burst: there is one place for its share.
+    std::size_t end = at + 1;
+    while (end < inbox_.size() && end - at < most_burst && inbox_[end]->target == nullptr) ++end;
+    const std::span<Cell* const> burst = std::span(inbox_).subspan(at, end - at);
+    in_.opener.open(burst);
+    const std::size_t count = channel.arrived(burst, now_ns, delivered);
+    for (Cell* const cell : std::span(delivered).first(count)) take_in(*cell, now_ns);
+    at = end;
   }
-  if (cell.open_result == OpenResult::gone_answer) sender.gone(*read_pad_gone(payload));
-  if (cell.open_result == OpenResult::pad_gone) {
-    Bytes answer(pad_gone_bytes);
-    write_pad_gone(answer_to(cell), answer.data());
-    message(PacketType::pad_gone, answer, now_ns);
-  }
-  if (cell.open_result == OpenResult::message && cell.header.type == PacketType::ping) {
-    const Ping ping = *read_ping(payload);
-    receiver.ping(ping);
-    (void)in_.pads_in.discard_below(ping.d_below);
-    in_.pads_in.give_back();
-  }
+  inbox_.clear();
+  if (channel.alarm() != EpochAlarm::none) fail("an epoch ended");
 }
 
 void TransportEnd::store(std::uint64_t now_ns) {
@@ -192,136 +149,148 @@ void TransportEnd::store(std::uint64_t now_ns) {
   std::vector<Arrived> left;
   for (const Arrived& each : unstored_) {
     set(durable_tokens_, each.token);
-    if (!receiver.stored(each.header, each.range_length, now_ns)) left.push_back(each);
+    if (!channel.stored(each.header, each.range_length, now_ns)) left.push_back(each);
   }
   unstored_ = std::move(left);
   if (!unstored_.empty()) store_at_ = now_ns + options.store_ns;
 }
 
-void TransportEnd::send_again(std::uint64_t now_ns) {
-  std::array<LostPacket, most_burst> lost;
-  while (const std::size_t count = sender.take_lost(lost, now_ns)) {
-    std::vector<Cell*> cells;
-    for (std::size_t i = 0; i < count; ++i) cells.push_back(lost[i].cell);
-    (void)out_.sealer.retransmit(out_.send, cells);
-    sender.sent_again(std::span(lost).first(count), now_ns);
-    for (Cell* const cell : cells) {
-      if (cell->seal_result != SealResult::sealed && cell->seal_result != SealResult::computational) return;
-      const Packet& packet = *by_cell_.at(cell);
-      const Bytes now(cell->packet(), cell->packet() + cell->packet_bytes());
-      const auto same = [&](std::size_t first, std::size_t end) {
-        return std::equal(now.begin() + static_cast<std::ptrdiff_t>(first),
-                          now.begin() + static_cast<std::ptrdiff_t>(end),
-                          packet.first.begin() + static_cast<std::ptrdiff_t>(first));
-      };
-      const bool exact = now.size() == packet.first.size() && same(0, 8) && !same(8, 16) && !same(48, 64) &&
-                         (cell->computational || (same(16, 48) && same(64, now.size())));
-      if (!exact) fail("a retransmission is not the packet that was lost");
-      transmit(*cell, now_ns);
-    }
-  }
-}
-
 void TransportEnd::send_new(std::uint64_t now_ns) {
   while (traffic.begun < traffic.wanted) {
-    const Allowance allowed = sender.allowance(options.payload, 1, !options.cipher_only, now_ns);
-    if (allowed.packets == 0) return;
-    for (std::uint32_t i = 0; i < allowed.packets && traffic.begun < traffic.wanted; ++i) {
-      Packet& packet = prepare(options.payload);
-      packet.token = traffic.begun;
-      fill(packet.token, packet.plain.data(), options.payload);
-      packet.cell.header.placement = {packet.token, static_cast<std::uint32_t>(packet.token), 1, 0, 1};
-      if (!seal(packet)) {
-        free_.push_back(&packet);
-        return;
-      }
-      ++traffic.begun;
-      packet.first.assign(packet.cell.packet(), packet.cell.packet() + packet.cell.packet_bytes());
+    const Allowance allowed = channel.allowance(options.payload, 1, now_ns);
+    const std::uint64_t most = std::min<std::uint64_t>(allowed.packets, traffic.wanted - traffic.begun);
+    std::array<Cell*, most_burst> cells;
+    const std::size_t count = pool.take(std::span(cells).first(std::min<std::uint64_t>(most, most_burst)));
+    if (count == 0) return;
+    std::vector<Parcel> parcels(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint64_t token = traffic.begun + i;
+      Cell& cell = *cells[i];
+      cell.length = options.payload;
+      fill(token, cell.data, cell.length);
+      cell.header.placement = {token, static_cast<std::uint32_t>(token), 1, 0, 1};
       const std::uint64_t deadline =
           traffic.deadline_ns == UINT64_MAX ? UINT64_MAX : now_ns + traffic.deadline_ns;
-      handles_[packet.token] =
-          sender.sent_one({&packet.cell, packet.token, deadline, 1, options.until_stored}, now_ns);
-      transmit(packet.cell, now_ns);
+      parcels[i] = {
+          .cell = &cell, .token = token, .deadline_ns = deadline, .until_stored = options.until_stored};
+    }
+    const std::size_t sent = channel.send(parcels, now_ns);
+    for (std::size_t i = 0; i < sent; ++i) handles_[traffic.begun + i] = parcels[i].handle;
+    traffic.begun += sent;
+    pool.give_back(std::span(cells).subspan(sent, count - sent));
+    if (sent < count) return;
+  }
+}
+
+void TransportEnd::give_up(std::uint64_t token) { channel.abandon(handles_.at(token)); }
+
+// A retransmission is the same packet under another number, or another encryption of the same.
+void TransportEnd::compare(const Cell& cell) {
+  if (cell.header.type != PacketType::cell) return;
+  const Bytes now(cell.packet(), cell.packet() + cell.packet_bytes());
+  const std::uint64_t what = cell.computational ? cell.header.placement.object : ~cell.header.d_offset;
+  const auto [at, fresh] = first_.try_emplace(what, now);
+  if (fresh) return;
+  const auto same = [&](std::size_t begin, std::size_t end) {
+    return std::memcmp(now.data() + begin, at->second.data() + begin, end - begin) == 0;
+  };
+  const bool exact = now.size() == at->second.size() && same(0, 8) && !same(8, 16) && same(24, 48) &&
+                     !same(48, 64) &&
+                     (cell.computational ? !same(64, now.size()) : same(16, 24) && same(64, now.size()));
+  if (!exact) fail("a retransmission is not the packet that was lost");
+}
+
+void TransportEnd::transmit(std::uint64_t now_ns) {
+  std::array<Departure, most_burst> departures;
+  for (; !at_port_.empty() && at_port_.front().done_ns <= now_ns; at_port_.pop_front()) {
+    pool.port_done(*at_port_.front().cell);
+  }
+  while (const std::size_t count = channel.take_departures(departures)) {
+    for (const Departure& each : std::span(departures).first(count)) {
+      pool.to_port(*each.cell, each.held);
+      compare(*each.cell);
+      link_.send(Bytes(each.cell->packet(), each.cell->packet() + each.cell->packet_bytes()), to_, now_ns);
+      if (options.port_ns == 0) {
+        pool.port_done(*each.cell);
+      } else {
+        at_port_.push_back({now_ns + options.port_ns, each.cell});
+      }
     }
   }
 }
 
-void TransportEnd::give_up(std::uint64_t token) { sender.abandon(handles_.at(token)); }
-
-void TransportEnd::send_pings(std::uint64_t now_ns) {
-  for (std::uint32_t count = sender.pings_wanted(); count > 0; --count) {
-    std::uint64_t keep_from = out_.pads_out.next();
-    if (out_.gcm_out) keep_from = std::min(keep_from, out_.gcm_out->unused_key_offset());
-    Bytes payload(ping_bytes);
-    write_ping(sender.make_ping(keep_from), payload.data());
-    message(PacketType::ping, payload, now_ns);
-  }
-}
-
-void TransportEnd::acknowledge(std::uint64_t now_ns) {
-  std::array<Acknowledgement, TransportReceiver::most_acknowledgements> made;
-  receiver.set_credit(credit, now_ns);
-  if (!receiver.due(now_ns)) return;
-  const std::size_t count = receiver.acknowledge(made, now_ns);
-  if (count == 0) fail("an acknowledgement was due, and there is none");
-  for (std::size_t i = 0; i < count; ++i) {
-    Bytes payload(max_acknowledgement_bytes);
-    payload.resize(write_acknowledgement(made[i], payload.data()));
-    message(PacketType::acknowledgement, payload, now_ns);
+void TransportEnd::settle(const Settled& each) {
+  if (each.token >= first_own_token) return settled[each.token].push_back(each);
+  switch (each.how) {
+    case Settled::How::received: {
+      const std::vector<std::uint8_t>& opened = other->opened_tokens_;
+      const bool arrived = each.token < opened.size() && opened[each.token] != 0;
+      if (!arrived && other->refuse_percent == 0) fail("told as received, and never opened");
+      if (is_set(received_tokens_, each.token)) fail("received twice");
+      if (is_set(expired_tokens_, each.token)) fail("received after it had expired");
+      set(received_tokens_, each.token);
+      ++traffic.received;
+      return;
+    }
+    case Settled::How::stored:
+      if (!is_set(received_tokens_, each.token)) fail("stored before it was received");
+      if (!is_set(other->durable_tokens_, each.token)) fail("told as stored, and not durable");
+      if (is_set(stored_tokens_, each.token)) fail("stored twice");
+      if (is_set(expired_tokens_, each.token)) fail("stored after it had expired");
+      set(stored_tokens_, each.token);
+      ++traffic.stored;
+      return;
+    case Settled::How::expired:
+      if (is_set(expired_tokens_, each.token)) fail("expired twice");
+      if (is_set(stored_tokens_, each.token)) fail("expired after it was stored");
+      set(expired_tokens_, each.token);
+      ++traffic.expired[each.reason];
+      return;
   }
 }
 
 void TransportEnd::take_results() {
-  std::array<ReceivedPacket, most_burst> received;
-  while (const std::size_t count = sender.take_received(received)) {
-    for (std::size_t i = 0; i < count; ++i) {
-      came_back(received[i].cell);
-      if (received[i].token == UINT64_MAX) continue;
-      const std::vector<std::uint8_t>& opened = other->opened_tokens_;
-      if (received[i].token >= opened.size() || opened[received[i].token] == 0) {
-        fail("told as received, and never opened");
-      }
-      if (is_set(received_tokens_, received[i].token)) fail("received twice");
-      set(received_tokens_, received[i].token);
-      ++traffic.received;
-    }
+  std::array<Settled, 24> results;  // less than a burst
+  while (const std::size_t count = channel.take_settled(results)) {
+    for (const Settled& each : std::span(results).first(count)) settle(each);
   }
-  std::array<std::uint64_t, most_burst> stored;
-  while (const std::size_t count = sender.take_stored(stored)) {
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!is_set(received_tokens_, stored[i])) fail("stored before it was received");
-      if (!is_set(other->durable_tokens_, stored[i])) fail("told as stored, and not durable");
-      if (is_set(stored_tokens_, stored[i])) fail("stored twice");
-      set(stored_tokens_, stored[i]);
-      ++traffic.stored;
-    }
-  }
-  std::array<ExpiredPacket, most_burst> expired;
-  while (const std::size_t count = sender.take_expired(expired)) {
-    for (std::size_t i = 0; i < count; ++i) {
-      came_back(expired[i].cell);
-      if (expired[i].token == UINT64_MAX) continue;
-      if (is_set(expired_tokens_, expired[i].token)) fail("expired twice");
-      set(expired_tokens_, expired[i].token);
-      ++traffic.expired[expired[i].reason];
-    }
-  }
+  if (!pool.wrong().empty()) fail(pool.wrong());
 }
 
 void TransportEnd::work(std::uint64_t now_ns) {
   out_.poll();
+  open(now_ns);
   store(now_ns);
-  sender.due(now_ns);
-  send_again(now_ns);
-  send_pings(now_ns);
+  channel.set_credit(credit, now_ns);
+  channel.step(now_ns);
   send_new(now_ns);
-  acknowledge(now_ns);
+  transmit(now_ns);
   take_results();
-  out_.pads_out.give_back();
+  if (channel.next_due() == 0) fail("something was due, and was not done");
 }
 
 std::uint64_t TransportEnd::next_due() const {
-  return std::min({sender.next_due(), receiver.next_due(), stores ? store_at_ : UINT64_MAX});
+  return std::min({channel.next_due(), stores ? store_at_ : UINT64_MAX,
+                   at_port_.empty() ? UINT64_MAX : at_port_.front().done_ns});
+}
+
+// As an SSA and an owner have them.
+void TransportWorld::make_session(std::size_t at) {
+  Bytes there_keys(2 * SessionKeys::key_bytes);
+  Bytes back_keys(2 * SessionKeys::key_bytes);
+  TestRandom random(at + 99);
+  random.fill(there_keys.data(), there_keys.size());
+  random.fill(back_keys.data(), back_keys.size());
+  for (std::size_t end = 0; end < 2; ++end) {
+    PacketEnds& out = *keys[at + end];
+    PacketEnds& in = *keys[at + 1 - end];
+    SessionKeysOptions ids{out.options.connection_id, in.options.connection_id, out.options.key_index};
+    auto made = SessionKeys::make(ids, end == 0 ? there_keys : back_keys, end == 0 ? back_keys : there_keys);
+    if (!made.ok()) std::abort();
+    session_keys.push_back(std::move(made.value()));
+    in.table.remove(in.options.connection_id);
+    (void)in.table.add(session_keys.back()->connection());
+  }
 }
 
 TransportWorld::TransportWorld(const TransportOptions& options, const LinkOptions& there_options,
@@ -335,8 +304,14 @@ TransportWorld::TransportWorld(const TransportOptions& options, const LinkOption
       PacketEnds& each = *keys[at + both];
       each.deliver(options.cipher_only ? 4096 : options.pad_bytes, std::uint64_t{1} << 40);
     }
-    ends.push_back(std::make_unique<TransportEnd>(options, *keys[at], *keys[at + 1], there, 2 * i + 1));
-    ends.push_back(std::make_unique<TransportEnd>(options, *keys[at + 1], *keys[at], back, 2 * i));
+    if (options.session) make_session(at);
+    const auto session = [&](std::size_t end) {
+      return options.session ? session_keys[at + end].get() : nullptr;
+    };
+    ends.push_back(
+        std::make_unique<TransportEnd>(options, *keys[at], *keys[at + 1], session(0), there, 2 * i + 1));
+    ends.push_back(
+        std::make_unique<TransportEnd>(options, *keys[at + 1], *keys[at], session(1), back, 2 * i));
     ends[at]->other = ends[at + 1].get();
     ends[at + 1]->other = ends[at].get();
   }
@@ -358,7 +333,7 @@ bool TransportWorld::advance(std::uint64_t end_ns) {
   Bytes packet;
   unsigned to = 0;
   for (Link* const link : {&there, &back}) {
-    while (link->receive(now_ns, packet, to)) ends[to]->receive(packet, now_ns);
+    while (link->receive(now_ns, packet, to)) ends[to]->receive(packet);
   }
   return true;
 }
@@ -369,6 +344,12 @@ bool TransportWorld::finished() const {
     const std::uint64_t done = end->options.until_stored ? traffic.stored : traffic.received;
     const std::uint64_t late = traffic.finished();
     return traffic.begun == traffic.wanted && done + late >= traffic.wanted;
+  });
+}
+
+bool TransportWorld::quiet() const {
+  return std::all_of(ends.begin(), ends.end(), [](const auto& end) {
+    return end->sender.outstanding() == 0 && end->pool.out() == 0 && !end->channel.departing();
   });
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Connections with a transport at both ends over links that lose, double, mix and delay packets by a seed, in
-// virtual time. Every packet is sealed and opened for real. What is promised is checked at every step; the
-// first thing that is wrong is kept.
+// Connections with a Channel at both ends over links that lose, double, mix and delay packets by a seed, in
+// virtual time. Every packet is sealed and opened for real, and every cell is followed. What is promised is
+// checked at every step; the first thing that is wrong is kept.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <queue>
@@ -12,8 +13,9 @@
 #include <vector>
 
 #include "packet_ends.h"
-#include "ssn/protocol/transport_receiver.h"
-#include "ssn/protocol/transport_sender.h"
+#include "ssn/protocol/channel.h"
+#include "ssn/protocol/session_keys.h"
+#include "test_packet_pool.h"
 
 namespace ssn::test {
 
@@ -74,6 +76,10 @@ struct TransportOptions {
   std::uint32_t credit = 100000;                     ///< cells that the receiver's owner has room for
   std::uint64_t pad_bytes = std::uint64_t{1} << 40;  ///< that the key managers have at first
   bool cipher_only = false;                          ///< no pads but for keys: everything under AES-256-GCM
+  bool session = false;                              ///< the same with SessionKeys, and no key device
+  std::uint64_t port_ns = 0;                         ///< how long a port reads what it was given
+  std::size_t pool_cells = 30000;                    ///< of each end
+  std::uint32_t departures = 512;
 };
 
 /// One direction's user at its sending end, and the owner of what arrives at the other.
@@ -93,12 +99,19 @@ struct Traffic {
   }
 };
 
-/// One end: what it sends is sealed by `out`, what it receives opened by `in`.
+/// One end: a Channel over what `out` seals with and `in` opens with.
 class TransportEnd {
  public:
-  TransportEnd(const TransportOptions& options, PacketEnds& out, PacketEnds& in, Link& link, unsigned to);
+  struct Message {
+    protocol::PacketType type;
+    protocol::Placement placement;
+    Bytes payload;
+  };
 
-  void receive(const Bytes& packet, std::uint64_t now_ns);
+  TransportEnd(const TransportOptions& options, PacketEnds& out, PacketEnds& in, protocol::SessionKeys* keys,
+               Link& link, unsigned to);
+
+  void receive(const Bytes& packet);
   /// Everything that can be done now.
   void work(std::uint64_t now_ns);
   std::uint64_t next_due() const;
@@ -107,51 +120,55 @@ class TransportEnd {
   TransportOptions options;
   Traffic traffic;  ///< that this end sends
   TransportEnd* other = nullptr;
-  protocol::TransportSender sender;
-  protocol::TransportReceiver receiver;
+  TestPacketPool pool;
+  protocol::Channel channel;
+  const protocol::TransportSender& sender = channel.sender();
+  const protocol::TransportReceiver& receiver = channel.receiver();
   std::uint32_t credit = 0;
   bool stores = true;
-  std::string wrong;  ///< the first broken promise
+  unsigned refuse_percent = 0;                                      ///< of what is delivered
+  std::vector<Message> messages;                                    ///< that arrived
+  std::vector<Bytes> kept;                                          ///< shares of keep orders that arrived
+  std::map<std::uint64_t, std::vector<protocol::Settled>> settled;  ///< of tokens from first_own_token on
+  std::string wrong;                                                ///< the first broken promise
+
+  /// Tokens that the test itself uses for what it gives to the channel.
+  static constexpr std::uint64_t first_own_token = std::uint64_t{1} << 40;
 
  private:
-  struct Packet {
-    protocol::Cell cell;
-    Bytes buffer;
-    Bytes plain;
-    std::uint64_t token = 0;
-    Bytes first;  // as it was first sent
-    bool returned = false;
-  };
   struct Arrived {
     protocol::PacketHeader header;
     std::uint32_t range_length;
     std::uint64_t token;
   };
+  struct AtPort {
+    std::uint64_t done_ns;
+    protocol::Cell* cell;
+  };
 
   void fail(const std::string& what) {
     if (wrong.empty()) wrong = what;
   }
-  Packet& prepare(std::size_t length);
-  void transmit(const protocol::Cell& cell, std::uint64_t now_ns);
-  bool seal(Packet& packet);
-  void message(protocol::PacketType type, const Bytes& payload, std::uint64_t now_ns);
-  void opened(protocol::Cell& cell, std::uint64_t now_ns);
-  void send_again(std::uint64_t now_ns);
-  void send_new(std::uint64_t now_ns);
-  void send_pings(std::uint64_t now_ns);
-  void acknowledge(std::uint64_t now_ns);
-  void take_results();
+  void open(std::uint64_t now_ns);
+  void take_in(protocol::Cell& cell, std::uint64_t now_ns);
+  void opened(const protocol::Cell& cell, std::uint64_t now_ns);
   void store(std::uint64_t now_ns);
-  void came_back(protocol::Cell* cell);
+  void send_new(std::uint64_t now_ns);
+  void transmit(std::uint64_t now_ns);
+  void compare(const protocol::Cell& cell);
+  void take_results();
+  void settle(const protocol::Settled& each);
 
   PacketEnds& out_;
   PacketEnds& in_;
   Link& link_;
   unsigned to_;
-  std::vector<std::unique_ptr<Packet>> packets_;
-  std::vector<Packet*> free_;
-  std::map<const protocol::Cell*, Packet*> by_cell_;
+  TestRandom random_{7};
+  hw::SecretBuffer share_;
+  std::vector<protocol::Cell*> inbox_;
+  std::deque<AtPort> at_port_;
   std::map<std::uint64_t, protocol::PacketHandle> handles_;
+  std::map<std::uint64_t, Bytes> first_;  // packets as they were first sent, by range or by what they say
   std::vector<bool> received_tokens_, stored_tokens_, expired_tokens_;
   std::vector<std::uint8_t> opened_tokens_;
   std::vector<Arrived> unstored_;
@@ -177,15 +194,19 @@ class TransportWorld {
   }
   /// Everything that was wanted has come to an end, both ways.
   bool finished() const;
+  /// Nothing is waited for, and every cell is at home.
+  bool quiet() const;
   std::string wrong() const;
 
   std::uint64_t now_ns = one_s;
   Link there, back;
   /// Two for each connection: the one that sends there, the one that sends back.
-  std::vector<std::unique_ptr<TransportEnd>> ends;
   std::vector<std::unique_ptr<PacketEnds>> keys;
+  std::vector<std::unique_ptr<protocol::SessionKeys>> session_keys;  ///< where there are no others
+  std::vector<std::unique_ptr<TransportEnd>> ends;
 
  private:
+  void make_session(std::size_t at);
   void work();
   bool advance(std::uint64_t end_ns);
 };

@@ -44,7 +44,9 @@ struct Parcel {
   std::uint64_t deadline_ns = UINT64_MAX;
   std::uint32_t cells = 1;    ///< that it takes of the receiver's credit
   bool until_stored = false;  ///< it is done with when it is durable at the peer, not when it arrived
-  PacketHandle handle{};      ///< set when it was sent: see abandon()
+  // Set when it was sent:
+  PacketHandle handle{};       ///< see abandon()
+  bool computational = false;  ///< under AES-256-GCM: the object's protection class is lowered
 };
 
 /// What became of a parcel or a post. Every accepted token comes once as received or as expired; one with
@@ -141,7 +143,8 @@ class Channel {
   /// Timers, retransmissions, acknowledgements, pings: once a round of the worker, behind arrived(), and when
   /// next_due() has come.
   void step(std::uint64_t now_ns) noexcept;
-  /// When step() or allowance() will have something new to do; UINT64_MAX for never, 0 for now.
+  /// When step() or allowance() will have something new to do; UINT64_MAX for never, 0 for now. Keys and
+  /// ports have no timers: look again when they changed.
   std::uint64_t next_due() const noexcept;
 
   /// Packets for the network, in their order.
@@ -176,19 +179,27 @@ class Channel {
   bool seals_aside() const noexcept { return send_->policy == ShortagePolicy::aes_256_gcm; }
   std::size_t departures_left() const noexcept { return queue_.size() - (tail_ - head_); }
   void depart(Cell* cell, bool held) noexcept;
-  bool is_queued(const Cell* cell) const noexcept;
+  Departure* queued(const Cell* cell) noexcept;
   void release(Cell* cell) noexcept;
   Cell* fresh() noexcept;
+  Allowance allow(std::uint32_t payload_bytes, std::uint32_t cells, std::uint32_t range_bytes,
+                  std::uint64_t now_ns) noexcept;
+  bool can_be_sent(const Cell& cell) const noexcept;
   std::size_t send_in_place(std::span<Parcel> parcels, std::uint64_t now_ns) noexcept;
   std::size_t send_aside(std::span<Parcel> parcels, std::uint64_t now_ns) noexcept;
   void remember(Parcel& parcel, Cell* cell, std::uint64_t now_ns) noexcept;
+  bool post_any(PacketType type, const Placement& placement, std::span<const std::uint8_t> payload,
+                Parcel& parcel, std::uint64_t now_ns) noexcept;
+  void tell_gone(const Cell& cell, std::uint64_t now_ns) noexcept;
   void consume(Cell& cell, std::uint64_t now_ns) noexcept;
-  void acknowledge_arrivals(std::uint64_t now_ns) noexcept;
+  void acknowledge_arrivals() noexcept;
+  Cell* cell_to_send_again(Cell& packet) noexcept;
+  bool retransmit(std::span<const LostPacket> lost) noexcept;
   void send_again(std::uint64_t now_ns) noexcept;
-  std::size_t retransmit(std::span<LostPacket> lost) noexcept;
+  Cell* seal_message(PacketType type, std::span<const std::uint8_t> payload, std::uint8_t flags) noexcept;
   void send_pings(std::uint64_t now_ns) noexcept;
   void send_acknowledgements(std::uint64_t now_ns) noexcept;
-  bool tell_gone(const Placement& placement, const PadGone& answer, std::uint64_t now_ns) noexcept;
+  void retry(std::uint64_t now_ns) noexcept { retry_ns_ = now_ns + options_.sender.granularity_ns; }
 
   ChannelOptions options_;
   SendKeys* send_;
@@ -198,15 +209,17 @@ class Channel {
   TransportSender sender_;
   TransportReceiver receiver_;
   ChannelCounters counters_;
-  std::vector<Departure> queue_;
+  std::vector<Departure> queue_;  // a ring
   std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;
+  Acknowledgement acknowledgement_;
+  std::array<Acknowledgement, TransportReceiver::most_acknowledgements> made_;
   std::array<Arrival, max_burst> arrivals_;
   std::size_t arrival_count_ = 0;
   std::uint64_t arrived_ns_ = 0;
   Ping ping_;  // the latest of the arrivals
   bool pinged_ = false;
-  bool postponed_ = false;  // retransmissions wait for keys or a port: no timer says when
+  std::uint64_t retry_ns_ = UINT64_MAX;  // what waits for keys, cells or a port has no timer
 };
 
 }  // namespace ssn::protocol

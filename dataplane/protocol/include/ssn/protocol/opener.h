@@ -25,7 +25,7 @@ namespace ssn::protocol {
 struct ReceiveKeys {
   std::uint16_t key_index = 0;
   PadReceiver* pads = nullptr;
-  TagReceiver* tags = nullptr;
+  TagReceiver* tags = nullptr;       ///< null, as `history`: everything is under AES-256-GCM (SessionKeys)
   PacketHistory* history = nullptr;  ///< at least as many packets as the window of `tags`
   GcmReceiver* gcm = nullptr;        ///< null: AES-256-GCM is not permitted
   bool ended = false;

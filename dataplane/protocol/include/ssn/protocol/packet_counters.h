@@ -21,7 +21,7 @@ enum class DropReason : std::uint8_t {
   unknown_connection,  ///< or one that belongs to another worker
   unknown_key_index,
   epoch_ended,          ///< its keys were given up
-  not_permitted,        ///< AES-256-GCM where the policy forbids it
+  not_permitted,        ///< AES-256-GCM where the policy forbids it, or pads where there are none
   number_too_old,       ///< behind the replay window
   number_replayed,      ///< the same packet once more
   mask_not_delivered,   ///< the key device is behind the network

@@ -29,8 +29,11 @@ struct SendKeys {
   std::uint16_t key_index = 0;
   ShortagePolicy policy = ShortagePolicy::refuse;
   PadSender* pads = nullptr;
-  TagSender* tags = nullptr;
-  GcmSender* gcm = nullptr;  ///< not null where the policy is aes_256_gcm
+  TagSender* tags = nullptr;  ///< null where cipher_only
+  GcmSender* gcm = nullptr;   ///< not null where the policy is aes_256_gcm
+  /// `pads` holds keys of AES-256-GCM and nothing else: everything goes under them (SessionKeys). The policy
+  /// is aes_256_gcm then.
+  bool cipher_only = false;
 };
 
 /// One per worker. Nothing allocates after construction.
@@ -63,6 +66,7 @@ class Sealer {
   std::size_t seal_cells(SendKeys& keys, std::span<Cell* const> run, Take& why) noexcept;
   std::size_t seal_clear(SendKeys& keys, std::span<Cell* const> run, Take& why) noexcept;
   bool seal_computational(SendKeys& keys, Cell& cell, Take& why) noexcept;
+  std::size_t seal_all_computational(SendKeys& keys, std::span<Cell* const> run, Take& why) noexcept;
   static void begin(const SendKeys& keys, Cell& cell, std::uint64_t number, std::uint64_t d_offset,
                     std::uint32_t range_length) noexcept;
   void seal_payload(Cell& cell, const PadRange& range, const TagBurst& burst, std::uint32_t at) noexcept;

@@ -86,8 +86,10 @@ enum class SendLimit : std::uint8_t {
   table,            ///< too many packets are waited for
   suspect,          ///< the peer does not answer
   ended,
+  keys,  ///< too few keys here, or not yet written ahead: see Channel
+  port,  ///< the port has not taken what is to depart: see Channel
 };
-inline constexpr std::size_t send_limit_count = 9;
+inline constexpr std::size_t send_limit_count = 11;
 
 struct Allowance {
   std::uint32_t packets = 0;
@@ -118,9 +120,9 @@ class TransportSender {
   TransportSender& operator=(const TransportSender&) = delete;
 
   /// How many new packets of `payload_bytes` may be sealed and sent now, each taking `cells` of the credit.
-  /// `padded`: they will have a range of D.
-  Allowance allowance(std::uint32_t payload_bytes, std::uint32_t cells, bool padded,
-                      std::uint64_t now_ns) noexcept;
+  /// `padded`: they will have a range of D, as long as the payload, or `range_bytes` where that is not 0.
+  Allowance allowance(std::uint32_t payload_bytes, std::uint32_t cells, bool padded, std::uint64_t now_ns,
+                      std::uint32_t range_bytes = 0) noexcept;
   /// These go out now; no more than allowance() gave. Here, in sent_again() and in ping_sent() packets appear
   /// in the order in which they were sealed (asserted).
   void sent(std::span<const Outgoing> packets, std::uint64_t now_ns) noexcept;
@@ -155,12 +157,15 @@ class TransportSender {
   /// `keep_from`: where pads begin that may still be used by packets that sent() has not seen:
   /// PadSender::next(), or GcmSender::unused_key_offset() where that is less.
   Ping make_ping(std::uint64_t keep_from) noexcept;
-  /// Whether the receiver may not have taken a key of AES-256-GCM from its ring yet. Then, or where there is
-  /// an unused key, seal pings under AES-256-GCM (flag_computational in the header): until one arrives the
-  /// key holds up the receiver's ring.
+  /// Whether the receiver may not have taken a key of AES-256-GCM from its ring yet. Until a packet under it
+  /// arrives the key holds up the receiver's ring.
   bool key_unproven() const noexcept {
     return unproven_keys_[0] != UINT64_MAX || unproven_keys_[1] != UINT64_MAX;
   }
+  /// Whether the next ping should be under AES-256-GCM (flag_computational in the header): for the keys, see
+  /// key_unproven(), and because a packet counts as lost only when a later one of its own numbers has
+  /// arrived. `unused_key`: one was fetched and nothing was sealed with it yet.
+  bool ping_under_cipher(bool unused_key) const noexcept;
   void ping_sent(const Cell& cell, std::uint64_t now_ns) noexcept;
 
   /// The caller does not want it any more; it comes back as expired, unless it arrived meanwhile.
@@ -213,7 +218,7 @@ class TransportSender {
   std::uint64_t lowest_range() const noexcept;
   std::uint64_t lowest_number(const Space& space) const noexcept;
   std::uint64_t numbers_left() const noexcept;
-  std::uint64_t pads_left(std::uint32_t payload_bytes) const noexcept;
+  std::uint64_t pads_left(std::uint32_t range_bytes) const noexcept;
   bool flying() const noexcept { return !pads_.flying.empty() || !cipher_.flying.empty(); }
   std::uint64_t probe_interval(std::uint64_t first_ns) const noexcept;
   std::uint64_t probe_at() const noexcept;
