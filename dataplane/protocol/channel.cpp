@@ -111,7 +111,8 @@ Allowance Channel::allow(std::uint32_t payload_bytes, std::uint32_t cells, std::
   const auto at_most = [&](std::uint64_t packets, SendLimit limit) {
     if (packets < out.packets) out = {static_cast<std::uint32_t>(packets), limit};
   };
-  if (padded) at_most(ranges == 0 && send_->policy == ShortagePolicy::refuse ? 1 : ranges, SendLimit::keys);
+  if (padded && !seals_aside())
+    at_most(ranges == 0 && send_->policy == ShortagePolicy::refuse ? 1 : ranges, SendLimit::keys);
   const std::size_t room = departures_left();
   at_most(room > kept_departures ? room - kept_departures : 0, SendLimit::port);
   return out;

@@ -125,7 +125,7 @@ Result<std::unique_ptr<SessionKeys>> SessionKeys::make(const SessionKeysOptions&
   Result<hw::SecretBuffer> memory =
       hw::SecretBuffer::make(2 * ring_bytes, hw::SecretBuffer::Locking::required);
   if (!memory.ok()) return memory.error();
-  Result<std::unique_ptr<GcmSender>> out = GcmSender::make();
+  Result<std::unique_ptr<GcmSender>> out = GcmSender::make(options.first_number);
   if (!out.ok()) return out.error();
   Result<std::unique_ptr<GcmReceiver>> in = GcmReceiver::make(options.window);
   if (!in.ok()) return in.error();

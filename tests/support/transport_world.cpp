@@ -77,10 +77,10 @@ TransportEnd::TransportEnd(const TransportOptions& given, PacketEnds& out, Packe
 void TransportEnd::opened(const Cell& cell, std::uint64_t now_ns) {
   std::uint64_t token = 0;
   std::memcpy(&token, cell.target, sizeof token);
+  if (token >= first_own_token) return;
   Bytes expected(cell.length);
   fill(token, expected.data(), expected.size());
   if (std::memcmp(cell.target, expected.data(), expected.size()) != 0) fail("a cell arrived changed");
-  if (token >= first_own_token) return;
   if (token >= other->traffic.begun) return fail("a cell arrived that nobody sent");
   if (opened_tokens_.size() <= token) opened_tokens_.resize(token * 2 + 16);
   if (opened_tokens_[token]++ == 0) {
@@ -158,7 +158,10 @@ void TransportEnd::store(std::uint64_t now_ns) {
 void TransportEnd::send_new(std::uint64_t now_ns) {
   while (traffic.begun < traffic.wanted) {
     const Allowance allowed = channel.allowance(options.payload, 1, now_ns);
-    const std::uint64_t most = std::min<std::uint64_t>(allowed.packets, traffic.wanted - traffic.begun);
+    // A quarter is for what arrives and for retransmissions.
+    const std::size_t cells_left = pool.out() < pool.limit() / 4 * 3 ? pool.limit() / 4 * 3 - pool.out() : 0;
+    const std::uint64_t most =
+        std::min<std::uint64_t>({allowed.packets, traffic.wanted - traffic.begun, cells_left});
     std::array<Cell*, most_burst> cells;
     const std::size_t count = pool.take(std::span(cells).first(std::min<std::uint64_t>(most, most_burst)));
     if (count == 0) return;
@@ -203,17 +206,22 @@ void TransportEnd::compare(const Cell& cell) {
 void TransportEnd::transmit(std::uint64_t now_ns) {
   std::array<Departure, most_burst> departures;
   for (; !at_port_.empty() && at_port_.front().done_ns <= now_ns; at_port_.pop_front()) {
+    const Cell& cell = *at_port_.front().cell;
+    if (std::memcmp(cell.packet(), at_port_.front().packet.data(), at_port_.front().packet.size()) != 0) {
+      fail("a packet changed while a port read it");
+    }
     pool.port_done(*at_port_.front().cell);
   }
-  while (const std::size_t count = channel.take_departures(departures)) {
+  while (const std::size_t count = !departs ? 0 : channel.take_departures(departures)) {
     for (const Departure& each : std::span(departures).first(count)) {
       pool.to_port(*each.cell, each.held);
       compare(*each.cell);
-      link_.send(Bytes(each.cell->packet(), each.cell->packet() + each.cell->packet_bytes()), to_, now_ns);
+      const Bytes packet(each.cell->packet(), each.cell->packet() + each.cell->packet_bytes());
+      link_.send(packet, to_, now_ns);
       if (options.port_ns == 0) {
         pool.port_done(*each.cell);
       } else {
-        at_port_.push_back({now_ns + options.port_ns, each.cell});
+        at_port_.push_back({now_ns + options.port_ns, each.cell, packet});
       }
     }
   }
@@ -285,6 +293,7 @@ void TransportWorld::make_session(std::size_t at) {
     PacketEnds& out = *keys[at + end];
     PacketEnds& in = *keys[at + 1 - end];
     SessionKeysOptions ids{out.options.connection_id, in.options.connection_id, out.options.key_index};
+    ids.first_number = out.options.first_gcm_number;
     auto made = SessionKeys::make(ids, end == 0 ? there_keys : back_keys, end == 0 ? back_keys : there_keys);
     if (!made.ok()) std::abort();
     session_keys.push_back(std::move(made.value()));

@@ -126,6 +126,7 @@ class TransportEnd {
   const protocol::TransportReceiver& receiver = channel.receiver();
   std::uint32_t credit = 0;
   bool stores = true;
+  bool departs = true;                                              ///< its port takes packets
   unsigned refuse_percent = 0;                                      ///< of what is delivered
   std::vector<Message> messages;                                    ///< that arrived
   std::vector<Bytes> kept;                                          ///< shares of keep orders that arrived
@@ -144,6 +145,7 @@ class TransportEnd {
   struct AtPort {
     std::uint64_t done_ns;
     protocol::Cell* cell;
+    Bytes packet;  // as it departed
   };
 
   void fail(const std::string& what) {

@@ -23,6 +23,7 @@ struct SessionKeysOptions {
   std::uint32_t receive_connection_id = 0;  ///< that this end chose; never 0
   std::uint16_t key_index = 1;              ///< the same at both ends
   std::uint32_t window = 8192;              ///< packets; a power of two >= 128
+  std::uint64_t first_number = 0;           ///< of the packets that are sent
 };
 
 /// One thread after make(). Locked memory: two pages for the keys, and what GcmReceiver needs.
