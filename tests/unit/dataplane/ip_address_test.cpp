@@ -53,5 +53,19 @@ TEST(IpPrefix, ReadsAndContains) {
   EXPECT_EQ(format(*parse_ip_prefix("fd00::1/64")), "fd00::1/64");
 }
 
+TEST(IpAddress, EndpointsNeedAPort) {
+  for (const char* const text : {"192.0.2.1:7100", "192.0.2.1:65535", "[2001:db8::1]:1"}) {
+    const auto endpoint = parse_ip_endpoint(text);
+    ASSERT_TRUE(endpoint) << text;
+    EXPECT_EQ(format(*endpoint), text);
+  }
+  for (const char* const text :
+       {"", ":", ":1", "[]:1", "[:1", "192.0.2.1", "192.0.2.1:", "192.0.2.1:0", "192.0.2.1:65536",
+        "192.0.2.1:+1", "192.0.2.1:01", "[192.0.2.1]:1", "2001:db8::1:1x", "::1", "[::1]", "[::1]:", "[::1]1",
+        "host:1", "192.0.2.1:1 "}) {
+    EXPECT_FALSE(parse_ip_endpoint(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace ssn::dataplane
