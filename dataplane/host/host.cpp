@@ -206,6 +206,23 @@ Result<IpAddress> check_link(const LinkSpec& spec, const HostPort* port) {
   return *hop;
 }
 
+void fill_link(const HostPort& from, const LinkSpec& spec, HostLink& link) {
+  link.name = spec.name;
+  link.port = spec.port;
+  link.local = spec.local;
+  link.remote = spec.remote;
+  link.udp_port = spec.udp_port;
+  link.v6 = !is4(spec.local);
+  link.l2_bytes = static_cast<std::uint8_t>(from.l2_bytes());
+  const std::uint32_t overhead = (link.v6 ? ip6_bytes : ip4_bytes) + udp_bytes;
+  link.header_bytes = static_cast<std::uint8_t>(link.l2_bytes + overhead);
+  link.max_payload = from.mtu - overhead;
+  link.ip_checksum_by_port = !link.v6 && from.computes_ip4_checksum;
+  link.udp_checksum_by_port = from.computes_udp_checksum;
+  link.udp_checksum = link.v6 || from.computes_udp_checksum || spec.checksum == UdpChecksum::always;
+  write_template(from, spec, link);
+}
+
 }  // namespace
 
 void Host::add_link_pair(const HostLink& link) {
@@ -236,20 +253,7 @@ Outcome Host::add_links(const std::vector<LinkSpec>& specs) {
     auto hop = check_link(spec, from);
     if (!hop.ok()) return std::move(hop.error());
     HostLink& link = links_[i];
-    link.name = spec.name;
-    link.port = spec.port;
-    link.local = spec.local;
-    link.remote = spec.remote;
-    link.udp_port = spec.udp_port;
-    link.v6 = !is4(spec.local);
-    link.l2_bytes = static_cast<std::uint8_t>(from->l2_bytes());
-    const std::uint32_t overhead = (link.v6 ? ip6_bytes : ip4_bytes) + udp_bytes;
-    link.header_bytes = static_cast<std::uint8_t>(link.l2_bytes + overhead);
-    link.max_payload = from->mtu - overhead;
-    link.ip_checksum_by_port = !link.v6 && from->computes_ip4_checksum;
-    link.udp_checksum_by_port = from->computes_udp_checksum;
-    link.udp_checksum = link.v6 || from->computes_udp_checksum || spec.checksum == UdpChecksum::always;
-    write_template(*from, spec, link);
+    fill_link(*from, spec, link);
     add_link_pair(link);
     link.neighbour = hops.insert({spec.port, hop.value()}, static_cast<std::uint32_t>(keys.size()));
     if (link.neighbour == keys.size()) keys.push_back({spec.port, hop.value()});
@@ -318,10 +322,41 @@ bool RateLimit::grant(std::uint64_t now) noexcept {
   return true;
 }
 
-HostWorker::HostWorker(const Host& host_of, std::uint16_t index_of) noexcept
+Result<HostGuest> Host::make_guest(const GuestSpec& spec) const {
+  LinkSpec as_link;
+  as_link.name = "to " + format(spec.remote);
+  as_link.port = spec.port;
+  as_link.local = spec.local;
+  as_link.remote = spec.remote;
+  as_link.udp_port = spec.remote_udp_port;
+  const HostPort* const from = port(spec.port);
+  if (auto hop = check_link(as_link, from); !hop.ok()) return std::move(hop.error());
+  as_link.name.clear();
+  HostGuest guest;
+  fill_link(*from, as_link, guest.link);
+  guest.source_port = spec.local_udp_port;
+  guest.open = true;
+  return guest;
+}
+
+HostWorker::HostWorker(const Host& host_of, std::uint16_t index_of)
     : host(&host_of),
       index(index_of),
       echo(host_of.limits().echo_per_second),
-      answers(host_of.limits().answers_per_second) {}
+      answers(host_of.limits().answers_per_second),
+      guests(host_of.limits().guests) {}
+
+bool HostWorker::heard_guest(std::uint16_t slot, const std::uint8_t* frame, std::uint32_t l2_bytes) noexcept {
+  HostGuest& guest = guests[slot];
+  const std::uint8_t* const ip = frame + l2_bytes;
+  const bool v6 = guest.link.v6;
+  if (!guest.open || (ip[0] >> 4 == 6) != v6) return false;
+  const std::uint32_t address_bytes = v6 ? 16 : 4;
+  const std::uint8_t* const source = ip + (v6 ? 8 : 12);
+  const std::uint8_t* const mac = frame + 6;
+  if (std::memcmp(source, guest.link.remote.bytes.data(), address_bytes) != 0) return false;
+  if ((mac[0] & 1U) == 0) guest.mac = EthernetAddress::from(mac);
+  return true;
+}
 
 }  // namespace ssn::dataplane

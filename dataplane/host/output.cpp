@@ -81,16 +81,29 @@ std::uint32_t write_nd(const HostPort& port, const NdFields& fields, std::uint8_
 }  // namespace
 
 Encapsulator::Encapsulator(HostWorker& worker, std::uint32_t index, std::uint64_t now) noexcept
-    : link_(&worker.host->link(index)) {
-  const HostLink& link = *link_;
-  common_.port = link.port;
-  const NeighbourTable::Answer hop = worker.host->neighbours().resolve(link.neighbour, now);
+    : link_(&worker.link(index)) {
+  common_.port = link_->port;
+  if (index >= worker.host->link_count()) [[unlikely]] {
+    const HostGuest& guest = worker.guests[index - worker.host->link_count()];
+    if (!guest.open || guest.mac.is_zero()) {
+      common_.reason = HostDrop::neighbour_unresolved;
+      return;
+    }
+    prepare(guest.mac, guest.source_port);
+    return;
+  }
+  const NeighbourTable::Answer hop = worker.host->neighbours().resolve(link_->neighbour, now);
   common_.ask = hop.ask;
   if (!hop.usable) {
     common_.reason =
         hop.state == NeighbourState::failed ? HostDrop::neighbour_failed : HostDrop::neighbour_unresolved;
     return;
   }
+  prepare(hop.mac, first_source_port + worker.index % (65536 - first_source_port));
+}
+
+void Encapsulator::prepare(const EthernetAddress& to, std::uint32_t source_port) noexcept {
+  const HostLink& link = *link_;
   common_.header_bytes = link.header_bytes;
   common_.l2_bytes = link.l2_bytes;
   common_.l3_bytes = static_cast<std::uint8_t>(link.header_bytes - link.l2_bytes - udp_bytes);
@@ -98,9 +111,8 @@ Encapsulator::Encapsulator(HostWorker& worker, std::uint32_t index, std::uint64_
   common_.udp_checksum_by_port = link.udp_checksum_by_port;
   sums_payload_ = link.udp_checksum && !link.udp_checksum_by_port;
   std::memcpy(header(), link.header.data(), link.header_bytes);
-  std::memcpy(header(), hop.mac.bytes.data(), 6);
-  headers::store16(header() + link.header_bytes - udp_bytes,
-                   first_source_port + worker.index % (65536 - first_source_port));
+  std::memcpy(header(), to.bytes.data(), 6);
+  headers::store16(header() + link.header_bytes - udp_bytes, source_port);
 }
 
 // Lengths, and the checksums that follow from them.
@@ -138,7 +150,7 @@ void Encapsulator::finish(std::uint8_t* payload, std::uint32_t bytes) noexcept {
 
 Encapsulated encapsulate(HostWorker& worker, std::uint32_t link, std::uint8_t* payload, std::uint32_t bytes,
                          std::uint64_t now) noexcept {
-  if (const HostLink& to = worker.host->link(link); bytes > to.max_payload) {
+  if (const HostLink& to = worker.link(link); bytes > to.max_payload) {
     Encapsulated too_long;
     too_long.port = to.port;
     too_long.reason = HostDrop::payload_too_long;

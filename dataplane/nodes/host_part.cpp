@@ -81,6 +81,10 @@ Result<std::unique_ptr<HostPart>> HostPart::make(const Configuration& configurat
       listeners.insert(configured.udp_port);
     }
   }
+  if (configuration.ssa.present) {
+    listeners.insert(configuration.ssa.udp_port);
+    spec.limits.guests = static_cast<std::uint16_t>(configuration.ssa.owners);
+  }
   spec.listeners.assign(listeners.begin(), listeners.end());
   auto host = Host::make(spec);
   if (!host.ok()) return std::move(host.error());
@@ -165,6 +169,7 @@ Outcome HostPart::build(GraphBuilder& graph) {
   inputs.ether = std::make_shared<EtherInput>();
   inputs.udp = std::make_shared<UdpInput>();
   inputs.ether->shared = inputs.udp->shared = nodes.shared;
+  inputs.worker = std::shared_ptr<HostWorker>(nodes.shared, &nodes.shared->worker);
   const NodeHandle ether = graph.add(ether_input_type, label, inputs.ether);
   const NodeHandle ip4 = nodes.passing(ip4_input_type);
   const NodeHandle ip6 = nodes.passing(ip6_input_type);
@@ -207,6 +212,11 @@ Outcome HostPart::listen(GraphBuilder& graph, std::uint16_t udp_port, NodeHandle
   edge = graph.append_edge(graph.find(udp_input_type, label), to);
   inputs_[worker].ether->listener_edges[at] = graph.append_edge(graph.find(ether_input_type, label), to);
   return done;
+}
+
+std::shared_ptr<HostWorker> HostPart::worker(GraphBuilder& graph) const {
+  const unsigned index = graph.worker().index();
+  return index < inputs_.size() ? inputs_[index].worker : nullptr;
 }
 
 NodeHandle HostPart::link_output(GraphBuilder& graph) const { return graph.find(link_output_type, label); }

@@ -40,6 +40,8 @@ class HostPart {
   Outcome listen(GraphBuilder& graph, std::uint16_t udp_port, NodeHandle to) const;
   /// Takes payloads to send.
   NodeHandle link_output(GraphBuilder& graph) const;
+  /// The host at this worker, for guests.
+  std::shared_ptr<HostWorker> worker(GraphBuilder& graph) const;
   /// Takes whole frames, for parts that received some that are none of theirs.
   NodeHandle ether_input(GraphBuilder& graph) const;
 
@@ -58,6 +60,7 @@ class HostPart {
   struct Inputs {
     std::shared_ptr<EtherInput> ether;
     std::shared_ptr<UdpInput> udp;
+    std::shared_ptr<HostWorker> worker;
   };
   std::vector<Inputs> inputs_;  // of each worker that was built for
 };

@@ -21,7 +21,7 @@ void request_checksums(Packet& packet, const Encapsulated& header, bool v6) noex
 void send_run(SendingNode& node, Burst& burst, std::uint32_t index, Packet* const* packets,
               std::uint16_t count) {
   HostWorker& worker = node.shared->worker;
-  const HostLink& link = node.shared->host->link(index);
+  const HostLink& link = worker.link(index);
   Encapsulator encapsulator(worker, index, burst.worker().now_ns());
   const Encapsulated& common = encapsulator.common();
   if (common.ask != NeighbourTable::Ask::no) [[unlikely]] {
@@ -52,11 +52,10 @@ void send_run(SendingNode& node, Burst& burst, std::uint32_t index, Packet* cons
 }
 
 std::uint16_t process(SendingNode& node, Burst& burst) {
-  const Host& host = *node.shared->host;
   burst.for_each_chunk([&](Packet* const* packets, std::uint16_t count) {
     for (std::uint16_t begin = 0; begin < count;) {
       const std::uint32_t link = link_of(*packets[begin]);
-      assert(link < host.link_count());
+      assert(node.shared->worker.is_link(link));
       auto end = static_cast<std::uint16_t>(begin + 1);
       while (end < count && link_of(*packets[end]) == link) ++end;
       send_run(node, burst, link, packets + begin, static_cast<std::uint16_t>(end - begin));

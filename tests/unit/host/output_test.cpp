@@ -273,6 +273,83 @@ TEST(HostTimer, AnnouncesThenKeepsNeighboursKnown) {
   EXPECT_EQ(one.host->neighbours().look(one.host->link(2).neighbour).state, NeighbourState::failed);
 }
 
+GuestSpec guest_spec(bool v6) {
+  GuestSpec spec;
+  spec.port = 1;
+  spec.local = address(v6 ? "fd00:1::1" : "10.0.1.1");
+  spec.local_udp_port = 4405;
+  spec.remote = address(v6 ? "fd00:1::77" : "10.0.1.77");
+  spec.remote_udp_port = 40312;
+  return spec;
+}
+
+/// What the guest sends to us.
+Bytes from_guest(bool v6, const char* remote) {
+  HostSpec spec = test::host_spec();
+  spec.ports.resize(1);
+  spec.ports[0].mac = mac("02:00:00:00:07:07");
+  spec.ports[0].addresses = {test::prefix(std::string(remote) + (v6 ? "/64" : "/24"))};
+  spec.ports[0].gateways.clear();
+  spec.links.resize(1);
+  spec.links[0].local = address(remote);
+  spec.links[0].remote = guest_spec(v6).local;
+  spec.links[0].udp_port = 4405;
+  Sender guest(spec);
+  guest.know(0, mac("02:00:00:00:01:01"));
+  Bytes frame;
+  EXPECT_EQ(guest.send(0, Bytes(20), frame).reason, HostDrop::none);
+  return frame;
+}
+
+TEST(Guest, IsAnsweredWhereHeSpeaksFromAndNotBefore) {
+  for (const bool v6 : {false, true}) {
+    HostSpec spec = test::host_spec();
+    spec.limits.guests = 3;
+    Sender sender(spec);
+    Result<HostGuest> guest = sender.host->make_guest(guest_spec(v6));
+    ASSERT_TRUE(guest.ok()) << guest.error().why;
+    const std::uint32_t link = sender.worker.guest_link(2);
+    ASSERT_TRUE(sender.worker.is_link(link));
+    EXPECT_FALSE(sender.worker.is_link(link + 1));
+    sender.worker.guests[2] = guest.value();
+    Bytes frame;
+    EXPECT_EQ(sender.send(link, Bytes(100), frame).reason, HostDrop::neighbour_unresolved);
+    const Bytes other = from_guest(v6, v6 ? "fd00:1::78" : "10.0.1.78");
+    EXPECT_FALSE(sender.worker.heard_guest(2, other.data(), 14));
+    EXPECT_EQ(sender.send(link, Bytes(100), frame).reason, HostDrop::neighbour_unresolved);
+    const Bytes his = from_guest(v6, v6 ? "fd00:1::77" : "10.0.1.77");
+    EXPECT_FALSE(sender.worker.heard_guest(1, his.data(), 14)) << "a slot that is not open";
+    EXPECT_TRUE(sender.worker.heard_guest(2, his.data(), 14));
+    const Encapsulated out = sender.send(link, Bytes(100), frame);
+    ASSERT_EQ(out.reason, HostDrop::none);
+    EXPECT_EQ(out.ask, Ask::no);
+    EXPECT_EQ(EthernetAddress::from(frame.data()), mac("02:00:00:00:07:07"));
+    const std::uint8_t* const udp = frame.data() + out.header_bytes - udp_bytes;
+    EXPECT_EQ(udp[0] << 8 | udp[1], 4405);
+    EXPECT_EQ(udp[2] << 8 | udp[3], 40312);
+    sender.worker.guests[2].open = false;
+    EXPECT_EQ(sender.send(link, Bytes(100), frame).reason, HostDrop::neighbour_unresolved);
+  }
+}
+
+TEST(Guest, ThatCannotBeReachedIsRefused) {
+  TestHost one;
+  const auto refused = [&](void (*change)(GuestSpec& spec)) {
+    GuestSpec spec = guest_spec(false);
+    change(spec);
+    const Result<HostGuest> made = one.host->make_guest(spec);
+    return !made.ok() && !made.error().fix.empty();
+  };
+  EXPECT_FALSE(refused([](GuestSpec&) {}));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.port = 9; }));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.local = address("10.0.1.9"); }));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.remote = address("fd00:1::77"); }));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.remote = address("10.0.1.255"); }));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.remote = address("127.0.0.1"); }));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.remote = spec.local; }));
+  EXPECT_TRUE(refused([](GuestSpec& spec) { spec.remote_udp_port = 0; }));
+}
+
 TEST(HostTimer, ManyNeighboursTakeTurns) {
   HostSpec spec = test::host_spec();
   spec.ports[0].addresses.push_back(test::prefix("10.1.0.1/16"));

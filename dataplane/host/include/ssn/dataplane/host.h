@@ -39,6 +39,7 @@ inline constexpr std::uint32_t max_host_frame = 96;
 struct HostLimits {
   std::uint32_t echo_per_second = 20'000;    ///< answers to pings, each worker
   std::uint32_t answers_per_second = 1'000;  ///< answers to ARP and neighbour solicitations, each worker
+  std::uint16_t guests = 0;                  ///< at a time, each worker
   NeighbourTimes neighbours;
 };
 
@@ -71,6 +72,15 @@ struct LinkSpec {
   std::uint32_t payload_bytes = 0;  ///< the longest UDP payload it must carry; checked against the MTU
   UdpChecksum checksum = UdpChecksum::automatic;
   std::optional<EthernetAddress> next_hop_mac;  ///< instead of asking for it
+};
+
+/// Somebody whom no link of the configuration leads to: he speaks first, and is answered.
+struct GuestSpec {
+  std::uint16_t port = 0;
+  IpAddress local;
+  std::uint16_t local_udp_port = 0;  ///< where he sends to; answers come from there
+  IpAddress remote;
+  std::uint16_t remote_udp_port = 0;
 };
 
 struct HostSpec {
@@ -147,6 +157,14 @@ struct alignas(64) LinkReport {
   std::atomic<std::uint64_t> fragments{0};     ///< fragments from the peer: its MTU is larger than the path's
 };
 
+/// The way back to a guest. Its next hop is whoever his datagrams come from: nobody is asked for it.
+struct HostGuest {
+  HostLink link;
+  EthernetAddress mac;  ///< zeros: nothing came yet
+  std::uint16_t source_port = 0;
+  bool open = false;
+};
+
 class Host {
  public:
   static constexpr std::uint16_t max_ports = 256;
@@ -174,6 +192,8 @@ class Host {
   /// The first link of a port between two addresses, and to a UDP port unless that is 0; or no_link.
   std::uint32_t find_link(std::uint16_t port, const IpAddress& local, const IpAddress& remote,
                           std::uint16_t udp_port = 0) const noexcept;
+  /// Refuses what cannot work, as make() does. Any thread.
+  Result<HostGuest> make_guest(const GuestSpec& spec) const;
   /// Takes over what another host knows of the neighbours that both have. Before workers see this one.
   void inherit(const Host& other) noexcept { neighbours_->inherit(*other.neighbours_); }
 
@@ -220,13 +240,24 @@ struct HostCounters {
 
 /// One worker's own part of the host. Only that worker touches it; counters may be read by others.
 struct HostWorker {
-  HostWorker(const Host& host_of, std::uint16_t index_of) noexcept;
+  HostWorker(const Host& host_of, std::uint16_t index_of);
+
+  /// The number of a guest among the links.
+  std::uint32_t guest_link(std::uint16_t slot) const noexcept { return host->link_count() + slot; }
+  bool is_link(std::uint32_t number) const noexcept { return number < host->link_count() + guests.size(); }
+  const HostLink& link(std::uint32_t number) const noexcept {
+    return number < host->link_count() ? host->link(number) : guests[number - host->link_count()].link;
+  }
+  /// An authentic datagram came from him; `frame` is all of it, with `l2_bytes` of Ethernet header. False: it
+  /// did not come from where he said he is. Then nothing changes.
+  bool heard_guest(std::uint16_t slot, const std::uint8_t* frame, std::uint32_t l2_bytes) noexcept;
 
   const Host* host;
   std::uint16_t index;  ///< of the worker; chooses the UDP source port
   RateLimit echo;
   RateLimit answers;
   HostCounters counters;
+  std::vector<HostGuest> guests;  ///< slots; open() and close them between packets
 };
 
 }  // namespace ssn::dataplane

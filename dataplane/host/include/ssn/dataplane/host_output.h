@@ -31,7 +31,8 @@ struct Encapsulated {
 
 /// Writes Ethernet, IP and UDP headers in front of `payload`, which has max_link_header bytes of room before
 /// it. The source port is 49152 + the worker's index (modulo 16384), so that a receiver's RSS keeps the
-/// packets of one sending worker together. Don't-fragment is set; nothing is ever fragmented.
+/// packets of one sending worker together; to a guest it is the port that he sends to. Don't-fragment is set;
+/// nothing is ever fragmented.
 Encapsulated encapsulate(HostWorker& worker, std::uint32_t link, std::uint8_t* payload, std::uint32_t bytes,
                          std::uint64_t now) noexcept;
 
@@ -65,6 +66,7 @@ class Encapsulator {
   static constexpr std::uint32_t no_length = 0xFFFFFFFF;
   static_assert(max_link_header >= usual_bytes);
 
+  void prepare(const EthernetAddress& to, std::uint32_t source_port) noexcept;
   void set_length(std::uint32_t bytes) noexcept;
   void finish(std::uint8_t* payload, std::uint32_t bytes) noexcept;
   std::uint8_t* header() noexcept { return template_.data() + max_link_header - common_.header_bytes; }
