@@ -88,7 +88,8 @@ Departure* Channel::queued(const Cell* cell) noexcept {
 
 // The channel is done with it; where it has not even departed, it is the port's now.
 void Channel::release(Cell* cell) noexcept {
-  if (Departure* const departure = queued(cell); departure != nullptr) {
+  Departure* const departure = queued(cell);
+  if (departure != nullptr && !planted(PlantedFault::queued_given_back)) {
     departure->held = false;
     return;
   }
@@ -324,7 +325,7 @@ std::size_t Channel::arrived(std::span<Cell* const> opened, std::uint64_t now_ns
 void Channel::refuse(Cell& cell, std::uint64_t now_ns) noexcept {
   for (Arrival& arrival : std::span(arrivals_).first(arrival_count_)) {
     if (arrival.cell != &cell) continue;
-    arrival.result = OpenResult::dropped;
+    if (!planted(PlantedFault::refused_forgotten)) arrival.result = OpenResult::dropped;
     arrival.cell = nullptr;
     ++counters_.refused;
     if (has_pad_range(arrival.header.type) && !cell.computational) tell_gone(cell, now_ns);
@@ -361,7 +362,8 @@ void Channel::set_credit(std::uint32_t cells, std::uint64_t now_ns) noexcept {
 
 // The cell for one retransmission: the packet itself where no port reads it, else another one. Null: none.
 Cell* Channel::cell_to_send_again(Cell& packet) noexcept {
-  const bool aside = packet.computational || !pool_->is_idle(packet) || queued(&packet) != nullptr;
+  const bool busy = !pool_->is_idle(packet) && !planted(PlantedFault::read_packet_changed);
+  const bool aside = packet.computational || busy || queued(&packet) != nullptr;
   if (!aside) return &packet;
   Cell* const copy = fresh();
   if (copy == nullptr) return nullptr;
@@ -509,7 +511,7 @@ std::size_t Channel::take_settled(std::span<Settled> out) noexcept {
   std::array<ExpiredPacket, max_burst> expired;
   while (const std::size_t taken = sender_.take_received(std::span(received).first(room()))) {
     for (const ReceivedPacket& each : std::span(received).first(taken)) {
-      release(each.cell);
+      if (!planted(PlantedFault::settled_kept)) release(each.cell);
       tell(each.token, Settled::How::received, ExpireReason::deadline);
     }
   }

@@ -45,8 +45,14 @@ enum class PlantedFault : std::uint8_t {
   credit_ignored,    ///< cells are sent whether the receiver has room or not
   lost_forgotten,    ///< a lost packet is neither sent again nor given back
   holes_stay,        ///< the receiver is never told what will not come
-  no_probe,          ///< a sender without an answer waits
-  no_deadline,       ///< and for ever
+  no_probe,          ///< a sender without an answer asks for none
+  no_deadline,       ///< no packet is given up for its age
+  // Channels.
+  read_packet_changed,  ///< a retransmission is written over a packet that a port still reads
+  queued_given_back,    ///< a packet that has yet to depart goes back to the pool with its result
+  refused_forgotten,    ///< what the owner had no room for is acknowledged
+  settled_kept,         ///< a packet that arrived never goes back to the pool
+  silent_cipher,        ///< pings show no losses of packets under AES-256-GCM
 };
 
 #ifdef SSN_PLANTED_FAULTS

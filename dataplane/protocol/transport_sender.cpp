@@ -182,7 +182,7 @@ PacketHandle TransportSender::sent_one(const Outgoing& packet, std::uint64_t now
   cells_in_flight_ += packet.cells;
   fly(at, cell.header.number, now_ns);
   link(at);
-  deadlines_.add(table_, at);
+  if (!planted(PlantedFault::no_deadline)) deadlines_.add(table_, at);
   ++counters_.sent;
   return {at, record.life};
 }
@@ -429,7 +429,8 @@ Ping TransportSender::make_ping(std::uint64_t keep_from) noexcept {
 
 bool TransportSender::ping_under_cipher(bool unused_key) const noexcept {
   if (!options_.computational) return false;
-  const bool cipher = unused_key || key_unproven() || !cipher_.flying.empty();
+  const bool flying = !cipher_.flying.empty() && !planted(PlantedFault::silent_cipher);
+  const bool cipher = unused_key || key_unproven() || flying;
   const bool both = cipher && !pads_.flying.empty();
   return both ? counters_.pings % 2 == 0 : cipher;  // by turns
 }
@@ -453,7 +454,7 @@ std::uint64_t TransportSender::probe_interval(std::uint64_t first_ns) const noex
 }
 
 std::uint64_t TransportSender::probe_at() const noexcept {
-  if (ended_) return UINT64_MAX;
+  if (ended_ || planted(PlantedFault::no_probe)) return UINT64_MAX;
   std::uint64_t at = UINT64_MAX;
   if (flying() || blocked_) {
     at = last_sent_ns_ + probe_interval(trip_.probe_timeout(options_.peer_delay_ns));
@@ -475,7 +476,6 @@ std::uint64_t TransportSender::suspect_at() const noexcept {
 
 // Two pings from the second one on: a single one may be lost again.
 void TransportSender::probe(std::uint64_t now_ns) noexcept {
-  if (planted(PlantedFault::no_probe)) return;
   pings_wanted_ = std::max(pings_wanted_, flying() && back_off_ != 0 ? 2U : 1U);
   if (flying() || blocked_) {
     back_off_ = std::min(back_off_ + 1, 20U);
@@ -489,11 +489,10 @@ void TransportSender::due(std::uint64_t now_ns) noexcept {
   for (Space* const space : {&pads_, &cipher_}) {
     if (space->loss_at <= now_ns) detect_losses(*space, now_ns);
   }
-  if (!planted(PlantedFault::no_deadline))
-    deadlines_.advance(table_, now_ns, [this](std::uint32_t at) {
-      deadlines_.remove(table_, at);
-      expire(at, ExpireReason::deadline);
-    });
+  deadlines_.advance(table_, now_ns, [this](std::uint32_t at) {
+    deadlines_.remove(table_, at);
+    expire(at, ExpireReason::deadline);
+  });
   if (probe_at() <= now_ns) probe(now_ns);
   if (suspect_at() <= now_ns) {
     suspect_ = true;

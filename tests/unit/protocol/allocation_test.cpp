@@ -6,6 +6,8 @@
 #include <cstdlib>
 
 #include "packet_ends.h"
+#include "ssn/protocol/channel.h"
+#include "ssn/protocol/session_keys.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define SSN_OWN_MALLOC 0
@@ -107,6 +109,181 @@ TEST(Allocation, NoneOnThePath) {
   ends.in.receive(0, ends.out.packet(0));
   EXPECT_EQ(allocations_of([&] { ends.opener.open(std::span(arrived).first(1)); }), 0U);
   EXPECT_EQ(ends.in[0].open_result, OpenResult::kept);
+}
+
+TEST(Allocation, NoneInTheTransport) {
+  SenderOptions options;
+  options.packets = 256;
+  TransportSender sender(options, 0);
+  TransportReceiver receiver(ReceiverOptions{});
+  std::vector<Cell> cells(200);
+  std::vector<Acknowledgement> made(TransportReceiver::most_acknowledgements);
+  std::vector<ReceivedPacket> received(200);
+  std::vector<LostPacket> lost(200);
+  std::vector<ExpiredPacket> expired(200);
+  std::vector<std::uint64_t> stored(200);
+  std::uint64_t now = 0;
+  std::uint64_t number = 0;
+  EXPECT_EQ(allocations_of([&] {
+              for (Cell& cell : cells) {
+                cell.header.d_offset = 640 * number;
+                cell.header.number = number++;
+                cell.length = cell.range_length = 640;
+                cell.seal_result = SealResult::sealed;
+                (void)sender.sent_one({&cell, number, 50'000'000, 1, true}, now);
+                cell.open_result = number % 10 == 0 ? OpenResult::dropped : OpenResult::opened;
+                Cell* const arrived[] = {&cell};
+                receiver.arrived(arrived, now += 1000);
+                if (number % 3 == 0) (void)receiver.stored(cell.header, 640, now);
+                receiver.set_credit(1000, now);
+                for (std::size_t i = 0, n = receiver.acknowledge(made, now); i < n; ++i) {
+                  PacketHeader header;
+                  header.number = number + i;
+                  (void)sender.acknowledged(made[i], header, now);
+                }
+                sender.due(now);
+                const std::size_t again = sender.take_lost(lost, now);
+                for (std::size_t i = 0; i < again; ++i) lost[i].cell->header.number = number++;
+                sender.sent_again(std::span(lost).first(again), now);
+                (void)sender.take_received(received);
+                (void)sender.take_stored(stored);
+              }
+              sender.due(now + 60'000'000);
+              (void)sender.take_expired(expired);
+              sender.end();
+            }),
+            0U);
+  EXPECT_GT(sender.counters().received, 100U);
+  EXPECT_GT(sender.counters().sent_again, 0U);
+  EXPECT_GT(sender.counters().expired, 0U);
+  EXPECT_TRUE(sender.audit());
+}
+
+/// Cells of a vector: the test's pool with its books would allocate.
+class PlainPool final : public PacketPool {
+ public:
+  explicit PlainPool(std::size_t cells) : cells_(cells), buffers_(cells * 2048) {
+    for (Cell& cell : cells_) free_.push_back(&cell);
+  }
+  std::size_t take(std::span<Cell*> cells) noexcept override {
+    std::size_t count = 0;
+    for (; count < cells.size() && !free_.empty(); ++count) {
+      Cell& cell = *free_.back();
+      free_.pop_back();
+      cell = Cell{};
+      cell.data = buffers_.data() + static_cast<std::size_t>(&cell - cells_.data()) * 2048 + overhead_bytes;
+      cell.headroom = overhead_bytes;
+      cell.tailroom = 2048 - overhead_bytes;
+      cells[count] = &cell;
+    }
+    return count;
+  }
+  void give_back(std::span<Cell* const> cells) noexcept override {
+    for (Cell* const cell : cells) free_.push_back(cell);  // never more than there were at first
+  }
+  bool is_idle(const Cell& cell) const noexcept override { return cell.header.number % 3 != 0; }
+  std::size_t home() const { return free_.size(); }
+
+ private:
+  std::vector<Cell> cells_;
+  std::vector<std::uint8_t> buffers_;
+  std::vector<Cell*> free_;
+};
+
+/// Sends, loses every seventh packet, receives, acknowledges, sends again, refuses, and ends.
+void exercise(Channel& a, Channel& b, Opener* const openers[2], PlainPool& pool) {
+  Channel* const ends[] = {&a, &b};
+  std::uint64_t now = 1'000'000'000;
+  unsigned departed = 0;
+  for (unsigned round = 0; round < 400; ++round, now += 100'000) {
+    for (unsigned from = 0; from < 2; ++from) {
+      std::array<Parcel, 4> parcels;
+      const std::size_t most = std::min<std::size_t>(4, ends[from]->allowance(640, 1, now).packets);
+      for (std::size_t i = 0; i < most; ++i) {
+        Cell* cell = nullptr;
+        if (pool.take({&cell, 1}) == 0) std::abort();
+        cell->length = 640;
+        parcels[i] = {.cell = cell, .token = round, .deadline_ns = now + 20'000'000, .until_stored = true};
+      }
+      const std::size_t sent = ends[from]->send(std::span(parcels).first(most), now);
+      for (std::size_t i = sent; i < most; ++i) pool.give_back({&parcels[i].cell, 1});
+      std::array<std::uint8_t, delete_order_bytes> order;
+      write_delete_order({}, order.data());
+      (void)ends[from]->post(PacketType::delete_order, {}, order, round, now + 20'000'000, now);
+      std::array<Departure, 16> departures;
+      while (const std::size_t count = ends[from]->take_departures(departures)) {
+        std::array<Cell*, 16> arrived;
+        std::array<Cell*, 16> delivered;
+        std::size_t arrivals = 0;
+        for (const Departure& each : std::span(departures).first(count)) {
+          if (++departed % 7 != 0 && pool.take({&arrived[arrivals], 1}) == 1) {
+            Cell& cell = *arrived[arrivals++];
+            cell.data -= overhead_bytes;
+            cell.headroom = 0;
+            cell.length = each.cell->packet_bytes();
+            std::copy_n(each.cell->packet(), cell.length, cell.data);
+          }
+          if (!each.held) pool.give_back({&each.cell, 1});
+        }
+        const std::span<Cell* const> burst(arrived.data(), arrivals);
+        openers[1 - from]->open(burst);
+        const std::size_t taken = ends[1 - from]->arrived(burst, now, delivered);
+        for (std::size_t i = 0; i < taken; ++i) {
+          if (departed % 5 == 0) {
+            ends[1 - from]->refuse(*delivered[i], now);
+            continue;
+          }
+          (void)ends[1 - from]->stored(delivered[i]->header, delivered[i]->range_length, now);
+          pool.give_back({&delivered[i], 1});
+        }
+      }
+      std::array<Settled, 64> settled;
+      while (ends[from]->take_settled(settled) != 0) {
+      }
+      ends[from]->set_credit(1000, now);
+      ends[from]->step(now);
+    }
+  }
+  for (Channel* const end : ends) {
+    end->end(now);
+    std::array<Settled, 64> settled;
+    while (end->take_settled(settled) != 0) {
+    }
+  }
+}
+
+TEST(Allocation, NoneInAChannel) {
+  PacketEnds there;
+  PacketEnds back({.connection_id = 0x01020305, .ksid = 2});
+  there.deliver(std::uint64_t{1} << 40, std::uint64_t{1} << 40);
+  back.deliver(std::uint64_t{1} << 40, std::uint64_t{1} << 40);
+  const std::vector<std::uint8_t> key(32, 1);
+  const std::vector<std::uint8_t> other(32, 2);
+  const auto session = [](std::uint32_t to, std::uint32_t from, const auto& send, const auto& receive) {
+    auto made = SessionKeys::make({.send_connection_id = to, .receive_connection_id = from}, send, receive);
+    return std::move(made.value());
+  };
+  for (const bool cipher : {false, true}) {
+    SCOPED_TRACE(cipher);
+    const auto left = cipher ? session(21, 22, key, other) : nullptr;
+    const auto right = cipher ? session(22, 21, other, key) : nullptr;
+    if (cipher) {
+      ASSERT_TRUE(there.table.add(right->connection()));
+      ASSERT_TRUE(back.table.add(left->connection()));
+    }
+    PlainPool pool(4096);
+    Channel a({}, cipher ? left->send() : there.send, cipher ? left->receive() : back.receive, there.sealer,
+              pool, 1);
+    Channel b({}, cipher ? right->send() : back.send, cipher ? right->receive() : there.receive, back.sealer,
+              pool, 1);
+    Opener* const openers[] = {&back.opener, &there.opener};
+    EXPECT_EQ(allocations_of([&] { exercise(a, b, openers, pool); }), 0U);
+    EXPECT_GT(a.sender().counters().stored, 200U);
+    EXPECT_GT(a.sender().counters().sent_again, 20U);
+    EXPECT_GT(b.counters().refused, 20U);
+    EXPECT_EQ(a.counters().copied != 0, !cipher);
+    EXPECT_EQ(pool.home(), 4096U);
+  }
 }
 
 }  // namespace
