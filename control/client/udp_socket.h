@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A UDP socket that talks to one peer, in bursts: one system call for many packets.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "ssn/dataplane/ip_address.h"
+#include "ssn/hw/file_descriptor.h"
+#include "ssn/hw/result.h"
+
+namespace ssn::client {
+
+/// Never blocks. One thread.
+class UdpSocket {
+ public:
+  static constexpr std::size_t max_burst = 64;
+
+  /// Bound to the address from which `peer` is reached, and to any port. Talks to `peer`.
+  static Result<UdpSocket> make(const dataplane::IpEndpoint& peer);
+  /// From now on talks to another peer, which is reached from the same address.
+  Outcome connect(const dataplane::IpEndpoint& peer);
+
+  const dataplane::IpEndpoint& local() const noexcept { return local_; }
+  int fd() const noexcept { return fd_.get(); }
+
+  /// Sends whole packets, at most max_burst. How many were taken, the first ones; fewer: ask poll(). What the
+  /// network refuses for now counts as sent, and is lost; a packet longer than the path takes is an error.
+  Result<std::size_t> send(std::span<const iovec> packets) noexcept;
+  /// Receives packets into `room`, at most max_burst, and sets each iov_len to the length of what came. A
+  /// packet that is longer than its room has length 0. How many; 0: ask poll().
+  Result<std::size_t> receive(std::span<iovec> room) noexcept;
+
+ private:
+  UdpSocket() = default;
+
+  hw::FileDescriptor fd_;
+  dataplane::IpEndpoint local_;
+};
+
+}  // namespace ssn::client
