@@ -31,6 +31,25 @@ KeyPeerConfiguration peer_of(const Configuration& configuration, const std::stri
   return peer;
 }
 
+// All peers of a node of the storage network; their places are those of the configuration.
+KeyPeerConfiguration storage_peer(const Configuration& configuration, const std::string& name) {
+  KeyPeerConfiguration peer{.name = name};
+  peer.random = configuration.ssa.present && configuration.ssa.random == RandomSource::stream;
+  switch (configuration.storage_shortage()) {
+    case KeyShortage::refuse:
+      peer.shortage = protocol::ShortagePolicy::refuse;
+      break;
+    case KeyShortage::wait:
+      peer.shortage = protocol::ShortagePolicy::wait;
+      break;
+    case KeyShortage::aes_256_gcm:
+      peer.shortage = protocol::ShortagePolicy::aes_256_gcm;
+      peer.permit_computational = true;
+      break;
+  }
+  return peer;
+}
+
 }  // namespace
 
 KeyServiceConfiguration key_service_configuration(const Configuration& configuration, std::uint16_t workers) {
@@ -48,6 +67,10 @@ KeyServiceConfiguration key_service_configuration(const Configuration& configura
   }
   keys.random_ring_bytes = configuration.keys.random_ring;
   for (const PeerConfiguration& peer : configuration.peers) {
+    if (configuration.is_storage()) {
+      keys.peers.push_back(storage_peer(configuration, peer.name));
+      continue;
+    }
     // A peer without a stream has nothing to protect.
     const bool used =
         std::any_of(configuration.streams.begin(), configuration.streams.end(),

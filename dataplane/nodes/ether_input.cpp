@@ -41,6 +41,10 @@ std::uint16_t look(EtherInput& node, const HostPort*& port, Burst& burst, Packet
   if (port != nullptr && link_input(host, *port, frame, step)) [[likely]] {
     const std::uint16_t edge = node.listener_edges[step.listener];
     if (edge != 0) [[likely]] {
+      if (host.limits().guests != 0) {  // who listens may want to know where a datagram came from
+        packet.l2_len = ethernet_bytes;
+        packet.l3_len = ip4_bytes;
+      }
       burst.remark(packet, "a link's datagram: {} bytes for listener {}", step.length, step.listener);
       trim(packet, step);
       return edge;

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "offload_submit.h"
+#include "protocol_drops.h"
 
 namespace ssn::dataplane {
 
@@ -50,14 +51,6 @@ struct WireTimer {
 };
 extern const NodeType wire_timer_type;
 
-/// Names of the drop nodes of protocol::DropReason, as edges of kind drop, in its order from 1 on.
-inline constexpr std::size_t protocol_drops = protocol::drop_reason_count - 1;
-using ProtocolDropEdges = std::array<Edge, protocol_drops>;
-ProtocolDropEdges protocol_drop_edges() noexcept;
-/// The edge of a reason, where `first` is that of the first one.
-constexpr std::uint16_t drop_edge(std::uint16_t first, protocol::DropReason reason) noexcept {
-  return static_cast<std::uint16_t>(first + static_cast<std::uint16_t>(reason) - 1);
-}
 /// Cells that a collector is done with: frees shares that were used, drops the others with their reason.
 void release_cells(protocol::BlockCollector& collector, Burst& burst, std::uint16_t first_drop) noexcept;
 

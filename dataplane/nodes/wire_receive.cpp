@@ -123,14 +123,6 @@ const std::array<Edge, fixed_edges + protocol_drops> edges = [] {
 
 }  // namespace
 
-ProtocolDropEdges protocol_drop_edges() noexcept {
-  ProtocolDropEdges drops;
-  for (std::size_t i = 0; i < drops.size(); ++i) {
-    drops[i] = {protocol::name(static_cast<DropReason>(i + 1)).data(), EdgeKind::drop};
-  }
-  return drops;
-}
-
 void release_cells(protocol::BlockCollector& collector, Burst& burst, std::uint16_t first_drop) noexcept {
   protocol::Cell* cells[Burst::chunk];
   Packet* used[Burst::chunk];

@@ -136,4 +136,23 @@ inline void release(Packet** packets, std::uint16_t count) noexcept {
   }
 }
 
+/// A fresh packet as a cell whose payload begins on a cache line behind the whole headroom.
+inline protocol::Cell* fresh_cell(Packet& packet) noexcept {
+  protocol::Cell& cell = cell_of(packet);
+  cell.data = static_cast<std::uint8_t*>(packet.buf_addr) + RTE_PKTMBUF_HEADROOM;
+  cell.target = cell.data;
+  cell.length = 0;
+  cell.headroom = RTE_PKTMBUF_HEADROOM;
+  cell.tailroom = static_cast<std::uint16_t>(packet.buf_len - RTE_PKTMBUF_HEADROOM);
+  cell.target_room = cell.tailroom;
+  return &cell;  // `memory` is the packet's for good: Eal::mark_packets()
+}
+
+/// Makes the packet hold `bytes` bytes from `data` on, which lies in its buffer.
+inline void frame_packet(Packet& packet, const std::uint8_t* data, std::uint32_t bytes) noexcept {
+  packet.data_off = static_cast<std::uint16_t>(data - static_cast<std::uint8_t*>(packet.buf_addr));
+  packet.data_len = static_cast<std::uint16_t>(bytes);
+  packet.pkt_len = bytes;
+}
+
 }  // namespace ssn::dataplane

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "ssn/dataplane/connection.h"
-#include "ssn/dataplane/counters.h"
+#include "ssn/dataplane/counter_mirror.h"
 #include "ssn/dataplane/packet.h"
 #include "ssn/hw/offload_device.h"
 #include "ssn/hw/secret_buffer.h"
@@ -41,23 +41,6 @@ struct WirePlan {
   std::string pass_to;                    ///< port for what the filter does not pick; empty: it is dropped
   std::vector<std::uint32_t> links;       ///< of the host: share i leaves over links[i - 1]
   bool random_stream = false;             ///< random blocks come from the key device
-};
-
-/// Plain numbers of the protocol's objects, shown as counters.
-class CounterMirror {
- public:
-  void add(const std::uint64_t& from, Counter& to) { pairs_.push_back({&from, &to}); }
-  void clear() noexcept { pairs_.clear(); }
-  void publish() noexcept {
-    for (const Pair& each : pairs_) each.to->set(*each.from);
-  }
-
- private:
-  struct Pair {
-    const std::uint64_t* from;
-    Counter* to;
-  };
-  std::vector<Pair> pairs_;
 };
 
 /// Who has the queue of a worker.
@@ -220,24 +203,5 @@ struct WireWorker {
   }
   ~WireWorker();
 };
-
-/// A fresh packet as a cell whose payload begins on a cache line behind the whole headroom.
-inline protocol::Cell* fresh_cell(Packet& packet) noexcept {
-  protocol::Cell& cell = cell_of(packet);
-  cell.data = static_cast<std::uint8_t*>(packet.buf_addr) + RTE_PKTMBUF_HEADROOM;
-  cell.target = cell.data;
-  cell.length = 0;
-  cell.headroom = RTE_PKTMBUF_HEADROOM;
-  cell.tailroom = static_cast<std::uint16_t>(packet.buf_len - RTE_PKTMBUF_HEADROOM);
-  cell.target_room = cell.tailroom;
-  return &cell;  // `memory` is the packet's for good: Eal::mark_packets()
-}
-
-/// Makes the packet hold `bytes` bytes from `data` on, which lies in its buffer.
-inline void frame_packet(Packet& packet, const std::uint8_t* data, std::uint32_t bytes) noexcept {
-  packet.data_off = static_cast<std::uint16_t>(data - static_cast<std::uint8_t*>(packet.buf_addr));
-  packet.data_len = static_cast<std::uint16_t>(bytes);
-  packet.pkt_len = bytes;
-}
 
 }  // namespace ssn::dataplane
