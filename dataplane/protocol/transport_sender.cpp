@@ -246,7 +246,7 @@ Allowance TransportSender::allowance(std::uint32_t payload_bytes, std::uint32_t 
   if (ended_) at_most(0, SendLimit::ended);
   // That a message may go does not mean that cells that wait for more have gone.
   if (cells != 0 || padded) {
-    blocked_ = out.limit == SendLimit::credit || out.limit == SendLimit::pads;
+    blocked_ = out.packets == 0 && (out.limit == SendLimit::credit || out.limit == SendLimit::pads);
     pacing_ = out.limit == SendLimit::pace;
   } else if (out.limit == SendLimit::pace) {
     pacing_ = true;
@@ -493,6 +493,8 @@ void TransportSender::due(std::uint64_t now_ns) noexcept {
     deadlines_.remove(table_, at);
     expire(at, ExpireReason::deadline);
   });
+  // Said once: allowance() says so again to a caller that still wants to send.
+  if (pacing_ && pacer_.next() <= now_ns) pacing_ = false;
   if (probe_at() <= now_ns) probe(now_ns);
   if (suspect_at() <= now_ns) {
     suspect_ = true;
