@@ -66,13 +66,12 @@ struct HolderOptions {
   std::uint32_t cells = 2048;
   /// Requests to put fewer than 64 cells that one peer may have in the store; more cells wait for company.
   std::uint32_t partial_puts = 4;
-  std::uint32_t queued_reads = 16;       ///< read requests of one peer, waiting or being served
-  std::uint32_t stripe_reads = 4;        ///< stripes of one peer that are read or sent at a time
-  std::uint32_t sent_cells = 1024;       ///< cells of one peer that were read, sent, and not yet received
-  std::uint32_t queued_answers = 64;     ///< of one peer, that its channel has no room for yet
-  std::uint32_t seals = 4;               ///< shares of one peer that are being sealed
-  std::uint32_t removals = 8;            ///< of one peer at a time, and as many local ones
-  std::uint32_t most_cell_bytes = 1408;  ///< room that packets of the pool have
+  std::uint32_t queued_reads = 16;    ///< read requests of one peer, waiting or being served
+  std::uint32_t stripe_reads = 4;     ///< stripes of one peer that are read or sent at a time
+  std::uint32_t sent_cells = 1024;    ///< cells of one peer that were read, sent, and not yet received
+  std::uint32_t queued_answers = 64;  ///< of one peer, that its channel has no room for yet
+  std::uint32_t seals = 4;            ///< shares of one peer that are being sealed
+  std::uint32_t removals = 8;         ///< of one peer at a time, and as many local ones
   std::uint64_t reply_deadline_ns = 2'000'000'000;  ///< for cells that were read, and answers
   std::uint64_t seal_wait_ns = 2'000'000'000;       ///< for the other orders of a seal that takes several
   std::uint64_t told_wait_ns = 1'000'000'000;       ///< a peer whose channel cannot remember what is stored
