@@ -33,6 +33,8 @@ class OptionTable {
   virtual void choice(const char* names, std::string& target, const std::vector<std::string>& choices,
                       const char* help) = 0;
   virtual void argument(const char* value, std::string& target, const char* help) = 0;
+  /// Behind the required ones.
+  virtual void optional_argument(const char* value, std::string& target, const char* help) = 0;
   virtual void arguments(const char* value, std::vector<std::string>& target, std::size_t most,
                          const char* help) = 0;
 };

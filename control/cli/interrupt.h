@@ -23,6 +23,24 @@ class SignalsHeld {
   sigset_t before_;
 };
 
+/// While it lives, the first ending signal ends nothing, but is told: the command puts an end to what it
+/// began elsewhere. The second one ends the process as always. One at a time.
+class SignalsTold {
+ public:
+  SignalsTold() noexcept;
+  ~SignalsTold() noexcept;
+  SignalsTold(const SignalsTold&) = delete;
+  SignalsTold& operator=(const SignalsTold&) = delete;
+
+  /// A descriptor that is readable once a signal came; -1 where there are no more descriptors.
+  int fd() const noexcept { return fd_; }
+  /// Its number; 0: none came.
+  int signal_number() const noexcept;
+
+ private:
+  int fd_;
+};
+
 inline constexpr int temporaries_max = 256;
 
 /// Enters a file that the handler removes. `path` must stay valid and unchanged until forget_temporary().

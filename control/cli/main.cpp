@@ -50,8 +50,10 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_inspect_command());
   commands.push_back(make_seal_command());
   commands.push_back(make_open_command());
-  for (std::unique_ptr<Command>& command : make_object_commands()) {
-    commands.push_back(std::move(command));
+  for (auto make_some : {make_transfer_commands, make_object_commands}) {
+    for (std::unique_ptr<Command>& command : make_some()) {
+      commands.push_back(std::move(command));
+    }
   }
   commands.push_back(make_doctor_command());
   commands.push_back(make_topology_command());
@@ -150,6 +152,10 @@ class ParserTable final : public OptionTable {
 
   void argument(const char* value, std::string& target, const char* help) override {
     app_.add_option(value, target, help)->required()->type_name("");
+  }
+
+  void optional_argument(const char* value, std::string& target, const char* help) override {
+    app_.add_option(value, target, help)->type_name("");
   }
 
   void arguments(const char* value, std::vector<std::string>& target, std::size_t most,

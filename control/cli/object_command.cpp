@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <ctime>
 
@@ -81,14 +82,7 @@ Result<client::ControllerPlace> ObjectCommand::place() const {
 
 Exit ObjectCommand::run(const OutputOptions& output) {
   const Result<client::ControllerPlace> where = place();
-  Result<Exit> asked = Exit::ok;
-  if (where.ok()) {
-    const Result<std::unique_ptr<client::ControllerClient>> client =
-        client::ControllerClient::make(where.value());
-    asked = client.ok() ? ask(*client.value(), output) : Result<Exit>(client.error());
-  } else {
-    asked = where.error();
-  }
+  const Result<Exit> asked = where.ok() ? work(where.value(), output) : Result<Exit>(where.error());
   if (asked.ok()) {
     return asked.value();
   }
@@ -97,6 +91,25 @@ Exit ObjectCommand::run(const OutputOptions& output) {
     print_error_document(schema_, asked.error());
   }
   return asked.error().code;
+}
+
+Result<Exit> CatalogueCommand::work(const client::ControllerPlace& place, const OutputOptions& output) {
+  const Result<std::unique_ptr<client::ControllerClient>> client = client::ControllerClient::make(place);
+  return client.ok() ? ask(*client.value(), output) : Result<Exit>(client.error());
+}
+
+std::string id_text(std::uint64_t id) { return fmt::format("{:016x}", id); }
+
+std::string_view health_of(std::uint32_t up, std::uint32_t k, std::uint32_t n) {
+  return up < k ? "unreadable" : up < n ? "degraded" : "good";
+}
+
+std::uint32_t shares_up(const controller::Object& object) {
+  const std::vector<controller::Holder>& holders = object.layout.holders;
+  return static_cast<std::uint32_t>(
+      std::count_if(holders.begin(), holders.end(), [](const controller::Holder& holder) {
+        return holder.up && holder.state == controller::ShareState::sealed;
+      }));
 }
 
 std::string shown_name(const std::string& name) {

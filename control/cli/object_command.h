@@ -23,7 +23,7 @@ class ObjectCommand : public Command {
  protected:
   virtual void declare_more(OptionTable&) {}
   /// What the command ends with. Errors are printed by run().
-  virtual Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) = 0;
+  virtual Result<Exit> work(const client::ControllerPlace& place, const OutputOptions& output) = 0;
   /// "ssn.NAME/1".
   const std::string& schema() const noexcept { return schema_; }
 
@@ -36,7 +36,25 @@ class ObjectCommand : public Command {
   client::ControllerPlace remote_;
 };
 
-std::vector<std::unique_ptr<Command>> make_object_commands();  // ls, stat, rm
+/// What needs the controller only.
+class CatalogueCommand : public ObjectCommand {
+ public:
+  using ObjectCommand::ObjectCommand;
+
+ protected:
+  Result<Exit> work(const client::ControllerPlace& place, const OutputOptions& output) final;
+  virtual Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) = 0;
+};
+
+std::vector<std::unique_ptr<Command>> make_object_commands();    // ls, stat, rm
+std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
+
+/// As people and scripts read it: 16 hexadecimal digits.
+std::string id_text(std::uint64_t id);
+/// "good", "degraded", or "unreadable": of n shares, k of which are needed, so many are up.
+std::string_view health_of(std::uint32_t up, std::uint32_t k, std::uint32_t n);
+/// Holders that are up and have sealed their share.
+std::uint32_t shares_up(const controller::Object& object);
 
 /// Names come from the network: nothing of them commands a terminal.
 std::string shown_name(const std::string& name);

@@ -13,16 +13,9 @@ namespace {
 
 constexpr std::uint32_t page = 1000;
 
-std::string id_text(std::uint64_t id) { return fmt::format("{:016x}", id); }
-
-// Whether the object can be read, and whether it is as it should be.
-std::string_view health_of(std::uint32_t up, std::uint32_t k, std::uint32_t n) {
-  return up < k ? "unreadable" : up < n ? "degraded" : "good";
-}
-
-class LsCommand final : public ObjectCommand {
+class LsCommand final : public CatalogueCommand {
  public:
-  LsCommand() : ObjectCommand("ls") {}
+  LsCommand() : CatalogueCommand("ls") {}
   const char* summary() const noexcept override { return "List stored objects"; }
   const char* examples() const noexcept override {
     return "  ssn ls --config owner.toml                   all of yours\n"
@@ -93,9 +86,9 @@ Result<Exit> LsCommand::ask(client::ControllerClient& client, const OutputOption
   return Exit::ok;
 }
 
-class StatCommand final : public ObjectCommand {
+class StatCommand final : public CatalogueCommand {
  public:
-  StatCommand() : ObjectCommand("stat") {}
+  StatCommand() : CatalogueCommand("stat") {}
   const char* summary() const noexcept override {
     return "Show one stored object: where its shares are, and how";
   }
@@ -169,10 +162,7 @@ Result<Exit> StatCommand::ask(client::ControllerClient& client, const OutputOpti
     return object.error();
   }
   const controller::Layout& layout = object.value().layout;
-  const auto up = static_cast<std::uint32_t>(
-      std::count_if(layout.holders.begin(), layout.holders.end(), [](const controller::Holder& holder) {
-        return holder.up && holder.state == controller::ShareState::sealed;
-      }));
+  const std::uint32_t up = shares_up(object.value());
   if (output.json) {
     print_json(object.value(), up);
   } else {
@@ -181,9 +171,9 @@ Result<Exit> StatCommand::ask(client::ControllerClient& client, const OutputOpti
   return up < layout.n ? Exit::degraded : Exit::ok;
 }
 
-class RmCommand final : public ObjectCommand {
+class RmCommand final : public CatalogueCommand {
  public:
-  RmCommand() : ObjectCommand("rm") {}
+  RmCommand() : CatalogueCommand("rm") {}
   const char* summary() const noexcept override { return "Remove stored objects"; }
   const char* examples() const noexcept override {
     return "  ssn rm photos/cat.raw --config owner.toml\n"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // A data owner's whole way to the storage network: put, get and verify objects by name. Asks the controller,
-// opens a session at the SSA that it names, and moves the data over UDP. docs/storage.md says what is
+// opens a session at the SSA that it names, and moves the data over UDP. docs/objects.md says what is
 // promised. No gRPC type, no thread of its own.
 #pragma once
 

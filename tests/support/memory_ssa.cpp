@@ -225,6 +225,8 @@ Result<agent::WriteStatus> MemorySsa::finish_write(std::uint64_t session, std::u
   const controller::Object& object = running->object;
   {
     const std::lock_guard lock(running->blocks->mutex);
+    // What was acknowledged may still be on its way from the socket into the map.
+    if (running->blocks->at.size() < blocks) return agent::WriteStatus{};
     if (running->blocks->at.size() != blocks ||
         (size + object.cell_bytes - 1) / object.cell_bytes != blocks) {
       return failed(Exit::integrity, "blocks are missing");

@@ -22,12 +22,19 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open ls stat rm doctor topology version offload dataplane kme'
+    local first='split combine inspect seal open put get verify ls stat rm doctor topology version offload dataplane kme'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
   case $previous in
-    --scheme) mapfile -t COMPREPLY < <(compgen -W 'systematic classic ramp rs' -- "$word") && return ;;
+    --scheme)
+      local schemes='systematic classic ramp rs'
+      [[ $command == put ]] && schemes='shamir shamir-classic ramp rs'
+      mapfile -t COMPREPLY < <(compgen -W "$schemes" -- "$word") && return
+      ;;
+    --protection)
+      mapfile -t COMPREPLY < <(compgen -W 'none computational information-theoretic' -- "$word") && return
+      ;;
     --format)
       local formats='ssn gfshare'
       [[ $command == 'dataplane graph' ]] && formats='text dot svg'
@@ -38,7 +45,7 @@ _ssn() {
     --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
     --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
-    --seed | --only | --patience | --owner | --controller) return ;;
+    --seed | --only | --patience | --owner | --controller | --quorum | --minimum | --ssa) return ;;
   esac
   local options='--help --json --quiet'
   local place='--config --connect --controller --certificate --key --ca'
@@ -51,6 +58,12 @@ _ssn() {
       ;;
     combine) options+=' --output --format --k --force' ;;
     inspect) options+=' --check' ;;
+    put)
+      options+=' --scheme --k --n --data-blocks --cell-size --quorum --minimum --protection --ssa --pad-shares'
+      options+=" --create --strict --patience $place"
+      ;;
+    get) options+=" --force --patience $place" ;;
+    verify) options+=" --with --patience $place" ;;
     ls) options+=" --prefix --owner $place" ;;
     stat) options+=" --owner $place" ;;
     rm) options+=" --missing-ok $place" ;;

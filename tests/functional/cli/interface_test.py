@@ -12,10 +12,11 @@ import subprocess
 from support import *
 
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
-COMMANDS = ["split", "combine", "inspect", "seal", "open", "ls", "stat", "rm", "doctor", "topology",
-            "version", "offload list", "offload test", "dataplane status", "dataplane counters",
-            "dataplane trace", "dataplane top", "dataplane graph", "dataplane swap", "kme init",
-            "kme status", "kme outage", "kme rate", "kme drain", "kme inject", "kme heal"]
+COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify", "ls", "stat", "rm",
+            "doctor", "topology", "version", "offload list", "offload test",
+            "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
+            "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
+            "kme rate", "kme drain", "kme inject", "kme heal"]
 GROUPS = sorted({c.split()[0] for c in COMMANDS if " " in c})
 FIRST_WORDS = list(dict.fromkeys(c.split()[0] for c in COMMANDS))
 HERE = os.path.dirname(os.path.realpath(__file__))
