@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// From shares to blocks: checked where there are more than k, corrected where some are wrong.
+#include <algorithm>
+
+#include "ssa_read.h"
+
+namespace ssn::roles {
+namespace {
+
+const std::uint8_t* plaintext(const protocol::Cell& cell) noexcept {
+  return cell.target != nullptr ? cell.target : cell.data;
+}
+
+}  // namespace
+
+// The shares of a cell that are there, into indices_ and inputs_.
+void SsaRead::collect(std::size_t at, unsigned cell) noexcept {
+  indices_.clear();
+  inputs_.clear();
+  for (unsigned i = 0; i < n_; ++i) {
+    const protocol::Cell* const its = share(at, cell, i);
+    if (its == nullptr || members_[i].banned) continue;
+    indices_.push_back(static_cast<std::uint8_t>(i + 1));  // reserved
+    inputs_.push_back(plaintext(*its));
+  }
+}
+
+bool SsaRead::agree() noexcept {
+  std::size_t first_bad = 0;
+  const std::size_t bytes = layout_.cell_bytes;
+  const kernels::Status status =
+      kernels::check(*context_->kernels, syndromes_.get(indices_), inputs_.data(), bytes, first_bad);
+  assert(status == kernels::Status::ok);
+  return status == kernels::Status::ok && first_bad == bytes;
+}
+
+void SsaRead::ban(unsigned index, std::uint32_t cell) noexcept {
+  members_[index].banned = true;
+  SsaEvent event;
+  event.kind = SsaEvent::Kind::holder_lies;
+  event.trouble = SsaTrouble::lies;
+  event.share = static_cast<std::uint8_t>(index + 1);
+  event.holder = members_[index].holder;
+  event.cell = cell;
+  event.session = session_;
+  event.key = key_;
+  context_->events.push(event, context_->counters);
+  for (std::size_t at = 0; at < batches_.size(); ++at) {
+    if (!batches_[at].used) continue;
+    unask(at, index, UINT64_MAX);
+    batches_[at].look = true;
+    for (unsigned i = 0; i < batch_cells; ++i) {
+      protocol::Cell*& its = share(at, i, index);
+      if (its == nullptr) continue;
+      context_->pool->give_back({&its, 1});
+      its = nullptr;
+    }
+  }
+}
+
+// Names the wrong shares among those that were collected. False: it cannot be told which ones are wrong.
+bool SsaRead::locate(std::size_t at, unsigned cell) noexcept {
+  const kernels::Status status =
+      kernels::locate(*context_->kernels, code_, indices_, inputs_.data(), layout_.cell_bytes, located_);
+  if (status != kernels::Status::ok || !located_.located) return false;
+  for (std::size_t i = 0; i < indices_.size(); ++i) {
+    if (located_.wrong[i]) ban(indices_[i] - 1U, batches_[at].first + cell);
+  }
+  ++context_->counters.cells_corrected;
+  return true;
+}
+
+// Takes packets for the blocks of a cell that the owner wants, into fresh_. False: not now.
+bool SsaRead::room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+  protocol::Channel* const channel = context_->owners[owner_].channel;
+  std::size_t count = 0;
+  for (unsigned i = 0; i < data_blocks_; ++i) count += blocks_of(at, cell, i);
+  if (channel == nullptr || channel->allowance(layout_.cell_bytes, 1, now).packets < count) return false;
+  const std::span<protocol::Cell*> packets = std::span(fresh_).first(count);
+  if (const std::size_t taken = context_->pool->take(packets); taken != count) {
+    context_->pool->give_back(packets.first(taken));
+    ++context_->counters.short_of_packets;
+    return false;
+  }
+  return true;
+}
+
+// From the first k shares that were collected, into the packets of fresh_.
+bool SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+  const std::size_t bytes = layout_.cell_bytes;
+  std::size_t packet = 0;
+  for (unsigned i = 0; i < data_blocks_; ++i) {
+    const bool wanted = blocks_of(at, cell, i) != 0;
+    assert(!wanted || fresh_[packet]->tailroom >= bytes);
+    outputs_[i] = wanted ? fresh_[packet++]->data : scratch_.data() + i * bytes;
+  }
+  kernels::RecoverJob job;
+  job.transform = &recover_.get(std::span(indices_).first(k_));
+  job.shares = inputs_.data();
+  job.data = outputs_.data();
+  job.length = bytes;
+  const kernels::Status status = kernels::recover(*context_->kernels, job);
+  assert(status == kernels::Status::ok && "k shares of this code");
+  static_cast<void>(status);
+  return send_blocks(at, cell, now);
+}
+
+// False: not all of them; the others are still wanted.
+bool SsaRead::send_blocks(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+  protocol::Channel& channel = *context_->owners[owner_].channel;
+  const std::uint32_t first = (batches_[at].first + cell) * data_blocks_;
+  std::size_t packet = 0;
+  bool all = true;
+  for (unsigned i = 0; i < data_blocks_; ++i) {
+    if (blocks_of(at, cell, i) == 0) continue;
+    protocol::Cell* made = fresh_[packet++];
+    made->length = layout_.cell_bytes;
+    made->header.placement = {key_.object, first + i, key_.generation, 0, 0};
+    protocol::Parcel parcel;
+    parcel.cell = made;
+    parcel.deadline_ns = now + options_.read_ns;
+    if (!all || channel.send({&parcel, 1}, now) != 1) {
+      context_->pool->give_back({&made, 1});
+      all = false;
+      continue;
+    }
+    blocks_of(at, cell, i) = 0;
+    ++context_->counters.blocks_out;
+  }
+  return all;
+}
+
+SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+  Batch& batch = batches_[at];
+  const std::uint64_t bit = std::uint64_t{1} << cell;
+  collect(at, cell);
+  if (indices_.size() > k_ && !agree()) {
+    if ((batch.contested & bit) == 0) {
+      batch.contested |= bit;
+      ask_more(at, now);
+      if (const Counted counted = count(at, cell); counted.have < enough(batch, cell, counted)) {
+        return Given::not_yet;
+      }
+    }
+    if (!locate(at, cell)) {
+      ++context_->counters.cells_contradict;
+      SsaEvent event;
+      event.kind = SsaEvent::Kind::contradiction;
+      event.trouble = SsaTrouble::lies;
+      event.cell = batch.first + cell;
+      event.session = session_;
+      event.key = key_;
+      context_->events.push(event, context_->counters);
+      refuse(at, cell, protocol::AnswerCode::quarantined);
+      return Given::given;
+    }
+    collect(at, cell);
+  }
+  const bool checked = indices_.size() > k_ || (batch.contested & bit) != 0;
+  if (!room_for(at, cell, now) || !recover(at, cell, now)) {
+    short_ = true;
+    return Given::not_now;
+  }
+  ++(checked ? context_->counters.cells_checked : context_->counters.cells_unchecked);
+  free_cell(at, cell);
+  batch.wanted &= ~bit;
+  return Given::given;
+}
+
+}  // namespace ssn::roles
