@@ -11,16 +11,25 @@ using namespace protocol;
 
 namespace {
 
+constexpr std::size_t pad_ring_bytes = std::size_t{1} << 18;
+
 constexpr std::uint16_t owner_number_of(const TestOwner& owner) {
   return static_cast<std::uint16_t>(owner.name);
+}
+
+ChannelOptions tie_channel(const SsaWorldOptions& world) {
+  ChannelOptions options = world.channel;
+  options.sender.peer_pad_ring_bytes = pad_ring_bytes;
+  return options;
 }
 
 EndsOptions tie_options(unsigned name, const SsaWorldOptions& world) {
   EndsOptions options;
   options.ksid = static_cast<std::uint8_t>(1 + name % 100);
   options.connection_id = 0x01020300 + name;
-  options.window = 4096;
-  options.d_ring = std::size_t{1} << 20;
+  options.window = 1024;
+  options.d_ring = pad_ring_bytes;
+  options.a_ring = std::size_t{1} << 16;
   options.gcm = world.gcm;
   options.policy = world.gcm ? ShortagePolicy::aes_256_gcm : ShortagePolicy::refuse;
   return options;
@@ -71,8 +80,8 @@ Tie::Tie(const SsaWorldOptions& options, unsigned given, TestPacketPool& ssa_poo
     : name(given),
       there(tie_options(2 * given, options)),
       back(tie_options(2 * given + 1, options)),
-      ssa_channel(options.channel, there.send, back.receive, there.sealer, ssa_pool, now_ns),
-      holder_channel(options.channel, back.send, there.receive, back.sealer, holder_pool, now_ns),
+      ssa_channel(tie_channel(options), there.send, back.receive, there.sealer, ssa_pool, now_ns),
+      holder_channel(tie_channel(options), back.send, there.receive, back.sealer, holder_pool, now_ns),
       at_ssa(ssa_pool, back.opener, ssa_channel),
       at_holder(holder_pool, there.opener, holder_channel) {
   for (PacketEnds* const each : {&there, &back}) each->deliver(options.pad_bytes, std::uint64_t{1} << 40);
