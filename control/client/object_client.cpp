@@ -270,9 +270,8 @@ Result<PutReport> Client::commit(const Object& object, const agent::WriteStatus&
       }
       return report;
     }
-    // not_found is also what gRPC makes of a controller that does not answer at all.
     const Error& error = answer.error();
-    unknown = may_pass(error) || error.code == Exit::not_found;
+    unknown = may_pass(error);
     if (!unknown) {
       return error;
     }

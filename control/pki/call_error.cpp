@@ -53,7 +53,8 @@ Error transport_error(const grpc::Status& status, const Callee& callee) {
   const char* const what = callee.what;
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
-      return {Exit::not_found, what, why, where,
+      // Not "not found": a caller that takes a missing thing for a removed one must not hear that here.
+      return {Exit::temporary, what, why, where,
               fmt::format("see that {} runs and listens there; over TLS also that each side's certificate is "
                           "signed by the other side's CA and names whom it should",
                           callee.program)};

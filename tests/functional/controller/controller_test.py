@@ -242,7 +242,9 @@ class Commands(Case):
         done = self.ssn("ls", "--config", self.path("bad.toml"), who="", code=USAGE)
         self.assertIn("bad.toml:3:", done.stderr)
         self.kill()
-        self.ssn("ls", code=NOT_FOUND)
+        self.ssn("ls", code=TEMPORARY)
+        # What cannot be asked is not known to be missing.
+        self.ssn("rm", "a", "--missing-ok", code=TEMPORARY)
 
 
 class Tls(Case):

@@ -240,10 +240,10 @@ class Refusals(Case):
         self.assertEqual(self.files(), ["f"])
 
     def test_without_a_network(self):
-        """no controller: exit 4; an SSA that is silent: exit 5 after the patience, and nothing is left"""
+        """no controller: exit 5; an SSA that is silent: exit 5 after the patience, and nothing is left"""
         self.make("f", 100_000)
         self.ask("stop")
-        self.ssn("put", "f", "name", code=NOT_FOUND)
+        self.ssn("put", "f", "name", code=TEMPORARY)
         self.ask("start")
         self.ask("deaf 1")
         self.ssn("put", "--patience", 1, "f", "name", code=TEMPORARY)

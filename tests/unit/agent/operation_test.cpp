@@ -297,7 +297,7 @@ TEST_F(Operation, NobodyThere) {
   agent_.reset();
   const Result<Status> status = local_client()->status();
   ASSERT_FALSE(status.ok());
-  EXPECT_EQ(status.error().code, Exit::not_found);
+  EXPECT_EQ(status.error().code, Exit::temporary);
   EXPECT_EQ(status.error().where, path("sae-a.sock"));
 }
 

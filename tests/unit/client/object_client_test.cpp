@@ -453,7 +453,7 @@ TEST_F(ObjectClientTest, WithoutAControllerNothingBegins) {
   MemorySource source(bytes);
   const Result<PutReport> report = client_->put(source, "none", {}, watch_);
   ASSERT_FALSE(report.ok());
-  EXPECT_EQ(report.error().code, Exit::not_found);
+  EXPECT_EQ(report.error().code, Exit::temporary);
   network_->start_controller();
   client_ = client();
   expect_nothing_left();

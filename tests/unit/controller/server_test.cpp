@@ -166,8 +166,8 @@ TEST_F(ServerTest, EveryCallWithEveryCertificate) {
 }
 
 TEST_F(ServerTest, StrangersAreNotHeardAndNoOtherServerIsBelieved) {
-  EXPECT_TRUE(fails(client("operator", "other")->status(), Exit::not_found));
-  EXPECT_TRUE(fails(client("operator", "n", "sae-a")->status(), Exit::not_found));
+  EXPECT_TRUE(fails(client("operator", "other")->status(), Exit::temporary));
+  EXPECT_TRUE(fails(client("operator", "n", "sae-a")->status(), Exit::temporary));
   // The certificate of another, or without the role, is no controller's.
   ServerSettings wrong = settings("sae-a");
   EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::refused));
