@@ -21,6 +21,12 @@ std::string rate(std::uint64_t bits_per_second) {
   return bits_per_second == 0 ? "unknown" : fmt::format("{} Mbit/s", bits_per_second / 1'000'000U);
 }
 
+const char* role_of(const Configuration& configuration) {
+  if (configuration.ssa.present) return "ssa";
+  if (configuration.shareholder.present) return "shareholder";
+  return configuration.streams.empty() ? "bridge" : "wire";
+}
+
 class Source final : public agent::AgentSource {
  public:
   explicit Source(Process& process) : process_(process), started_(std::chrono::steady_clock::now()) {}
@@ -30,7 +36,7 @@ class Source final : public agent::AgentSource {
     Status status;
     status.node = now.configuration->name;
     status.version = SSN_VERSION;
-    status.role = now.configuration->streams.empty() ? "bridge" : "wire";
+    status.role = role_of(*now.configuration);
     status.configuration = now.configuration->file;
     status.generation = now.generation;
     status.process_id = static_cast<std::uint64_t>(::getpid());

@@ -13,18 +13,6 @@ namespace {
 
 constexpr std::chrono::milliseconds let_go_patience{3000};
 
-protocol::ShortagePolicy policy_of(StreamConfiguration::Shortage shortage) noexcept {
-  switch (shortage) {
-    case StreamConfiguration::Shortage::refuse:
-      return protocol::ShortagePolicy::refuse;
-    case StreamConfiguration::Shortage::wait:
-      return protocol::ShortagePolicy::wait;
-    case StreamConfiguration::Shortage::aes_256_gcm:
-      return protocol::ShortagePolicy::aes_256_gcm;
-  }
-  __builtin_unreachable();
-}
-
 }  // namespace
 
 Generation::~Generation() = default;
@@ -33,6 +21,7 @@ Result<std::unique_ptr<Generation>> Generation::make(Setup setup, const Generati
   std::unique_ptr<Generation> made(new Generation(std::move(setup)));
   if (Outcome outcome = made->make_host(before); !outcome.ok()) return outcome.error();
   if (Outcome outcome = made->make_wire(); !outcome.ok()) return outcome.error();
+  if (Outcome outcome = made->make_storage(); !outcome.ok()) return outcome.error();
   return made;
 }
 
@@ -56,11 +45,7 @@ Outcome Generation::make_wire() {
   setup.device = setup_.offload;
   setup.report = setup_.report;
   setup.call_control = setup_.call_control;
-  setup.host_link = [this](const std::string& peer, std::size_t link) {
-    std::size_t index = 0;
-    while (setup_.configuration->peers[index].name != peer) ++index;
-    return host_->link(index, link);
-  };
+  setup.host_link = [this](const std::string& peer, std::size_t link) { return host_link(peer, link); };
   setup.pool = [this](const std::string& port) { return setup_.ports->find(port)->pool; };
   setup.link_output = [this](GraphBuilder& graph) { return host_->link_output(graph); };
   setup.connect_udp = [this](GraphBuilder& graph, NodeHandle receive) { return listen(graph, receive); };
@@ -70,12 +55,44 @@ Outcome Generation::make_wire() {
   return done;
 }
 
-// All links' UDP ports lead to wire mode.
+Outcome Generation::make_storage() {
+  const Configuration& configuration = *setup_.configuration;
+  if (!configuration.is_storage()) return done;
+  StorageMode::Setup setup;
+  setup.configuration = setup_.configuration.get();
+  setup.workers = setup_.workers;
+  setup.implementation = setup_.implementation;
+  setup.agent = setup_.agent != nullptr ? setup_.agent->listening() : "";
+  setup.version = SSN_VERSION;
+  setup.report = setup_.report;
+  setup.call_control = setup_.call_control;
+  setup.host_link = [this](const std::string& peer, std::size_t link) { return host_link(peer, link); };
+  setup.longest_payload = [this](std::uint32_t link) { return host_->host().link(link).max_payload; };
+  setup.make_guest = [this](const GuestSpec& spec) { return host_->host().make_guest(spec); };
+  setup.port_id = [this](const std::string& port) { return setup_.ports->find(port)->id; };
+  setup.packets = setup_.ports->find(configuration.peers.front().links.front().port)->pool;
+  setup.link_output = [this](GraphBuilder& graph) { return host_->link_output(graph); };
+  setup.connect_udp = [this](GraphBuilder& graph, NodeHandle receive) { return listen(graph, receive); };
+  setup.host_worker = [this](GraphBuilder& graph) { return host_->worker(graph); };
+  Result<std::unique_ptr<StorageMode>> storage = StorageMode::make(std::move(setup));
+  if (!storage.ok()) return storage.error();
+  storage_ = std::move(storage.value());
+  return done;
+}
+
+std::uint32_t Generation::host_link(const std::string& peer, std::size_t link) const {
+  std::size_t index = 0;
+  while (setup_.configuration->peers[index].name != peer) ++index;
+  return host_->link(index, link);
+}
+
+// All links' UDP ports, and that of owners, lead to wire mode or to the role.
 Outcome Generation::listen(GraphBuilder& graph, NodeHandle receive) {
   std::set<std::uint16_t> udp_ports;
   for (const PeerConfiguration& peer : setup_.configuration->peers) {
     for (const LinkConfiguration& link : peer.links) udp_ports.insert(link.udp_port);
   }
+  if (setup_.configuration->ssa.present) udp_ports.insert(setup_.configuration->ssa.udp_port);
   for (const std::uint16_t udp_port : udp_ports) {
     if (Outcome outcome = host_->listen(graph, udp_port, receive); !outcome.ok()) return outcome;
   }
@@ -88,34 +105,20 @@ std::vector<GraphPart> Generation::parts() {
   if (wire_ != nullptr) {
     parts.push_back([this](GraphBuilder& graph) { return wire_->build(graph); });
   }
+  if (storage_ != nullptr) {
+    parts.push_back([this](GraphBuilder& graph) { return storage_->build(graph); });
+  }
   parts.push_back(bridges_part(*setup_.configuration));
   return parts;
 }
 
 Outcome Generation::make_keys() {
-  const Configuration& configuration = *setup_.configuration;
-  KeyServiceConfiguration keys;
-  keys.node = configuration.name;
-  keys.ledger = configuration.ledger;
-  keys.file = configuration.file;
-  keys.devices = configuration.key_devices;
-  keys.workers = static_cast<std::uint16_t>(setup_.workers);
+  KeyServiceConfiguration keys =
+      key_service_configuration(*setup_.configuration, static_cast<std::uint16_t>(setup_.workers));
   keys.observer = setup_.observer;
-  for (const PeerConfiguration& peer : configuration.peers) {
-    KeyPeerConfiguration each;
-    each.name = peer.name;
-    bool used = false;
-    for (const StreamConfiguration& stream : configuration.streams) {
-      if (stream.peer != peer.name) continue;
-      used = true;
-      each.shortage = policy_of(stream.shortage);
-      each.random = each.random || (stream.random == StreamConfiguration::Random::stream &&
-                                    stream.scheme != StreamConfiguration::Scheme::rs);
-    }
-    if (used) keys.peers.push_back(std::move(each));
-  }
+  ConnectionSink& sink = wire_ != nullptr ? static_cast<ConnectionSink&>(*wire_) : *storage_;
   Result<std::unique_ptr<KeyService>> service =
-      KeyService::open(std::move(keys), *setup_.agent->peer_channel(), *wire_);
+      KeyService::open(std::move(keys), *setup_.agent->peer_channel(), sink);
   if (!service.ok()) return service.error();
   const std::lock_guard lock(mutex_);
   keys_ = std::move(service.value());
@@ -123,16 +126,27 @@ Outcome Generation::make_keys() {
 }
 
 Outcome Generation::start_keys() {
-  if (wire_ == nullptr) return done;
+  if (wire_ == nullptr && storage_ == nullptr) return done;
   if (setup_.agent == nullptr || setup_.agent->peer_channel() == nullptr) {
-    return Error{Exit::usage, "cannot serve the streams of the configuration",
+    return Error{Exit::usage, "cannot serve what the configuration asks for",
                  "peers agree on keys through their agents, and [agent] has no 'listen'",
                  setup_.configuration->file, "add [agent] with listen, certificate, key and ca"};
   }
-  if (Outcome outcome = wire_->start_device(); !outcome.ok()) return outcome;
+  if (wire_ != nullptr) {
+    if (Outcome outcome = wire_->start_device(); !outcome.ok()) return outcome;
+  }
   if (Outcome outcome = make_keys(); !outcome.ok()) return outcome;
   keys_->start();
+  if (storage_ != nullptr) storage_->start();
   return done;
+}
+
+agent::SessionHost* Generation::session_host() const noexcept {
+  return storage_ != nullptr ? storage_->session_host() : nullptr;
+}
+
+void Generation::refuse_owners() {
+  if (storage_ != nullptr) storage_->refuse_owners();
 }
 
 std::shared_ptr<KeyService> Generation::keys_now() const {
@@ -143,18 +157,24 @@ std::shared_ptr<KeyService> Generation::keys_now() const {
 Outcome Generation::stop_keys() {
   const std::shared_ptr<KeyService> keys = keys_now();
   if (keys == nullptr) return done;
-  if (Outcome outcome = wire_->stop_device(); !outcome.ok()) return outcome;
+  if (wire_ != nullptr) {
+    if (Outcome outcome = wire_->stop_device(); !outcome.ok()) return outcome;
+  } else if (Outcome outcome = storage_->stop(); !outcome.ok()) {
+    return outcome;
+  }
   if (Outcome outcome = keys->stop(let_go_patience); !outcome.ok()) return outcome;
   {
     const std::lock_guard lock(mutex_);
     keys_.reset();
   }
+  if (storage_ != nullptr) return storage_->drain();
   wire_->reap();
   return done;
 }
 
 void Generation::tend() {
   if (wire_ != nullptr) wire_->tend();
+  if (storage_ != nullptr) storage_->tend();
 }
 
 }  // namespace ssn::dataplane

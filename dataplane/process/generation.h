@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What one configuration becomes, besides ports and workers: the IP host, wire mode, its keys. A swap makes
-// the next one beside this one.
+// What one configuration becomes, besides ports and workers: the IP host, wire mode or a role of the storage
+// network, its keys. A swap makes the next one beside this one.
 #pragma once
 
 #include <functional>
@@ -16,6 +16,7 @@
 #include "ssn/dataplane/graph_builder.h"
 #include "ssn/dataplane/key_service.h"
 #include "ssn/dataplane/ports.h"
+#include "ssn/dataplane/storage.h"
 #include "ssn/dataplane/wire.h"
 
 namespace ssn::dataplane {
@@ -46,6 +47,10 @@ class Generation {
   Outcome start_keys();
   /// While workers still run.
   Outcome stop_keys();
+  /// For the agent; null where the node is no SSA.
+  agent::SessionHost* session_host() const noexcept;
+  /// The process ends: nobody waits for a session of an owner any more.
+  void refuse_owners();
   void tend();
 
   /// Any thread.
@@ -56,13 +61,16 @@ class Generation {
   explicit Generation(Setup setup) : setup_(std::move(setup)) {}
   Outcome make_host(const Generation* before);
   Outcome make_wire();
+  Outcome make_storage();
   Outcome make_keys();
+  std::uint32_t host_link(const std::string& peer, std::size_t link) const;
   std::shared_ptr<KeyService> keys_now() const;
   Outcome listen(GraphBuilder& graph, NodeHandle receive);
 
   Setup setup_;
   std::unique_ptr<HostPart> host_;
   std::unique_ptr<WireMode> wire_;
+  std::unique_ptr<StorageMode> storage_;
   mutable std::mutex mutex_;  // of what follows
   std::shared_ptr<KeyService> keys_;
 };

@@ -141,6 +141,7 @@ void Generation::add_status(agent::Status& status) const {
     add_devices(report, status);
     add_streams(*setup_.configuration, wire_.get(), report, status);
   }
+  if (storage_ != nullptr) storage_->add_status(status);
   if (setup_.offload != nullptr && wire_ != nullptr) {
     const std::string trouble = wire_->device_trouble();
     Properties properties{{"identity", setup_.offload->info().identity}};
@@ -195,6 +196,7 @@ void Generation::add_counters(std::vector<agent::Counter>& out) const {
   if (const std::shared_ptr<const KeyService> keys = keys_now(); keys != nullptr) {
     add_key_counters(keys->report(), out);
   }
+  if (storage_ != nullptr) storage_->add_counters(out);
 }
 
 }  // namespace ssn::dataplane

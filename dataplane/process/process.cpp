@@ -37,6 +37,7 @@ agent::AgentSettings agent_settings(const Configuration& configuration) {
   settings.key = from.key;
   settings.ca = from.ca;
   settings.operators = from.operators;
+  settings.owners = configuration.ssa.present;
   for (const PeerConfiguration& peer : configuration.peers) {
     settings.peers.push_back({peer.name, peer.agent});
   }
@@ -91,6 +92,9 @@ Result<std::unique_ptr<Process>> Process::start(Configuration configuration, con
   process->source_ = make_agent_source(*process);
   if (process->agent_ != nullptr) {
     process->agent_->serve(*process->source_);
+    if (agent::SessionHost* const host = process->running_->session_host(); host != nullptr) {
+      process->agent_->serve_owners(*host);
+    }
   }
   if (Outcome outcome = agent::register_telemetry(); !outcome.ok()) {
     return outcome.error();
@@ -354,6 +358,8 @@ Process::~Process() {
   loop_.close();  // calls of the agent that wait for this thread end now
   if (agent_ != nullptr) {
     agent_->stop_serving();
+    if (running_ != nullptr) running_->refuse_owners();
+    agent_->stop_serving_owners();
   }
   agent::stop_telemetry();
   stop_workers();

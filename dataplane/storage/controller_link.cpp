@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ssn/dataplane/controller_link.h"
+
+#include <fmt/core.h>
+#include <sys/random.h>
+
+#include <algorithm>
+#include <cerrno>
+
+namespace ssn::dataplane {
+namespace {
+
+using controller::ObjectKey;
+using std::chrono::milliseconds;
+
+constexpr milliseconds patience{3000};  // of a call
+constexpr milliseconds back_off_least{100};
+constexpr milliseconds back_off_most{5000};
+constexpr milliseconds interval_least{50};
+constexpr milliseconds interval_most{60'000};
+constexpr std::size_t removals_max = 4096;  // that go on, or wait for their confirmation
+
+}  // namespace
+
+ControllerLink::ControllerLink(Setup setup, std::unique_ptr<client::ControllerClient> client)
+    : setup_(std::move(setup)), client_(std::move(client)) {}
+
+Result<std::unique_ptr<ControllerLink>> ControllerLink::make(Setup setup) {
+  controller::Bytes16& instance = setup.registration.instance;
+  if (::getrandom(instance.data(), instance.size(), 0) != static_cast<ssize_t>(instance.size())) {
+    return system_error(errno, "cannot draw the number of this start", "getrandom");
+  }
+  Result<std::unique_ptr<client::ControllerClient>> client =
+      client::ControllerClient::make(setup.place, patience);
+  if (!client.ok()) return client.error();
+  return std::unique_ptr<ControllerLink>(new ControllerLink(std::move(setup), std::move(client.value())));
+}
+
+ControllerLink::~ControllerLink() { stop(); }
+
+void ControllerLink::start() {
+  thread_ = std::thread([this] { run(); });
+}
+
+void ControllerLink::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void ControllerLink::hurry() {
+  const std::lock_guard lock(mutex_);
+  hurried_ = true;
+  changed_.notify_all();
+}
+
+ControllerLink::State ControllerLink::state() const {
+  const std::lock_guard lock(mutex_);
+  return state_;
+}
+
+void ControllerLink::erased(const ObjectKey& key) {
+  const std::lock_guard lock(mutex_);
+  ordered_.erase(key);
+  if (erased_.size() < removals_max && erased_.insert(key).second) ++state_.removed;
+  hurried_ = true;
+  changed_.notify_all();
+}
+
+void ControllerLink::not_erased(const ObjectKey& key) {
+  const std::lock_guard lock(mutex_);
+  ordered_.erase(key);
+}
+
+// False: it is to end.
+bool ControllerLink::wait(milliseconds time) {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, time, [this] { return stopping_ || hurried_; });
+  hurried_ = false;
+  return !stopping_;
+}
+
+void ControllerLink::failed(const Error& error) {
+  back_off_ = std::clamp(back_off_ * 2, back_off_least, back_off_most);
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    ++state_.failures;
+    first = state_.trouble.empty();
+    state_.trouble = error.why;
+    // A restarted controller knows this start no more; registering again costs nothing.
+    state_.registered = false;
+  }
+  if (first) setup_.report(fmt::format("controller: {}: {}", error.what, error.why));
+}
+
+void ControllerLink::succeeded() {
+  back_off_ = milliseconds(0);
+  bool again = false;
+  {
+    const std::lock_guard lock(mutex_);
+    again = !state_.trouble.empty();
+    state_.trouble.clear();
+  }
+  if (again) setup_.report("controller: answers again");
+}
+
+bool ControllerLink::register_node() {
+  const Result<controller::RegisterAnswer> answer = client_->register_node(setup_.registration);
+  if (!answer.ok()) {
+    failed(answer.error());
+    return false;
+  }
+  interval_ = std::clamp(milliseconds(answer.value().report_ms), interval_least, interval_most);
+  succeeded();
+  {
+    const std::lock_guard lock(mutex_);
+    state_.registered = true;
+  }
+  setup_.report("controller: registered");
+  return true;
+}
+
+// Orders are repeated until they are confirmed; one that goes on is not given twice.
+void ControllerLink::order_removal(const ObjectKey& key) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (erased_.contains(key) || ordered_.size() >= removals_max || !ordered_.insert(key).second) return;
+  }
+  if (setup_.remove && setup_.remove(key)) return;
+  const std::lock_guard lock(mutex_);
+  ordered_.erase(key);
+}
+
+bool ControllerLink::report_once() {
+  controller::Report report;
+  report.instance = setup_.registration.instance;
+  setup_.fill(report);
+  {
+    const std::lock_guard lock(mutex_);
+    const std::size_t most = controller::report_keys_max;
+    for (const ObjectKey& key : erased_) {
+      if (report.removed.size() < most) report.removed.push_back(key);
+    }
+  }
+  const Result<controller::ReportAnswer> answer = client_->report(report);
+  if (!answer.ok()) {
+    failed(answer.error());
+    return false;
+  }
+  succeeded();
+  {
+    const std::lock_guard lock(mutex_);
+    ++state_.reports;
+    for (const ObjectKey& key : report.removed) erased_.erase(key);
+  }
+  if (answer.value().report_ms != 0) {
+    interval_ = std::clamp(milliseconds(answer.value().report_ms), interval_least, interval_most);
+  }
+  for (const ObjectKey& key : answer.value().remove) order_removal(key);
+  for (const ObjectKey& key : answer.value().ended) setup_.ended(key);
+  return true;
+}
+
+// What lies here that should not: orders that were given while this node was away. Nothing is ever removed
+// because the controller does not know it.
+bool ControllerLink::compare_holdings() {
+  if (!setup_.found) return true;
+  std::uint64_t unknown = 0;
+  ObjectKey after;
+  for (;;) {
+    const Result<std::vector<ObjectKey>> page = setup_.found(after);
+    if (!page.ok()) {
+      setup_.report(fmt::format("store: {}: {}", page.error().what, page.error().why));
+      return true;
+    }
+    if (page.value().empty()) break;
+    const Result<std::vector<controller::Verdict>> verdicts = client_->compare(page.value());
+    if (!verdicts.ok()) {
+      failed(verdicts.error());
+      return false;
+    }
+    const std::size_t count = std::min(page.value().size(), verdicts.value().size());
+    for (std::size_t i = 0; i < count; ++i) {
+      if (verdicts.value()[i] == controller::Verdict::remove) order_removal(page.value()[i]);
+      if (verdicts.value()[i] == controller::Verdict::unknown) ++unknown;
+    }
+    after = page.value().back();
+    if (!wait(milliseconds(0))) return false;
+  }
+  if (unknown != 0) {
+    setup_.report(
+        fmt::format("controller: does not know {} generations that lie here; they are kept", unknown));
+  }
+  const std::lock_guard lock(mutex_);
+  state_.unknown = unknown;
+  return true;
+}
+
+void ControllerLink::run() {
+  bool compared = false;
+  do {
+    const bool registered = state().registered;
+    if ((registered || register_node()) && report_once() && !compared) compared = compare_holdings();
+  } while (wait(back_off_ != milliseconds(0) ? back_off_ : interval_));
+}
+
+}  // namespace ssn::dataplane

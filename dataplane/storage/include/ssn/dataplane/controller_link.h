@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A node's side of SSN-C: registers, reports, and takes orders, on a thread of its own. The data plane goes
+// on without a controller: open sessions stay open, and what there is to report is reported when it is back.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "controller_client.h"
+#include "ssn/hw/result.h"
+
+namespace ssn::dataplane {
+
+class ControllerLink {
+ public:
+  /// Calls come from the link's thread. Everything outlives it.
+  struct Setup {
+    client::ControllerPlace place;
+    controller::Registration registration;  ///< the instance is drawn here
+    /// Space, load, and the writes whose leases are to be renewed.
+    std::function<void(controller::Report& report)> fill;
+    /// Erase this generation; erased() says when it was done. False: not now; the order will come again.
+    std::function<bool(const controller::ObjectKey& key)> remove;
+    /// A write that is over.
+    std::function<void(const controller::ObjectKey& key)> ended;
+    /// What the node holds, behind `after`, at most a page; empty at the end. Null: it holds nothing.
+    std::function<Result<std::vector<controller::ObjectKey>>(const controller::ObjectKey& after)> found;
+    std::function<void(std::string_view line)> report;
+  };
+
+  struct State {
+    bool registered = false;     ///< with this controller, since it answered last
+    std::uint64_t reports = 0;   ///< that were answered
+    std::uint64_t failures = 0;  ///< calls that were not
+    std::uint64_t removed = 0;   ///< generations, on its order
+    std::uint64_t unknown = 0;   ///< generations that it does not know: they are kept
+    std::string trouble;         ///< why the last call failed; empty: it did not
+  };
+
+  static Result<std::unique_ptr<ControllerLink>> make(Setup setup);
+  /// Stops: a call that waits ends with its own deadline.
+  ~ControllerLink();
+  ControllerLink(const ControllerLink&) = delete;
+  ControllerLink& operator=(const ControllerLink&) = delete;
+
+  void start();
+  void stop();
+
+  // ---- Any thread.
+  client::ControllerClient& client() noexcept { return *client_; }
+  State state() const;
+  /// An order was carried out: it is confirmed with the next report.
+  void erased(const controller::ObjectKey& key);
+  /// It could not be carried out; it will come again.
+  void not_erased(const controller::ObjectKey& key);
+  /// Reports soon.
+  void hurry();
+
+ private:
+  ControllerLink(Setup setup, std::unique_ptr<client::ControllerClient> client);
+  void run();
+  bool register_node();
+  bool report_once();
+  bool compare_holdings();
+  void order_removal(const controller::ObjectKey& key);
+  void failed(const Error& error);
+  void succeeded();
+  bool wait(std::chrono::milliseconds time);
+
+  Setup setup_;
+  const std::unique_ptr<client::ControllerClient> client_;
+  std::thread thread_;
+  // The thread's.
+  std::chrono::milliseconds interval_{1000};
+  std::chrono::milliseconds back_off_{0};
+
+  mutable std::mutex mutex_;  // of what follows
+  std::condition_variable changed_;
+  bool stopping_ = false;
+  bool hurried_ = false;
+  State state_;
+  std::set<controller::ObjectKey> ordered_;  // removals that go on
+  std::set<controller::ObjectKey> erased_;   // and that are to be confirmed
+};
+
+}  // namespace ssn::dataplane

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ssn/dataplane/packet_source.h"
+
+#include <algorithm>
+
+namespace ssn::dataplane {
+
+namespace {
+constexpr std::size_t burst = 64;
+}
+
+std::size_t PacketSource::take(std::span<protocol::Cell*> cells) noexcept {
+  Packet* packets[burst];
+  std::size_t count = 0;
+  while (count < cells.size()) {
+    const auto some = static_cast<std::uint16_t>(std::min(cells.size() - count, burst));
+    if (!allocate(*pool_, packets, some)) {
+      ++empty;
+      break;
+    }
+    for (std::uint16_t i = 0; i < some; ++i) {
+      protocol::Cell& cell = cell_of(*packets[i]);
+      const std::uint32_t memory = cell.memory;  // the packet's for good: Eal::mark_packets()
+      cell = protocol::Cell{};
+      cell.memory = memory;
+      cells[count++] = fresh_cell(*packets[i]);
+    }
+  }
+  return count;
+}
+
+void PacketSource::give_back(std::span<protocol::Cell* const> cells) noexcept {
+  Packet* packets[burst];
+  for (std::size_t begin = 0; begin < cells.size(); begin += burst) {
+    const auto some = static_cast<std::uint16_t>(std::min(cells.size() - begin, burst));
+    for (std::uint16_t i = 0; i < some; ++i) packets[i] = &packet_of(*cells[begin + i]);
+    release(packets, some);
+  }
+}
+
+bool PacketSource::is_idle(const protocol::Cell& cell) const noexcept {
+  return rte_mbuf_refcnt_read(&packet_of(const_cast<protocol::Cell&>(cell))) == 1;
+}
+
+}  // namespace ssn::dataplane

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "ssn/dataplane/storage.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "../nodes/storage_nodes.h"
+#include "owner_sessions.h"
+#include "ssn/dataplane/controller_link.h"
+#include "storage_counters.h"
+#include "storage_member.h"
+#include "store_setup.h"
+
+namespace ssn::dataplane {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds worker_patience{5000};
+
+// Reading an event makes it silent until the store answers again.
+void silence(void* event) {
+  std::uint64_t count = 0;
+  [[maybe_unused]] const ssize_t got = ::read(*static_cast<int*>(event), &count, sizeof count);
+}
+
+Result<hw::SecretBuffer> locked(std::size_t bytes) {
+  return hw::SecretBuffer::make(bytes, hw::SecretBuffer::Locking::required);
+}
+
+// Of a pool's packets, what the shares of all peers may take at one worker.
+roles::HolderOptions holder_options(std::uint32_t packets, std::size_t peers) {
+  roles::HolderOptions options;
+  options.peers =
+      static_cast<std::uint32_t>(2 * peers);  // one may wait for the store when the next one comes
+  while (options.cells > 64 && roles::Holder::packets(options) > packets) {
+    options.cells /= 2;
+    options.sent_cells = std::max<std::uint32_t>(64, options.sent_cells / 2);
+  }
+  return options;
+}
+
+}  // namespace
+
+StorageMode::StorageMode(Setup setup) : setup_(std::move(setup)) {}
+
+StorageMode::~StorageMode() {
+  controller_.reset();
+  owners_.reset();
+  channels_.clear();
+  members_.clear();
+  store_.reset();
+}
+
+Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
+  std::unique_ptr<StorageMode> mode(new StorageMode(std::move(setup)));
+  const Configuration& configuration = *mode->setup_.configuration;
+  std::uint32_t room = static_cast<std::uint32_t>(protocol::max_payload + protocol::overhead_bytes);
+  for (const PeerConfiguration& peer : configuration.peers) {
+    room = std::min(room, mode->setup_.longest_payload(mode->setup_.host_link(peer.name, 0)));
+  }
+  mode->cell_room_ = (room - static_cast<std::uint32_t>(protocol::overhead_bytes)) / 64 * 64;
+  if (configuration.shareholder.present) {
+    if (Outcome outcome = mode->start_store(); !outcome.ok()) return outcome.error();
+  }
+  for (unsigned i = 0; i < mode->setup_.workers; ++i) {
+    if (Outcome outcome = mode->make_worker(i); !outcome.ok()) return outcome.error();
+  }
+  if (Outcome outcome = mode->make_controller_link(); !outcome.ok()) return outcome.error();
+  if (configuration.ssa.present) {
+    OwnerSessions::Setup owners;
+    owners.configuration = mode->setup_.configuration;
+    for (const std::unique_ptr<StorageMember>& member : mode->members_)
+      owners.members.push_back(member.get());
+    owners.controller = mode->controller_.get();
+    owners.options = ssa_options(configuration);
+    owners.cell_room = mode->cell_room_;
+    owners.port = mode->setup_.port_id(configuration.ssa.port);
+    owners.make_guest = mode->setup_.make_guest;
+    owners.report = mode->setup_.report;
+    mode->owners_ = std::make_unique<OwnerSessions>(std::move(owners));
+  }
+  return mode;
+}
+
+Outcome StorageMode::start_store() {
+  const Configuration& configuration = *setup_.configuration;
+  const roles::HolderOptions options =
+      holder_options(packets_of(*setup_.packets) / setup_.workers, configuration.peers.size());
+  Result<std::unique_ptr<store::StoreThread>> store = dataplane::start_store(
+      configuration.shareholder, setup_.workers, roles::Holder::requests(options), setup_.report);
+  if (!store.ok()) return store.error();
+  store_ = std::move(store.value());
+  return done;
+}
+
+Outcome StorageMode::make_worker(unsigned index) {
+  auto member = std::make_unique<StorageMember>();
+  StorageWorker& worker = *member->storage;
+  worker.index = static_cast<std::uint16_t>(index);
+  worker.count = static_cast<std::uint16_t>(setup_.workers);
+  worker.source.open(*setup_.packets);
+  for (hw::SecretBuffer* const memory : {&worker.seal_memory, &worker.open_memory}) {
+    Result<hw::SecretBuffer> made = locked(protocol::OneTimeCheck::memory_bytes);
+    if (!made.ok()) return made.error();
+    *memory = std::move(made.value());
+  }
+  worker.sealer.emplace(*setup_.implementation, worker.packets, worker.seal_memory);
+  worker.opener.emplace(*setup_.implementation, worker.packets, worker.table, worker.open_memory);
+  worker.peers.resize(setup_.configuration->peers.size());
+  worker.finished.resize(setup_.configuration->peers.size());
+  Outcome outcome = store_ != nullptr ? make_holder_role(*member) : make_ssa_role(*member);
+  members_.push_back(std::move(member));
+  return outcome;
+}
+
+Outcome StorageMode::make_holder_role(StorageMember& member) {
+  HolderRole::Setup setup;
+  setup.options =
+      holder_options(packets_of(*setup_.packets) / setup_.workers, setup_.configuration->peers.size());
+  setup.port = &store_->port(member.storage->index);
+  for (const PeerConfiguration& peer : setup_.configuration->peers) {
+    roles::PeerIdentity identity;
+    identity.node = setup.identities.size();
+    identity.ssa = peer.role == PeerConfiguration::Role::ssa;
+    identity.shareholder = !identity.ssa;
+    setup.identities.push_back(identity);
+  }
+  member.storage->store_event = setup.port->descriptor();
+  auto role = std::make_unique<HolderRole>(std::move(setup), *member.storage);
+  member.holder = role.get();
+  member.storage->role = std::move(role);
+  return done;
+}
+
+Outcome StorageMode::make_ssa_role(StorageMember& member) {
+  SsaRole::Setup setup;
+  setup.options = ssa_options(*setup_.configuration);
+  setup.implementation = setup_.implementation;
+  setup.random_stream = setup_.configuration->ssa.random == RandomSource::stream;
+  setup.call_control = setup_.call_control ? &setup_.call_control : nullptr;
+  Result<std::unique_ptr<SsaRole>> role = SsaRole::make(setup, *member.storage);
+  if (!role.ok()) return role.error();
+  member.ssa = role.value().get();
+  member.storage->role = std::move(role.value());
+  return done;
+}
+
+Outcome StorageMode::build(GraphBuilder& graph) {
+  StorageMember& member = *members_[graph.worker().index()];
+  member.thread = &graph.worker();
+  member.storage->host = setup_.host_worker(graph);
+  const auto state = std::make_shared<StorageNode>(StorageNode{member.storage});
+  const NodeHandle receive = graph.add(storage_receive_type, "storage", state);
+  const NodeHandle step = graph.add(storage_step_type, "storage", state);
+  if (Outcome outcome = setup_.connect_udp(graph, receive); !outcome.ok()) return outcome;
+  graph.connect(receive, storage_receive_handoff, graph.handoff("storage"));
+  if (graph.worker_count() > 1) graph.connect(graph.handoff_source("storage"), 0, receive);
+  graph.connect(step, storage_step_link, setup_.link_output(graph));
+  if (member.storage->store_event >= 0) {
+    graph.wake_on(member.storage->store_event, silence, nullptr, &member.storage->store_event);
+  }
+  mirror_counters(graph, member, *setup_.configuration);
+  return done;
+}
+
+// ---- Connections.
+namespace {
+
+void run_attach(void* argument) {
+  auto& channel = *static_cast<StorageChannel*>(argument);
+  [[maybe_unused]] const bool attached = channel.worker->attach(channel);
+  assert(attached && "the connection before was let go");
+}
+
+struct Detachment {
+  static void run(void* argument) {
+    auto& channel = *static_cast<StorageChannel*>(argument);
+    Connection* const connection = channel.connection;
+    channel.worker->detach(channel, monotonic_ns());
+    channel.is_over.store(true, std::memory_order_release);  // not to be touched any more
+    connection->let_go();
+  }
+};
+
+// The walk that follows serves all connections.
+void run_refresh(void*) {}
+
+}  // namespace
+
+Result<std::unique_ptr<StorageChannel>> StorageMode::make_channel(Connection& connection) {
+  const ConnectionTerms& terms = connection.terms();
+  auto made = std::make_unique<StorageChannel>();
+  StorageWorker& worker = *members_[connection.worker()]->storage;
+  made->worker = &worker;
+  made->id = terms.local_id;
+  made->number = terms.peer_index;
+  made->link = setup_.host_link(connection.peer(), 0);
+  made->connection = &connection;
+  protocol::ChannelOptions options;
+  options.sender.packet_bytes = cell_room_ + static_cast<std::uint32_t>(protocol::overhead_bytes);
+  options.sender.packets = std::bit_floor(std::clamp<std::uint32_t>(terms.peer_window, 1024, 16384));
+  // The peer's ring is not told; the longest range is a part of the smaller of both.
+  options.sender.peer_pad_ring_bytes = connection.memory(pads_out).bytes;
+  made->channel =
+      std::make_unique<protocol::Channel>(options, connection.send_keys(), *connection.receiving().keys[0],
+                                          *worker.sealer, worker.source, monotonic_ns());
+  return made;
+}
+
+bool StorageMode::attach(Connection& connection) {
+  reap();
+  Result<std::unique_ptr<StorageChannel>> made = make_channel(connection);
+  const std::lock_guard lock(mutex_);
+  if (!made.ok()) {
+    trouble_ = made.error().what + ": " + made.error().why;
+    return false;
+  }
+  if (!members_[connection.worker()]->thread->post({run_attach, made.value().get()})) return false;
+  trouble_.clear();
+  connection.worker_data = made.value().get();
+  channels_.push_back(std::move(made.value()));
+  return true;
+}
+
+bool StorageMode::detach(Connection& connection) {
+  return members_[connection.worker()]->thread->post({Detachment::run, connection.worker_data});
+}
+
+bool StorageMode::refresh(Connection& connection) {
+  return members_[connection.worker()]->thread->post({run_refresh, nullptr});
+}
+
+void StorageMode::released(Connection&) { reap(); }
+
+void StorageMode::reap() {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(channels_, [](const std::unique_ptr<StorageChannel>& each) {
+    return each->is_over.load(std::memory_order_acquire);
+  });
+}
+
+// ---- The controller.
+Outcome StorageMode::make_controller_link() {
+  const Configuration& configuration = *setup_.configuration;
+  const ControllerConfiguration& from = configuration.controller;
+  if (from.address.empty()) return done;
+  ControllerLink::Setup setup;
+  setup.place = {from.address, from.name, configuration.agent.certificate, configuration.agent.key,
+                 configuration.agent.ca};
+  setup.registration.roles = {configuration.ssa.present ? pki::Role::ssa : pki::Role::shareholder};
+  setup.registration.agent = setup_.agent;
+  setup.registration.data_addresses = data_addresses(configuration);
+  setup.registration.domain = from.domain;
+  setup.registration.version = setup_.version;
+  setup.report = setup_.report;
+  setup.fill = [this](controller::Report& report) {
+    if (owners_ != nullptr) report.writes = owners_->writes();
+    if (store_ != nullptr) fill_report(store_->status(), setup_.configuration->shareholder.capacity, report);
+  };
+  setup.ended = [this](const controller::ObjectKey& key) {
+    if (owners_ != nullptr) owners_->ended(key);
+  };
+  if (store_ != nullptr) {
+    setup.remove = [this](const controller::ObjectKey& key) {
+      return order_removal(key.object, key.generation);
+    };
+    setup.found = [this](const controller::ObjectKey& after) { return holdings_behind(*store_, after); };
+  }
+  Result<std::unique_ptr<ControllerLink>> link = ControllerLink::make(std::move(setup));
+  if (!link.ok()) return link.error();
+  controller_ = std::move(link.value());
+  return done;
+}
+
+namespace {
+
+struct RemovalOrder {
+  HolderRole* role = nullptr;
+  store::GenerationId generation;
+  std::uint64_t token = 0;
+  bool taken = false;
+};
+
+}  // namespace
+
+// The store is the same behind all workers; the first one gives the order.
+bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation) {
+  if (generation == 0 || generation > UINT32_MAX) return false;
+  StorageMember& member = *members_[0];
+  RemovalOrder order{member.holder, {object, static_cast<std::uint32_t>(generation)}, 0, false};
+  {
+    const std::lock_guard lock(mutex_);
+    order.token = next_removal_++;
+    removals_[order.token] = {object, generation};
+  }
+  const auto run = [](void* argument) {
+    auto& of = *static_cast<RemovalOrder*>(argument);
+    of.taken = of.role->holder().remove(of.generation, of.token);
+  };
+  Ticket ticket = 0;
+  const bool posted = member.thread->post({run, &order}, &ticket);
+  // The order lies on this thread's stack: it stays until the worker has seen it.
+  while (posted && !member.thread->wait(ticket, worker_patience)) {
+    setup_.report("storage: a worker does not take an order to remove");
+  }
+  if (posted && order.taken) return true;
+  const std::lock_guard lock(mutex_);
+  removals_.erase(order.token);
+  return false;
+}
+
+void StorageMode::take_removals() {
+  RemovalDone removal;
+  while (store_ != nullptr && members_[0]->holder->take_removal(removal)) {
+    controller::ObjectKey key;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = removals_.find(removal.token);
+      if (found == removals_.end()) continue;
+      key = {found->second.first, found->second.second};
+      removals_.erase(found);
+    }
+    using store::StoreResult;
+    const bool gone = removal.result == StoreResult::done || removal.result == StoreResult::again ||
+                      removal.result == StoreResult::not_found || removal.result == StoreResult::removed;
+    if (gone && controller_ != nullptr) controller_->erased(key);
+    if (!gone) {
+      setup_.report(
+          fmt::format("store: cannot remove object {:016x}: {}", key.object, store::name(removal.result)));
+      if (controller_ != nullptr) controller_->not_erased(key);
+    }
+  }
+}
+
+void StorageMode::take_events() {
+  for (const std::unique_ptr<StorageMember>& member : members_) {
+    roles::SsaEvent event;
+    while (member->ssa != nullptr && member->ssa->take_event(event)) {
+      owners_->happened(member->storage->index, event);
+    }
+  }
+  if (store_ == nullptr) return;
+  for (const store::StoreEvent& event : store_->take_events()) {
+    setup_.report(fmt::format("store: object {:016x} share {}: {}: {}", event.share.object, event.share.share,
+                              event.error.what, event.error.why));
+  }
+}
+
+// ---- Life.
+void StorageMode::start() {
+  if (controller_ != nullptr) controller_->start();
+}
+
+void StorageMode::refuse_owners() {
+  if (owners_ != nullptr) owners_->refuse();
+}
+
+Outcome StorageMode::stop() {
+  if (controller_ != nullptr) controller_->stop();
+  return owners_ != nullptr ? owners_->stop() : Outcome(done);
+}
+
+namespace {
+
+struct IdleQuestion {
+  HolderRole* role = nullptr;
+  bool idle = false;
+};
+
+}  // namespace
+
+Outcome StorageMode::drain() {
+  reap();
+  const steady_clock::time_point end = steady_clock::now() + worker_patience;
+  for (const std::unique_ptr<StorageMember>& member : members_) {
+    IdleQuestion question{member->holder, member->holder == nullptr};
+    while (!question.idle) {
+      Ticket ticket = 0;
+      const auto run = [](void* argument) {
+        auto& of = *static_cast<IdleQuestion*>(argument);
+        of.idle = of.role->holder().idle();
+      };
+      if (!member->thread->post({run, &question}, &ticket)) continue;
+      while (!member->thread->wait(ticket, worker_patience)) {
+      }
+      if (question.idle) break;
+      if (steady_clock::now() >= end) {
+        return Error{Exit::temporary, "cannot end the role of the node",
+                     "the store does not give back what it has", "store", "look at its disk"};
+      }
+      std::this_thread::sleep_for(milliseconds(1));
+    }
+  }
+  return done;
+}
+
+void StorageMode::tend() {
+  take_removals();
+  take_events();
+  if (owners_ != nullptr) owners_->tend();
+  reap();
+}
+
+agent::SessionHost* StorageMode::session_host() const noexcept { return owners_.get(); }
+
+void StorageMode::add_status(agent::Status& status) const {
+  if (controller_ != nullptr) add_controller_status(*controller_, setup_.configuration->controller, status);
+  if (store_ != nullptr) add_store_status(*store_, setup_.configuration->shareholder, status);
+  if (owners_ != nullptr) owners_->add_status(status);
+}
+
+void StorageMode::add_counters(std::vector<agent::Counter>& out) const {
+  if (controller_ != nullptr) add_controller_counters(controller_->state(), out);
+  if (store_ != nullptr) add_store_counters(*store_, out);
+  if (owners_ != nullptr) add_owner_counters(owners_->numbers(), out);
+}
+
+}  // namespace ssn::dataplane
