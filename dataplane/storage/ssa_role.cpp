@@ -13,6 +13,10 @@ namespace ssn::dataplane {
 
 using protocol::Cell;
 
+namespace {
+constexpr std::uint32_t holder_credit = 4096;
+}
+
 SsaRole::SsaRole(const Setup& setup, StorageWorker& worker)
     : worker_(worker), call_control_(setup.call_control) {
   ssa_.emplace(setup.options, *setup.implementation, worker.source, random_);
@@ -63,6 +67,8 @@ void SsaRole::choose_random() noexcept {
 
 bool SsaRole::join(StorageChannel& channel, std::uint64_t now_ns) noexcept {
   choose_random();
+  // Shares come as they were asked for, which the role bounds; owners are told by the role itself.
+  if (channel.connection != nullptr) channel.channel->set_credit(holder_credit, now_ns);
   return channel.connection != nullptr ? ssa_->add_holder(channel.number, *channel.channel, now_ns)
                                        : ssa_->add_owner(channel.number, *channel.channel, now_ns);
 }

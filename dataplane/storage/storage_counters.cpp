@@ -105,6 +105,23 @@ void mirror(GraphBuilder& graph, CounterMirror& to, const std::string& prefix, c
   for (const auto& [name, member] : names) to.add(block.*member, graph.counter(prefix + name, kind));
 }
 
+// By AnswerCode and by HolderAction.
+constexpr const char* answer_names[] = {nullptr,     "done",      "not_found", "incomplete", "quarantined",
+                                        "read_only", "disk_full", "io_error",  "busy",       "refused"};
+static_assert(std::size(answer_names) == protocol::last_answer_code + 1);
+constexpr const char* action_names[] = {"write", "read", "seal", "remove"};
+static_assert(std::size(action_names) == roles::holder_actions);
+
+void mirror_holder(GraphBuilder& graph, CounterMirror& to, const Holder& counters) {
+  mirror(graph, to, "holder.", counters, holder_names);
+  for (std::size_t i = 1; i < std::size(answer_names); ++i) {
+    to.add(counters.answers[i], graph.counter(std::string("holder.answers.") + answer_names[i]));
+  }
+  for (std::size_t i = 0; i < std::size(action_names); ++i) {
+    to.add(counters.refused[i], graph.counter(std::string("holder.refused.") + action_names[i]));
+  }
+}
+
 }  // namespace
 
 void mirror_counters(GraphBuilder& graph, StorageMember& member, const Configuration& configuration) {
@@ -120,7 +137,7 @@ void mirror_counters(GraphBuilder& graph, StorageMember& member, const Configura
     mirror(graph, to, prefix, worker.peers[i], peer_gauges, CounterKind::gauge);
   }
   if (member.holder != nullptr)
-    mirror(graph, to, "holder.", member.holder->holder().counters(), holder_names);
+    mirror_holder(graph, to, member.holder->holder().counters());
   if (member.ssa != nullptr) mirror(graph, to, "ssa.", member.ssa->counters(), ssa_names);
 }
 
