@@ -345,7 +345,9 @@ Result<std::vector<ShareSummary>> ShareStore::Implementation::list(const Generat
 StoreStatus ShareStore::Implementation::status() {
   StoreStatus status;
   status.stored_bytes = database_->approximate_bytes();
-  status.free_bytes = free_bytes_;
+  // Also before the first write, and where nothing is written any more.
+  const Result<KeyValueStore::Space> space = database_->space();
+  status.free_bytes = space.ok() ? space.value().free_bytes : free_bytes_;
   status.generations = keys_.live();
   status.memory_bytes = memory_.used();
   status.pending_cells = pending_cells_;
