@@ -47,6 +47,7 @@ enum class PlantedFault : std::uint8_t {
   holes_stay,        ///< the receiver is never told what will not come
   no_probe,          ///< a sender without an answer asks for none
   no_deadline,       ///< no packet is given up for its age
+  no_rest,           ///< what is lost again and again is sent again at once
   // Channels.
   read_packet_changed,  ///< a retransmission is written over a packet that a port still reads
   queued_given_back,    ///< a packet that has yet to depart goes back to the pool with its result

@@ -17,6 +17,8 @@ constexpr unsigned most_packet_threshold = 64;
 constexpr unsigned most_time_threshold = 16;  // eighths
 /// RFC 9002, 7.6.1.
 constexpr std::uint64_t persistent_timeouts = 3;
+/// As often a packet is sent again as soon as it is lost.
+constexpr unsigned losses_at_once = 5;
 /// Pings that say what is waited for no more: not more often than that.
 constexpr std::uint64_t least_statement_ns = 1'000'000;
 constexpr std::int64_t bitmap_numbers = Acknowledgement::bitmap_bytes * 8;
@@ -34,6 +36,8 @@ bool TransportSender::acknowledged(const Acknowledgement& acknowledgement, const
   const bool computational = (acknowledgement.flags & flag_computational) != 0;
   const bool received = acknowledgement.kind == Acknowledgement::Kind::received;
   Space& space = computational ? cipher_ : pads_;
+  const bool pings_only = window_.in_flight() == 0;
+  const std::uint64_t before = credit_ + counters_.stored + pads_.acknowledged_below;
   take_credit(acknowledgement, header);
   bool news = false;
   if (received) {
@@ -51,7 +55,8 @@ bool TransportSender::acknowledged(const Acknowledgement& acknowledgement, const
   }
   news = (computational ? claim_number_ranges(acknowledgement) : claim_pad_ranges(acknowledgement)) || news;
   if (received && space.any_received) detect_losses(space, now_ns);
-  if (news) back_off_ = 0;
+  // That a ping was answered brings no credit and no pads: whoever waits for these asks less and less often.
+  if (news && (!pings_only || credit_ + counters_.stored + pads_.acknowledged_below > before)) back_off_ = 0;
   heard(now_ns);
   look_for_holes(space, acknowledgement, now_ns);
   pacer_.set_pace(window_, trip_);
@@ -139,6 +144,24 @@ bool TransportSender::claim_numbers(Space& space, NumberMap::Claim claim, std::u
   return news;
 }
 
+// Retransmissions of others may have taken so many numbers since that those of packets that wait for their
+// store are not remembered any more; but these are few then, and in the order of their numbers.
+bool TransportSender::claim_old_stored(const Acknowledgement& acknowledgement) noexcept {
+  bool news = false;
+  std::size_t range = 0;
+  for (std::uint32_t at = cipher_.storing.head; at != none;) {
+    const std::uint32_t next = table_.next(TransportRecord::by_storing, at);
+    const std::uint64_t number = table_[at].number;
+    if (number >= cipher_.numbers.oldest()) break;
+    while (range < acknowledgement.range_count && acknowledgement.ranges[range].end <= number) ++range;
+    const bool named = number < acknowledgement.below ||
+                       (range < acknowledgement.range_count && acknowledgement.ranges[range].begin <= number);
+    if (named && number >= cipher_.stated_below) news = store(at, number) || news;
+    at = next;
+  }
+  return news;
+}
+
 bool TransportSender::claim_number_ranges(const Acknowledgement& acknowledgement) noexcept {
   const NumberMap::Claim claim = claim_of(acknowledgement.kind);
   std::uint64_t& below = cipher_.claimed_below[static_cast<std::size_t>(claim)];
@@ -148,6 +171,7 @@ bool TransportSender::claim_number_ranges(const Acknowledgement& acknowledgement
     const Acknowledgement::Range& range = acknowledgement.ranges[i];
     news = claim_numbers(cipher_, claim, range.begin, range.end) || news;
   }
+  if (claim == NumberMap::Claim::stored) news = claim_old_stored(acknowledgement) || news;
   return news;
 }
 
@@ -182,6 +206,7 @@ bool TransportSender::receive(std::uint32_t at, std::uint64_t number) noexcept {
       if (earlier) was_not_lost(space_of(record), number);
       break;
     case State::lost:
+    case State::resting:
       was_not_lost(space_of(record), number == UINT64_MAX ? record.number : number);
       break;
     case State::held:
@@ -281,7 +306,25 @@ void TransportSender::lose(Space& space, std::uint32_t at, std::uint64_t now_ns)
     cells_in_flight_ -= record.cells;
     return finish(at);
   }
-  move(at, State::lost);
+  if (record.losses < UINT8_MAX) ++record.losses;
+  if (record.losses <= losses_at_once || planted(PlantedFault::no_rest)) return move(at, State::lost);
+  rest(at, now_ns);
+}
+
+// A receiver that does not take it, for whatever reason, is asked less and less often, and the others go on.
+void TransportSender::rest(std::uint32_t at, std::uint64_t now_ns) noexcept {
+  TransportRecord& record = table_[at];
+  const std::uint64_t first = trip_.probe_timeout(options_.peer_delay_ns);
+  const unsigned doubled = std::min(record.losses - losses_at_once, 20U);
+  const std::uint64_t most = std::max(options_.most_probe_ns, first);
+  record.rest_ns = now_ns + (first > most >> doubled ? most : first << doubled);
+  table_.remove(list_of(record), TransportRecord::by_state, at);
+  record.state = State::resting;
+  std::uint32_t before = resting_.tail;
+  while (before != none && table_[before].rest_ns > record.rest_ns) {
+    before = table_[before].links[TransportRecord::by_state].previous;
+  }
+  table_.insert(resting_, TransportRecord::by_state, before, at);
 }
 
 // The receiver misses what will never come: given up, discarded before it was sent, or sent anew under

@@ -79,6 +79,8 @@ RecordList& TransportSender::list_of(const TransportRecord& record) noexcept {
       return space_of(record).flying;
     case State::lost:
       return lost_;
+    case State::resting:
+      return resting_;
     case State::held:
       return held_;
     case State::received:
@@ -358,6 +360,7 @@ void TransportSender::expire(std::uint32_t at, ExpireReason reason) noexcept {
       window_.left(record.bytes);
       [[fallthrough]];
     case State::lost:
+    case State::resting:
       cells_in_flight_ -= record.cells;
       record.reason = reason;
       break;
@@ -481,14 +484,18 @@ void TransportSender::probe(std::uint64_t now_ns) noexcept {
     back_off_ = std::min(back_off_ + 1, 20U);
     ++counters_.probe_timeouts;
   }
+  blocked_ = false;        // as long as it is so, allowance() says it again
   last_sent_ns_ = now_ns;  // the caller's part now; if it cannot, again later
 }
 
 void TransportSender::due(std::uint64_t now_ns) noexcept {
   if (ended_) return;
+  // Said once: whoever still has something to send asks for its allowance again.
+  if (pacing_ && pacer_.next() <= now_ns) pacing_ = false;
   for (Space* const space : {&pads_, &cipher_}) {
     if (space->loss_at <= now_ns) detect_losses(*space, now_ns);
   }
+  while (!resting_.empty() && table_[resting_.head].rest_ns <= now_ns) move(resting_.head, State::lost);
   deadlines_.advance(table_, now_ns, [this](std::uint32_t at) {
     deadlines_.remove(table_, at);
     expire(at, ExpireReason::deadline);
@@ -504,20 +511,21 @@ void TransportSender::due(std::uint64_t now_ns) noexcept {
 
 std::uint64_t TransportSender::next_due() const noexcept {
   const std::uint64_t at =
-      std::min({pads_.loss_at, cipher_.loss_at, deadlines_.next(), probe_at(), suspect_at()});
+      std::min({pads_.loss_at, cipher_.loss_at, deadlines_.next(), probe_at(), suspect_at(),
+                resting_.empty() ? UINT64_MAX : table_[resting_.head].rest_ns});
   return pacing_ ? std::min(at, pacer_.next()) : at;
 }
 
 bool TransportSender::audit() const noexcept {
   std::uint64_t bytes = 0;
   std::uint64_t cells = 0;
-  std::uint32_t states[9] = {};
+  std::uint32_t states[10] = {};
   std::uint32_t ranges = 0;
   std::uint32_t storing = 0;
   for (std::uint32_t at = 0; at < table_.capacity(); ++at) {
     const TransportRecord& record = table_[at];
-    const bool under_way =
-        record.state == State::flying || record.state == State::lost || record.state == State::held;
+    const bool under_way = record.state == State::flying || record.state == State::lost ||
+                           record.state == State::resting || record.state == State::held;
     ++states[static_cast<std::size_t>(record.state)];
     bytes += record.state == State::flying ? record.bytes : 0;
     cells += under_way ? record.cells : 0;
@@ -531,10 +539,10 @@ bool TransportSender::audit() const noexcept {
   return bytes == window_.in_flight() && cells == cells_in_flight_ && ranges == unreceived_.count &&
          storing == pads_.storing.count + cipher_.storing.count &&
          count(State::flying) == pads_.flying.count + cipher_.flying.count &&
-         count(State::lost) == lost_.count && count(State::held) == held_.count &&
-         count(State::received) == received_.count && count(State::waiting) == waiting_.count &&
-         count(State::stored) == stored_.count && count(State::expired) == expired_.count &&
-         count(State::free) == table_.free();
+         count(State::lost) == lost_.count && count(State::resting) == resting_.count &&
+         count(State::held) == held_.count && count(State::received) == received_.count &&
+         count(State::waiting) == waiting_.count && count(State::stored) == stored_.count &&
+         count(State::expired) == expired_.count && count(State::free) == table_.free();
 }
 
 }  // namespace ssn::protocol

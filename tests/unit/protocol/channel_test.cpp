@@ -268,6 +268,64 @@ TEST(Channel, WhatTheOwnerRefusesIsNotForgottenByItsSender) {
   }
 }
 
+TEST(Channel, WhatIsRefusedAgainAndAgainComesLessAndLessOften) {
+  TransportOptions options = options_for(Keys::session);
+  options.sender.packets = 64;  // 256 numbers are remembered
+  TransportWorld world(options, {}, {}, seed_of_this_test());
+  TransportEnd& from = *world.ends[0];
+  TransportEnd& to = *world.ends[1];
+  to.stores = false;
+  from.traffic.wanted = 20;
+  ASSERT_TRUE(world.run(one_s, [&] { return from.traffic.received == 20; })) << world.wrong();
+  to.refuse_percent = 100;
+  from.traffic.wanted = 40;
+  (void)world.run(5 * one_s, never);
+  const std::uint64_t again = from.sender.counters().sent_again;
+  EXPECT_GT(again, 300U);  // more numbers than are remembered
+  EXPECT_LT(again, 1000U);
+  // Those that arrived before all that are told as stored, and the others get through.
+  to.refuse_percent = 0;
+  to.stores = true;
+  finish(world, 10 * one_s);
+  EXPECT_EQ(from.traffic.stored, 40U);
+}
+
+TEST(Channel, AnIdleOneSleeps) {
+  for (const Keys keys : all_keys) {
+    SCOPED_TRACE(static_cast<int>(keys));
+    TransportOptions options = options_for(keys);
+    options.sender.most_bytes_per_second = 20'000'000;
+    options.credit = 30;
+    TransportWorld world(options, {}, {}, seed_of_this_test());
+    TransportEnd& end = *world.ends[0];
+    end.traffic.wanted = 3000;
+    (void)world.run(50 * one_ms, never);
+    const std::uint64_t* const limited = end.sender.counters().limited;
+    EXPECT_GT(limited[static_cast<std::size_t>(SendLimit::pace)], 0U);
+    // Limited by pace, then by credit, and then there is nothing to send any more.
+    for (const bool by_credit : {false, true}) {
+      if (by_credit) world.ends[1]->credit = 0;
+      (void)world.run(20 * one_ms, never);
+      if (by_credit) {  // whoever goes on asking is not asked for more than what brings him on
+        const std::uint64_t before = end.sender.counters().pings;
+        (void)world.run(10 * one_s, never);
+        EXPECT_LT(end.sender.counters().pings - before, 100U);
+        EXPECT_GT(end.sender.counters().pings - before, 20U);
+      }
+      const std::uint64_t wanted = end.traffic.wanted;
+      end.traffic.wanted = end.traffic.begun;
+      finish(world, one_s);
+      const std::uint64_t pings = end.sender.counters().pings;
+      std::uint64_t rounds = 0;
+      (void)world.run(10 * one_s, [&] { return ++rounds == 0; });
+      EXPECT_LT(rounds, 200U);
+      EXPECT_LT(end.sender.counters().pings - pings, 20U);
+      end.traffic.wanted = wanted;
+    }
+    EXPECT_GT(limited[static_cast<std::size_t>(SendLimit::credit)], 0U);
+  }
+}
+
 TEST(Channel, AShortageIsSaidAsThePolicyWants) {
   for (const ShortagePolicy policy : {ShortagePolicy::refuse, ShortagePolicy::wait}) {
     TransportOptions options;

@@ -172,6 +172,17 @@ bool cipher_losses_are_seen(std::uint64_t seed) {
   return world.run(5 * one_s, [&] { return world.finished(); });
 }
 
+/// What is refused for ever does not fill the link.
+bool refused_rests(std::uint64_t seed) {
+  TransportOptions options;
+  options.session = true;
+  TransportWorld world(options, LinkOptions{}, LinkOptions{}, seed);
+  world.ends[1]->refuse_percent = 100;
+  world.ends[0]->traffic.wanted = 10;
+  (void)world.run(one_s, never);
+  return world.wrong().empty() && world.ends[0]->sender.counters().sent_again < 500;
+}
+
 struct Promise {
   PlantedFault fault;
   bool (*kept)(std::uint64_t seed);
@@ -179,19 +190,20 @@ struct Promise {
 
 TEST(TransportFaults, EachIsNoticed) {
   const std::uint64_t seed = test::random_for_this_test().next();
-  for (const Promise& promise : {Promise{PlantedFault::gone_is_received, gone_pads_are_told},
-                                 Promise{PlantedFault::stored_early, stored_is_durable},
-                                 Promise{PlantedFault::claim_let_go, lost_numbers_stay_lost},
-                                 Promise{PlantedFault::credit_ignored, credit_is_kept},
-                                 Promise{PlantedFault::lost_forgotten, losses_are_made_up_for},
-                                 Promise{PlantedFault::holes_stay, holes_are_closed},
-                                 Promise{PlantedFault::no_probe, silence_is_broken},
-                                 Promise{PlantedFault::no_deadline, deadlines_are_kept},
-                                 Promise{PlantedFault::read_packet_changed, cells_come_home},
-                                 Promise{PlantedFault::queued_given_back, departures_stay},
-                                 Promise{PlantedFault::refused_forgotten, refused_comes_again},
-                                 Promise{PlantedFault::settled_kept, cells_come_home},
-                                 Promise{PlantedFault::silent_cipher, cipher_losses_are_seen}}) {
+  for (const Promise& promise :
+       {Promise{PlantedFault::gone_is_received, gone_pads_are_told},
+        Promise{PlantedFault::stored_early, stored_is_durable},
+        Promise{PlantedFault::claim_let_go, lost_numbers_stay_lost},
+        Promise{PlantedFault::credit_ignored, credit_is_kept},
+        Promise{PlantedFault::lost_forgotten, losses_are_made_up_for},
+        Promise{PlantedFault::holes_stay, holes_are_closed},
+        Promise{PlantedFault::no_probe, silence_is_broken},
+        Promise{PlantedFault::no_deadline, deadlines_are_kept},
+        Promise{PlantedFault::read_packet_changed, cells_come_home},
+        Promise{PlantedFault::queued_given_back, departures_stay},
+        Promise{PlantedFault::refused_forgotten, refused_comes_again},
+        Promise{PlantedFault::settled_kept, cells_come_home}, Promise{PlantedFault::no_rest, refused_rests},
+        Promise{PlantedFault::silent_cipher, cipher_losses_are_seen}}) {
     SCOPED_TRACE(static_cast<int>(promise.fault));
     plant(PlantedFault::none);
     EXPECT_TRUE(promise.kept(seed));

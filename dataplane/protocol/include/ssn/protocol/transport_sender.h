@@ -237,6 +237,8 @@ class TransportSender {
   void was_not_lost(const Space& space, std::uint64_t number) noexcept;
   void detect_losses(Space& space, std::uint64_t now_ns) noexcept;
   void lose(Space& space, std::uint32_t at, std::uint64_t now_ns) noexcept;
+  void rest(std::uint32_t at, std::uint64_t now_ns) noexcept;
+  bool claim_old_stored(const Acknowledgement& acknowledgement) noexcept;
   void look_for_holes(const Space& space, const Acknowledgement& acknowledgement,
                       std::uint64_t now_ns) noexcept;
   void note_key(std::uint64_t d_offset) noexcept;
@@ -248,6 +250,7 @@ class TransportSender {
   Space pads_;
   Space cipher_;
   RecordList unreceived_;  // with a range, by D
+  RecordList resting_;     // by the time when they are lost again
   RecordList lost_, held_, received_, waiting_, stored_, expired_;
   RoundTrip trip_;
   CongestionWindow window_;

@@ -27,6 +27,7 @@ struct TransportRecord {
     free,
     flying,    ///< sent, and neither acknowledged nor lost
     lost,      ///< to be sent again
+    resting,   ///< the same, but not yet: it was lost again and again
     held,      ///< the caller is sending it again
     received,  ///< the caller is to be told
     waiting,   ///< received, told, and not yet stored
@@ -47,11 +48,13 @@ struct TransportRecord {
   std::uint64_t d_end = 0;
   std::uint64_t sent_ns = 0;  ///< the latest transmission
   std::uint64_t deadline_ns = UINT64_MAX;
-  std::uint32_t life = 0;  ///< counts the packets that this record was for
+  std::uint64_t rest_ns = 0;  ///< until when it rests
+  std::uint32_t life = 0;     ///< counts the packets that this record was for
   std::uint32_t bytes = 0;
   std::uint32_t cells = 0;
   State state = State::free;
   ExpireReason reason = ExpireReason::deadline;
+  std::uint8_t losses = 0;
   bool computational = false;
   bool until_stored = false;
   bool is_stored = false;
