@@ -442,6 +442,8 @@ Cell* Channel::seal_message(PacketType type, std::span<const std::uint8_t> paylo
   const bool sealed = sealer_->seal(*send_, {&cell, 1}) == 1;
   cell->source = nullptr;
   if (sealed) return cell;
+  // Without acknowledgements and pings there is no connection; new cells alone may lack pads.
+  mute_ = mute_ || cell->seal_result == SealResult::ended;
   pool_->give_back({&cell, 1});
   return nullptr;
 }
@@ -486,6 +488,7 @@ void Channel::step(std::uint64_t now_ns) noexcept {
   send_again(now_ns);
   send_pings(now_ns);
   send_acknowledgements(now_ns);
+  if (mute_) end(now_ns);
 }
 
 std::uint64_t Channel::next_due() const noexcept {

@@ -85,6 +85,18 @@ TEST(SessionKeys, EndWithTheirLastPacketAndGiveEverythingBack) {
   EXPECT_EQ(channel.send({&last, 1}, one_s + one_ms), 0U);
   EXPECT_EQ(more->seal_result, SealResult::ended);
   end.pool.give_back({&more, 1});
+  EXPECT_FALSE(channel.ended());  // what arrived may still be acknowledged
+  std::array<Departure, 16> departures;
+  const std::size_t departed = channel.take_departures(departures);
+  for (const Departure& each : std::span(departures).first(departed)) {
+    end.pool.to_port(*each.cell, each.held);
+    end.pool.port_done(*each.cell);
+  }
+  channel.step(3 * one_s);  // a ping is due, and there is no key for it
+  EXPECT_TRUE(channel.ended());
+  std::array<Settled, 16> settled;
+  EXPECT_EQ(channel.take_settled(settled), 10U);
+  EXPECT_EQ(end.pool.out(), 0U);
 }
 
 TEST(SessionKeys, LetInNothingThatIsNotUnderThem) {

@@ -150,12 +150,13 @@ class Channel {
   /// Packets for the network, in their order.
   std::size_t take_departures(std::span<Departure> out) noexcept;
   bool departing() const noexcept { return head_ != tail_; }
-  /// Results; also gives the cells behind them back to the pool, so take them once a round.
+  /// Results; also gives the cells behind them back to the pool, so take them once a round, behind
+  /// take_departures().
   std::size_t take_settled(std::span<Settled> out) noexcept;
 
   /// The keys were given up: all tokens come back, as expired with ExpireReason::ended unless they have
   /// arrived; nothing is sent any more, and nothing delivered. step() finds it out by itself when an opener
-  /// ended the receiving keys.
+  /// ended the receiving keys, or when there are no keys for acknowledgements and never will be.
   void end(std::uint64_t now_ns) noexcept;
   bool ended() const noexcept { return sender_.ended(); }
   /// The peer does not answer.
@@ -219,6 +220,7 @@ class Channel {
   std::uint64_t arrived_ns_ = 0;
   Ping ping_;  // the latest of the arrivals
   bool pinged_ = false;
+  bool mute_ = false;                    // there are no keys for messages any more
   std::uint64_t retry_ns_ = UINT64_MAX;  // what waits for keys, cells or a port has no timer
 };
 
