@@ -5,8 +5,48 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <cstdlib>
+
 #include "holder_world.h"
 #include "ssn/store/memory_store.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SSN_OWN_MALLOC 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define SSN_OWN_MALLOC 0
+#endif
+#endif
+#ifndef SSN_OWN_MALLOC
+#define SSN_OWN_MALLOC 1
+#endif
+
+namespace {
+[[maybe_unused]] thread_local bool watching = false;
+[[maybe_unused]] thread_local unsigned long allocations = 0;
+}  // namespace
+
+#if SSN_OWN_MALLOC
+// glibc's own names for what these replace.
+extern "C" {
+void* __libc_malloc(std::size_t bytes);
+void* __libc_calloc(std::size_t count, std::size_t bytes);
+void* __libc_realloc(void* memory, std::size_t bytes);
+
+void* malloc(std::size_t bytes) noexcept {
+  allocations += watching ? 1 : 0;
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t count, std::size_t bytes) noexcept {
+  allocations += watching ? 1 : 0;
+  return __libc_calloc(count, bytes);
+}
+void* realloc(void* memory, std::size_t bytes) noexcept {
+  allocations += watching ? 1 : 0;
+  return __libc_realloc(memory, bytes);
+}
+}
+#endif
 
 namespace ssn::roles {
 namespace {
@@ -95,6 +135,36 @@ TEST_F(HolderThread, LetsPeersGo) {
     ASSERT_TRUE(world_->connect());
   }
 }
+
+#if SSN_OWN_MALLOC
+// Everything once, refusals included.
+TEST_F(HolderThread, AllocatesNothing) {
+  std::vector<protocol::Cell*> warm(4000);
+  ASSERT_EQ(world_->pool.take(warm), warm.size());
+  world_->pool.give_back(warm);
+  world_->watch = [](bool begins) { watching = begins; };
+  TestSsa& ssa = world_->ssa();
+  const store::ShareId share{5, 1, 1};
+  allocations = 0;
+  ssa.fill(share, 500);
+  ssa.keep(share, 0, 500, 24);
+  ASSERT_TRUE(run([&] { return ssa.all_stored(); })) << world_->wrong();
+  ssa.put(share, 0, 3, 64);
+  ssa.seal(share, 600, 1);
+  ssa.read(share, 0, 400, 256, 2);
+  ssa.remove({99, 1, 1}, 3);
+  ASSERT_TRUE(run([&] {
+    return ssa.answer(0) != nullptr && ssa.answer(1) != nullptr && ssa.answer(2) != nullptr &&
+           ssa.answer(3) != nullptr && ssa.given.size() == 124;
+  })) << world_->wrong();
+  EXPECT_EQ(allocations, 0U);
+  watching = true;
+  void* volatile memory = std::malloc(10);
+  watching = false;
+  std::free(memory);
+  EXPECT_GE(allocations, 1U);
+}
+#endif
 
 }  // namespace
 }  // namespace ssn::roles

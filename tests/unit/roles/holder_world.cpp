@@ -15,7 +15,9 @@ EndsOptions ends_options(unsigned name, bool gcm) {
   EndsOptions options;
   options.ksid = static_cast<std::uint8_t>(1 + name % 100);
   options.connection_id = 0x01020300 + name;
-  options.window = 4096;
+  options.window = 2048;
+  options.d_ring = std::size_t{1} << 18;
+  options.a_ring = std::size_t{1} << 17;
   options.gcm = gcm;
   options.policy = gcm ? ShortagePolicy::aes_256_gcm : ShortagePolicy::refuse;
   return options;
@@ -292,7 +294,9 @@ void HolderWorld::deliver(Connection& connection) {
     const std::span<Cell* const> burst(connection.arrived.data() + at, count);
     connection.there->opener.open(burst);
     const std::size_t got = connection.channel->arrived(burst, now_ns, delivered);
+    watched(true);
     holder->delivered(connection.peer, std::span<Cell* const>(delivered).first(got), now_ns);
+    watched(false);
   }
   connection.arrived.clear();
 }
@@ -316,7 +320,9 @@ void HolderWorld::work() {
       if (each->at_holder) deliver(*each);
     }
     store.work(now_ns);
+    watched(true);
     holder->step(now_ns);
+    watched(false);
     check();
   }
   for (unsigned i = 0; i < connections.size(); ++i) {

@@ -173,12 +173,16 @@ class HolderWorld {
   std::vector<std::unique_ptr<Connection>> connections;
   bool verify_stored = true;  ///< ask the store about each cell as soon as its SSA is told
   bool alive = true;
+  void (*watch)(bool begins) = nullptr;  ///< called around everything that the holder does
 
  private:
   void receive();
   void deliver(Connection& connection);
   void transmit(protocol::Channel& channel, TestPacketPool& from, Link& link, unsigned to);
   void check();
+  void watched(bool begins) const {
+    if (watch != nullptr) watch(begins);
+  }
   void fail(const std::string& what) {
     if (wrong_.empty()) wrong_ = what;
   }
