@@ -69,6 +69,7 @@ TEST_F(HolderTest, StoresReadsSealsAndRemoves) {
   expect_answer(4, PacketType::delete_order, AnswerCode::done);
   ssa().read(share, 0, 10, 256, 5);
   expect_answer(5, PacketType::read, AnswerCode::not_found);
+  ASSERT_NE(ssa().answer(5), nullptr);
   EXPECT_EQ(ssa().answer(5)->answer.count, 256U);
   EXPECT_EQ(world_->holder->counters().stored, 500U);
   EXPECT_EQ(world_->wrong(), "");
@@ -123,6 +124,7 @@ TEST_F(HolderTest, RefusesAnOrderForSeveralRows) {
   parcel.cells = 8;
   ASSERT_TRUE(ssa().channel.send_order(parcel, order, kept, world_->now_ns));
   expect_answer(0, PacketType::keep_order, AnswerCode::refused);
+  ASSERT_FALSE(ssa().answers.empty());
   EXPECT_EQ(ssa().answers.front().answer.count, 0U);
   EXPECT_EQ(world_->holder->counters().stored, 0U);
 }
@@ -193,6 +195,7 @@ TEST_F(HolderTest, SealsWithSeveralOrders) {
   expect_answer(12, PacketType::seal_order, AnswerCode::done);
   ssa().seal({78, 1, 1}, 200, 13, first, 0, 120);  // the other one never comes
   expect_answer(13, PacketType::seal_order, AnswerCode::busy);
+  ASSERT_FALSE(ssa().answers.empty());
   EXPECT_EQ(ssa().answers.back().answer.retry_us, world_->options.holder.retry_us);
   EXPECT_EQ(world_->wrong(), "");
 }
