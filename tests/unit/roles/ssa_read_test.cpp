@@ -36,11 +36,10 @@ struct Stored {
     for (std::size_t i = 0; i < blocks(); ++i) {
       const auto from = static_cast<std::ptrdiff_t>(i * bytes);
       const auto to = static_cast<std::ptrdiff_t>((i + 1) * bytes);
-      const bool same =
-          std::equal(content.begin() + from, content.begin() + to, reader.content.begin() + from);
-      const bool given = std::any_of(reader.content.begin() + from, reader.content.begin() + to,
-                                     [](std::uint8_t byte) { return byte != 0; });
-      if (given && !same) return false;
+      if (reader.was_given[i] &&
+          !std::equal(content.begin() + from, content.begin() + to, reader.content.begin() + from)) {
+        return false;
+      }
     }
     return true;
   }

@@ -11,6 +11,14 @@ using namespace protocol;
 
 namespace {
 
+class Inside {
+ public:
+  Inside() { inside_ssa = true; }
+  ~Inside() { inside_ssa = false; }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+};
+
 constexpr std::size_t pad_ring_bytes = std::size_t{1} << 18;
 
 constexpr std::uint16_t owner_number_of(const TestOwner& owner) {
@@ -153,6 +161,7 @@ void TestOwner::read(const roles::ObjectKey& given, std::uint32_t count) {
   key = given;
   blocks = count;
   content.assign(std::size_t{count} * cell_bytes, 0);
+  was_given.assign(count, false);
   states_.assign(count, BlockState::none);
   asked_ns_.assign(count, 0);
 }
@@ -173,6 +182,7 @@ void TestOwner::take_block(const Cell& cell) {
   if (states_[what.cell] == BlockState::refused) --refused_count;
   std::copy(from, from + cell_bytes, to);
   states_[what.cell] = BlockState::got;
+  was_given[what.cell] = true;
   ++got_count;
 }
 
@@ -496,6 +506,7 @@ void SsaWorld::work_ties() {
     node.tie->poll();
     node.tie->at_ssa.deliver(now_ns, [&](std::span<Cell* const> cells) {
       lie(node, cells);
+      const Inside inside;
       ssa->delivered_from_holder(i, cells, now_ns);
     });
     node.tie->ssa_channel.step(now_ns);
@@ -503,6 +514,7 @@ void SsaWorld::work_ties() {
   for (const auto& owner : owners) {
     if (owner->ssa_end == nullptr) continue;
     owner->ssa_end->deliver(now_ns, [&](std::span<Cell* const> cells) {
+      const Inside inside;
       ssa->delivered_from_owner(owner_number_of(*owner), cells, now_ns);
     });
     owner->ssa_channel->step(now_ns);
@@ -518,7 +530,10 @@ void SsaWorld::work() {
   }
   for (std::size_t i = 0; i < holders.size(); ++i) work_holder(i);
   work_ties();
-  ssa->step(now_ns);
+  {
+    const Inside inside;
+    ssa->step(now_ns);
+  }
   std::array<roles::SsaEvent, 32> some;
   while (const std::size_t count = ssa->take_events(some))
     events.insert(events.end(), some.begin(), some.begin() + static_cast<std::ptrdiff_t>(count));

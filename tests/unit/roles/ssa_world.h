@@ -22,6 +22,9 @@
 
 namespace ssn::test {
 
+/// While the SSA runs: for a test that counts allocations.
+inline thread_local bool inside_ssa = false;
+
 struct SsaWorldOptions {
   LinkOptions link;
   LinkOptions owner_link;
@@ -122,6 +125,7 @@ class TestOwner {
   std::uint32_t got_count = 0;
   std::uint32_t refused_count = 0;
   std::vector<bool> stored;
+  std::vector<bool> was_given;  ///< what was read
   std::map<protocol::AnswerCode, unsigned> answers;
   std::string wrong;
 
