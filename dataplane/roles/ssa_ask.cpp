@@ -31,9 +31,11 @@ SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell) noexcept {
     }
     if ((ask.failed & bit) != 0) continue;
     ++counted.possible;
-    if (channel_of(i) == nullptr) continue;
-    if (!ask.silent || (ask.asked & bit) == 0) ++counted.attainable;
-    if ((ask.asked & bit) != 0 && !ask.late) ++counted.coming;
+    const bool asked = (ask.asked & bit) != 0;
+    // Nothing is waited for that cannot even be asked for: a channel whose peer does not answer sends nothing.
+    if (channel_of(i) == nullptr || (!asked && channel_of(i)->suspect())) continue;
+    if (!ask.silent || !asked) ++counted.attainable;
+    if (asked && !ask.late) ++counted.coming;
   }
   return counted;
 }
