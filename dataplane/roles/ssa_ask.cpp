@@ -32,7 +32,8 @@ SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell) noexcept {
     if ((ask.failed & bit) != 0) continue;
     ++counted.possible;
     const bool asked = (ask.asked & bit) != 0;
-    // Nothing is waited for that cannot even be asked for: a channel whose peer does not answer sends nothing.
+    // Nothing is waited for that cannot even be asked for: a channel whose peer does not answer sends
+    // nothing.
     if (channel_of(i) == nullptr || (!asked && channel_of(i)->suspect())) continue;
     if (!ask.silent || !asked) ++counted.attainable;
     if (asked && !ask.late) ++counted.coming;

@@ -136,8 +136,7 @@ void mirror_counters(GraphBuilder& graph, StorageMember& member, const Configura
     mirror(graph, to, prefix, worker.peers[i], peer_names);
     mirror(graph, to, prefix, worker.peers[i], peer_gauges, CounterKind::gauge);
   }
-  if (member.holder != nullptr)
-    mirror_holder(graph, to, member.holder->holder().counters());
+  if (member.holder != nullptr) mirror_holder(graph, to, member.holder->holder().counters());
   if (member.ssa != nullptr) mirror(graph, to, "ssa.", member.ssa->counters(), ssa_names);
 }
 

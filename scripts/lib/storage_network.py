@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A storage network with everything around it, in network namespaces that go away by themselves.
+
+                  owner   sae-s (SSA)   sae-h1 ... sae-h5 (shareholders)
+    data bridge  ---+---------+------------+---------+--------
+    control      ---+---------+------------+---------+-------- controller        keys: ssn-kme, for all nodes
+
+    with tempfile.TemporaryDirectory() as folder, StorageNetwork(folder, Programs.built(build)) as network:
+        network.start()
+        network.put('file', 'name')
+        network.holders[0].kill()
+        network.get('name', 'copy')
+
+The data planes drive veth interfaces of a bridge, the owner is a kernel of its own. Each process has its
+configuration as a tree in `configuration`, which may be changed before start(). Needs root.
+"""
+import json
+import os
+
+from network import Network, stop
+from processes import READY_SECONDS, DataPlane, KeyManagers, cpus, last_lines, toml, wait_for
+
+AGENT_PORT, CONTROLLER_PORT = 7000, 7100
+SSA, CONTROLLER, OWNER = 1, 200, 201  # last byte of addresses; holders from 11 on
+
+
+def data_address(number):
+    return f'10.1.0.{number}'
+
+
+def control_address(number):
+    return f'10.255.0.{number}'
+
+
+class Node(DataPlane):
+    """A data plane with one port, at the data bridge."""
+
+    def __init__(self, network, site, number, cpu):
+        super().__init__(network.programs, network.folder, network.namespace(site), f'sae-{site}', cpu)
+        self.number = number
+        self.store_folder = os.path.join(network.folder, f'{self.name}.store')
+        network.join(self.namespace, number)
+        network.quiet(self.namespace, 'data')
+        self.agent = f'{control_address(number)}:{AGENT_PORT}'
+        self.join_keys(network.keys, site, self.agent)
+        self.configuration['port'] = [{'name': 'data', 'device': 'net_af_packet0,iface=data',
+                                       'addresses': [f'{data_address(number)}/24']}]
+        self.configuration['controller'] = {'address': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}'}
+        self.configuration['peer'] = []
+
+    def add_peer(self, other, role):
+        """Says how another node is reached, and what it is."""
+        self.configuration['peer'].append({
+            'name': other.name, 'agent': other.agent, 'role': role,
+            'link': [{'port': 'data', 'local': data_address(self.number),
+                      'remote': data_address(other.number)}]})
+
+
+class Controller:
+    """ssn-controller."""
+
+    def __init__(self, network):
+        self.programs, self.namespace = network.programs, network.namespace('controller')
+        network.join(self.namespace, CONTROLLER)
+        self.folder, self.process = network.folder, None
+        self.file, self.log = (os.path.join(network.folder, f'controller.{end}') for end in ('toml', 'log'))
+        keys = network.keys
+        self.configuration = {
+            'controller': {'name': 'controller', 'listen': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}',
+                           'certificate': keys.path('controller.crt'), 'key': keys.path('controller.key'),
+                           'ca': keys.path('ca.crt'), 'database': 'controller.db'},
+            'policy': {'scheme': 'shamir', 'k': network.k, 'n': network.n, 'cell': f'{network.cell} B'}}
+
+    def start(self):
+        with open(self.file, 'w', encoding='utf-8') as file:
+            file.write('\n'.join([*toml(self.configuration), '']))
+        ready = os.path.join(self.folder, 'controller.ready')
+        with open(self.log, 'ab') as output:
+            self.process = self.namespace.start(self.programs.controller, '--config', self.file,
+                                                '--ready-file', ready, stdout=output, stderr=output)
+
+        def is_ready():
+            if self.process.poll() is not None:
+                raise RuntimeError(f'ssn-controller ended with {self.process.returncode}: '
+                                   f'{last_lines(self.log)}')
+            return os.path.exists(ready)
+        wait_for(is_ready, 'ssn-controller to be ready')
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        return stop(self.process, 30)
+
+
+class StorageNetwork(Network):
+    """Everything of the picture above."""
+
+    def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb'):
+        super().__init__()
+        self.folder, self.programs, self.k, self.n, self.cell, self.mtu = folder, programs, k, n, cell, mtu
+        self._joined = 0
+        try:
+            self.bridges = self.namespace('bridges')
+            for name in ('data', 'control'):
+                self.bridges.run('ip', 'link', 'add', 'name', name, 'mtu', mtu, 'type', 'bridge', 'stp_state',
+                                 '0', 'forward_delay', '0')
+                self.bridges.run('ip', 'link', 'set', 'dev', name, 'up')
+            sites = ['s', *(f'h{i}' for i in range(1, n + 1))]
+            self.keys = KeyManagers(programs, os.path.join(folder, 'keys'), self.namespace('keys'), sites)
+            self.controller = Controller(self)
+            self.ssa = Node(self, 's', SSA, cpus()[0])
+            self.holders = [Node(self, f'h{i}', 10 + i, cpus()[i % len(cpus())]) for i in range(1, n + 1)]
+            self.owner = self.namespace('owner')
+            self.join(self.owner, OWNER)
+            self.owner.address('data', f'{data_address(OWNER)}/24')
+            self._give_roles(store)
+            self._write_owner()
+        except BaseException:
+            self.close()
+            raise
+
+    def join(self, namespace, number):
+        """Links a namespace to both bridges; the control side is the kernel's."""
+        self._joined += 1
+        for bridge in ('data', 'control'):
+            port = f'{bridge[0]}{self._joined}'
+            self.link(namespace, bridge, self.bridges, port, self.mtu)
+            self.bridges.run('ip', 'link', 'set', 'dev', port, 'master', bridge)
+        namespace.address('control', f'{control_address(number)}/24')
+
+    def _give_roles(self, store):
+        self.ssa.configuration['ssa'] = {}
+        for holder in self.holders:
+            holder.configuration['shareholder'] = {'store': store}
+            if store == 'memory':
+                holder.configuration['shareholder']['capacity'] = '4 GiB'
+            else:
+                holder.configuration['shareholder']['directory'] = holder.store_folder
+            self.ssa.add_peer(holder, 'shareholder')
+            holder.add_peer(self.ssa, 'ssa')
+
+    def _write_owner(self):
+        self.owner_file = os.path.join(self.folder, 'owner.toml')
+        tree = {'controller': {'address': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}'},
+                'owner': {each: self.keys.path(f'{name}') for each, name in (
+                    ('certificate', 'owner.crt'), ('key', 'owner.key'), ('ca', 'ca.crt'))}}
+        with open(self.owner_file, 'w', encoding='utf-8') as file:
+            file.write('\n'.join([*toml(tree), '']))
+
+    @property
+    def nodes(self):
+        return [self.ssa, *self.holders]
+
+    def start(self):
+        """Starts everything; returns when objects can be written."""
+        self.keys.start()
+        self.controller.start()
+        for node in self.nodes:
+            node.start(wait=False)
+        for node in self.nodes:
+            node.wait_ready()
+        self.wait_for_connections(self.ssa.configuration['peer'])
+
+    def wait_for_connections(self, peers, seconds=READY_SECONDS):
+        """Until the SSA has keys with all these peers."""
+        names = {peer['name'] for peer in peers}
+
+        def joined():
+            self.ssa.check()
+            items = self.ssa.status()['items']
+            return names <= {item['name'] for item in items if item['kind'] == 'peer' and item['healthy']}
+        wait_for(joined, lambda: 'the SSA and its shareholders to associate; it said:\n'
+                 + last_lines(self.ssa.log), seconds)
+
+    def ssn(self, *arguments, check=True, **options):
+        """The owner's command; as subprocess.run."""
+        done = self.owner.run(self.programs.ssn, *arguments, '--config', self.owner_file, check=False,
+                              **{'timeout': 600, **options})
+        if check and done.returncode != 0:
+            raise RuntimeError(f'ssn {" ".join(map(str, arguments))} ended with {done.returncode}: '
+                               f'{done.stderr or ""}{done.stdout or ""}')
+        return done
+
+    def put(self, file, name, *arguments):
+        return json.loads(self.ssn('put', file, name, '--json', *arguments).stdout)
+
+    def get(self, name, file, *arguments):
+        return json.loads(self.ssn('get', name, file, '--json', *arguments).stdout)
