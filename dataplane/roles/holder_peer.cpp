@@ -188,7 +188,8 @@ std::uint64_t HolderPeer::step(std::uint64_t now_ns) noexcept {
     }
   }
   if (!job_order_.empty()) {
-    due = std::min(due, jobs_[job_order_.front()].since_ns + context_.options.reply_deadline_ns);
+    const std::uint64_t late = jobs_[job_order_.front()].since_ns + context_.options.reply_deadline_ns;
+    if (late > now_ns) due = std::min(due, late);  // else it waits for the store, or for room to say so
   }
   return due;
 }

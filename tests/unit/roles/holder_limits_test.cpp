@@ -163,6 +163,26 @@ TEST_F(HolderLimits, AnswersBusyWhereQueuesAreFull) {
   ASSERT_TRUE(run([&] { return ssa.answers.size() >= 20 + 4 + 8 && ssa.given.size() == 256; }));
 }
 
+// A disk that hangs: nobody polls for it, and everything is done when it goes on.
+TEST_F(HolderLimits, SleepsWhileTheStoreDoesNothing) {
+  HolderWorldOptions options = small();
+  start(options, 1);
+  TestSsa& ssa = world_->ssa();
+  ssa.fill({10, 1, 1}, 256);
+  ASSERT_TRUE(run([&] { return ssa.all_stored(); })) << world_->wrong();
+  world_->store.stall(true);
+  ssa.read({10, 1, 1}, 0, 0, 256, 1);
+  ssa.fill({11, 1, 1}, 100);
+  ssa.seal({10, 1, 1}, 256, 2);
+  const std::uint64_t steps = world_->steps;
+  EXPECT_FALSE(run([] { return false; }, 4 * one_s));
+  EXPECT_LT(world_->steps - steps, 4000U);
+  world_->store.stall(false);
+  ASSERT_TRUE(run([&] { return ssa.all_stored() && ssa.answer(1) && ssa.answer(2); })) << world_->wrong();
+  EXPECT_EQ(ssa.answer(1)->answer.code, AnswerCode::busy);  // too late
+  EXPECT_EQ(ssa.answer(2)->answer.code, AnswerCode::done);
+}
+
 // Peers come and go while their requests are in the store; what belongs to one is never told to another.
 TEST_F(HolderLimits, LetsPeersGoAtAnyTime) {
   HolderWorldOptions options = small();
