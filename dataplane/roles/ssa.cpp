@@ -41,6 +41,7 @@ class Ssa::Implementation {
   void share_arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t now) noexcept;
   void answer_arrived(std::uint16_t holder, const protocol::Cell& cell, std::uint64_t now) noexcept;
   void take_settled(std::uint64_t now) noexcept;
+  void count_users() noexcept;
   void tell_credit(std::uint16_t owner, std::uint64_t now) noexcept;
   void give_back(protocol::Cell& cell) noexcept {
     protocol::Cell* its = &cell;
@@ -176,6 +177,14 @@ void Ssa::Implementation::take_settled(std::uint64_t now) noexcept {
   }
 }
 
+void Ssa::Implementation::count_users() noexcept {
+  context.writers = context.readers = 0;
+  for (std::size_t i = 0; i < used; ++i) {
+    if (slots[i].write != nullptr && slots[i].write->expects_blocks()) ++context.writers;
+    if (slots[i].read != nullptr && slots[i].read->busy()) ++context.readers;
+  }
+}
+
 // Whichever of its objects the owner sends blocks of, there is room for them. It must be told before anything
 // is acknowledged: credit counts from what was acknowledged on.
 void Ssa::Implementation::tell_credit(std::uint16_t owner, std::uint64_t now) noexcept {
@@ -265,6 +274,7 @@ SsaSession Ssa::open_write(SsaWritePointer& write, std::uint64_t now) noexcept {
   write->open(implementation_->context, session, now);
   const std::uint16_t owner = write->owner();
   implementation_->slots[slot_of(session)].write = std::move(write);
+  implementation_->count_users();
   implementation_->tell_credit(owner, now);
   return session;
 }
@@ -353,6 +363,7 @@ void Ssa::step(std::uint64_t now) noexcept {
   Implementation& its = *implementation_;
   its.take_settled(now);
   its.due = UINT64_MAX;
+  its.count_users();
   for (std::size_t i = 0; i < its.used; ++i) {
     Implementation::Slot& slot = its.slots[(its.turn + i) % its.used];
     if (slot.write != nullptr) {

@@ -89,6 +89,8 @@ struct SsaContext {
   std::vector<OwnerLink> owners;
   SsaCounters counters;
   EventQueue events;
+  std::uint32_t writers = 0;  // writes that expect blocks
+  std::uint32_t readers = 0;  // reads with batches, or requests that wait for them
 };
 
 /// What a share that was sent is known by when its Channel says what became of it.

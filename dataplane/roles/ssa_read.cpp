@@ -182,7 +182,9 @@ bool SsaRead::take_block(std::uint32_t block, const Request& request, std::uint6
     }
   }
   if (fitting == batches_.size()) {
-    if (unused == batches_.size()) return false;
+    const std::uint32_t part = options_.all_batches / std::max(context_->readers, 1U);
+    if (unused == batches_.size() || used_ >= std::max(part, 1U)) return false;
+    ++used_;
     fitting = unused;
     Batch& batch = batches_[fitting];
     const auto life = static_cast<std::uint8_t>(batch.life + 1);
@@ -279,6 +281,7 @@ void SsaRead::end_batch(std::size_t at) noexcept {
   forget_asks(at);
   for (unsigned cell = 0; cell < batch_cells; ++cell) free_cell(at, cell);
   batches_[at].used = false;
+  --used_;
 }
 
 bool SsaRead::arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t now) noexcept {

@@ -44,6 +44,7 @@ class SsaRead {
 
   void step(std::uint64_t now) noexcept;
   std::uint64_t next_due() const noexcept { return due_; }
+  bool busy() const noexcept { return used_ != 0 || !requests_.empty() || current_.next != current_.count; }
 
  private:
   struct Request {  // of the owner: blocks that were not yet put into batches
@@ -166,7 +167,8 @@ class SsaRead {
   std::vector<std::uint8_t*> outputs_;
   std::vector<protocol::Cell*> fresh_;
   kernels::LocateResult located_;
-  bool short_ = false;  // of packets, or of room in a channel
+  std::uint32_t used_ = 0;  // batches
+  bool short_ = false;      // of packets, or of room in a channel
   std::uint64_t turn_ = 0;
   std::uint64_t due_ = 0;
 };

@@ -122,7 +122,10 @@ SsaWrite::Target* SsaWrite::target_of(std::uint16_t holder, unsigned& index) noe
 
 std::uint32_t SsaWrite::credit() const noexcept {
   if (result_.ended) return 0;
-  return static_cast<std::uint32_t>(std::uint64_t{window_} * data_blocks_ - held_);
+  const std::uint64_t part = options_.blocks / std::max(context_->writers, 1U);
+  const std::uint64_t most =
+      std::clamp<std::uint64_t>(part, 2ULL * data_blocks_, std::uint64_t{window_} * data_blocks_);
+  return static_cast<std::uint32_t>(most - std::min(most, held_));
 }
 
 SsaWrite::Arrived SsaWrite::arrived(protocol::Cell& cell, std::uint64_t now) noexcept {

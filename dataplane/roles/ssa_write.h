@@ -43,6 +43,7 @@ class SsaWrite {
   /// is not needed, and is to be told as stored. refused: no room for it, or it has no place here.
   Arrived arrived(protocol::Cell& cell, std::uint64_t now) noexcept;
   /// Blocks that there is room for beyond those that arrived.
+  /// With its part of all blocks that may be held.
   std::uint32_t credit() const noexcept;
   bool expects_blocks() const noexcept { return !result_.ended && !finishing_; }
   void finish(std::uint64_t blocks, std::uint64_t now) noexcept;

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <set>
 
 #include "ssa_world.h"
@@ -16,10 +15,7 @@ namespace {
 
 using roles::SsaTrouble;
 
-std::uint64_t runs() {
-  const char* const given = std::getenv("SSN_ROLES_RUNS");
-  return given != nullptr ? std::strtoull(given, nullptr, 10) : 15;
-}
+std::uint64_t runs() { return seeds(10); }
 
 SsaWorldOptions options_of(TestRandom& random) {
   SsaWorldOptions options;

@@ -50,7 +50,7 @@ struct Stored {
 };
 
 TEST(SsaRead, WithoutTwoOfFiveHolders) {
-  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
     Stored stored(small(), seed, 500);
     stored.world.kill(seed % 5);
     stored.world.kill((seed + 1 + seed % 3) % 5);
@@ -64,7 +64,7 @@ TEST(SsaRead, WithoutTwoOfFiveHolders) {
 }
 
 TEST(SsaRead, HoldersThatDieMeanwhile) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(8); ++seed) {
     SsaWorldOptions options = small();
     options.link.loss_percent = static_cast<unsigned>(seed % 4);
     options.owner_link.loss_percent = static_cast<unsigned>(seed % 3);
@@ -83,7 +83,7 @@ TEST(SsaRead, HoldersThatDieMeanwhile) {
 
 // With more than n - k holders gone the answer is typed, and in time.
 TEST(SsaRead, TooFewHoldersIsAnAnswer) {
-  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(3); ++seed) {
     Stored stored(small(), seed, 300);
     for (std::size_t i = 0; i < 3; ++i) stored.world.kill((seed + i) % 5);
     const TestOwner& reader = stored.get();
@@ -96,7 +96,7 @@ TEST(SsaRead, TooFewHoldersIsAnAnswer) {
 
 // One holder of five changes shares: what the owner gets is right, and the holder is named.
 TEST(SsaRead, ALiarIsCorrectedAndNamed) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(8); ++seed) {
     SsaWorldOptions options = small();
     options.link.loss_percent = static_cast<unsigned>(seed % 3);
     Stored stored(options, seed, 400);
@@ -117,7 +117,7 @@ TEST(SsaRead, ALiarIsCorrectedAndNamed) {
 
 // As many liars as can be noticed, more than can be corrected: nothing wrong is ever given.
 TEST(SsaRead, TwoLiarsOfFiveNeverGetAnythingWrongThrough) {
-  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(8); ++seed) {
     SsaWorldOptions options = small();
     options.ssa.surplus = 2;
     Stored stored(options, seed, 300);
@@ -132,7 +132,7 @@ TEST(SsaRead, TwoLiarsOfFiveNeverGetAnythingWrongThrough) {
 }
 
 TEST(SsaRead, ALiarAndADeadHolderNeverGetAnythingWrongThrough) {
-  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
     Stored stored(small(), seed, 300);
     stored.world.kill((seed + 2) % 5);
     stored.world.holders[seed % 5]->lies_percent = 30;
@@ -157,7 +157,7 @@ TEST(SsaRead, WithoutSurplusNothingIsChecked) {
 
 // Records rot at two holders of five: their holders say so, and the others are asked.
 TEST(SsaRead, DamagedRecordsAreReadElsewhere) {
-  for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(3); ++seed) {
     Stored stored(small(), seed, 500);
     for (std::size_t i = 0; i < 2; ++i) {
       HolderNode& node = *stored.world.holders[(seed + i) % 5];

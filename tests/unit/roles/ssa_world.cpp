@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 
 namespace ssn::test {
@@ -53,6 +54,11 @@ EndsOptions owner_options(unsigned name) {
 }
 
 }  // namespace
+
+std::uint64_t seeds(std::uint64_t usual) {
+  const char* const given = std::getenv("SSN_ROLES_RUNS");
+  return given != nullptr ? std::strtoull(given, nullptr, 10) : usual;
+}
 
 void ChannelEnd::receive(const Bytes& packet) {
   Cell* const cell = pool_.receive(packet);
@@ -224,6 +230,7 @@ void TestOwner::take_settled() {
       if (settled[i].how != Settled::How::stored || stored[settled[i].token]) continue;
       stored[settled[i].token] = true;
       ++stored_count;
+      newly_stored.push_back(static_cast<std::uint32_t>(settled[i].token));
     }
   }
 }
@@ -294,11 +301,12 @@ SsaWorld::SsaWorld(const SsaWorldOptions& given, std::uint64_t chosen)
       seed(chosen),
       random(chosen),
       pool(given.pool_cells),
-      generated(chosen_implementation(), generator) {
+      generated(chosen_implementation(), generator),
+      counted(generated) {
   std::array<std::uint8_t, kernels::RandomGenerator::seed_bytes> seeded;
   random.fill(seeded.data(), seeded.size());
   generator.seed(seeded);
-  ssa = std::make_unique<roles::Ssa>(options.ssa, chosen_implementation(), pool, generated);
+  ssa = std::make_unique<roles::Ssa>(options.ssa, chosen_implementation(), pool, counted);
   options.layout.holders.clear();
   for (std::uint16_t i = 0; i < options.layout.n; ++i) {
     options.layout.holders.push_back(i);
@@ -367,6 +375,23 @@ void SsaWorld::restart(std::size_t at) {
   node.holder = std::make_unique<roles::Holder>(options.holder, node.store, node.pool, node.rule);
   node.alive = true;
   connect(at);
+}
+
+unsigned SsaWorld::holders_with(const roles::ObjectKey& key, std::uint32_t cell) {
+  unsigned count = 0;
+  for (std::size_t i = 0; i < holders.size(); ++i) {
+    StripeReader reader(options.layout.cell_bytes);
+    const store::ShareId share{key.object, key.generation, static_cast<std::uint8_t>(i + 1)};
+    bool has = false;
+    for (std::uint16_t attempt = 0; attempt < 4 && !has; ++attempt) {
+      const std::uint64_t wanted = std::uint64_t{1} << cell % store::stripe_cells;
+      const auto read =
+          reader.read(holders[i]->store.store(), share, attempt, cell / store::stripe_cells, wanted);
+      has = read.read == wanted;
+    }
+    count += has ? 1 : 0;
+  }
+  return count;
 }
 
 void SsaWorld::cut(std::size_t at, bool cut) {
@@ -547,6 +572,13 @@ void SsaWorld::work() {
     owner->ssa_channel->step(now_ns);
     owner->ssa_end->transmit(owner->back, owner->name, now_ns);
     owner->work(now_ns);
+    for (const std::uint32_t block : owner->newly_stored) {
+      const std::uint32_t cell = block / options.layout.secret_blocks;
+      if (verify_stored != 0 && holders_with(owner->key, cell) < verify_stored) {
+        wrong_ = "a block was told as stored that too few holders have";
+      }
+    }
+    owner->newly_stored.clear();
   }
 }
 

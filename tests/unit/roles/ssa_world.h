@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "../store/test_store.h"
 #include "packet_ends.h"
 #include "ssn/protocol/channel.h"
 #include "ssn/protocol/session_keys.h"
@@ -21,6 +22,9 @@
 #include "virtual_store.h"
 
 namespace ssn::test {
+
+/// How many seeds a test runs over: SSN_ROLES_RUNS, or so many.
+std::uint64_t seeds(std::uint64_t usual);
 
 /// While the SSA runs: for a test that counts allocations.
 inline thread_local bool inside_ssa = false;
@@ -36,7 +40,25 @@ struct SsaWorldOptions {
   std::size_t pool_cells = 40000;
   bool gcm = false;  ///< between SSA and holders, where pads are short
   std::uint64_t pad_bytes = std::uint64_t{1} << 40;
-  bool qrng = false;
+};
+
+/// Counts what is taken.
+class CountedBlocks final : public roles::RandomBlocks {
+ public:
+  explicit CountedBlocks(roles::RandomBlocks& from) : from_(from) {}
+  bool fill(std::span<std::uint8_t> to) noexcept override {
+    if (dry || !from_.fill(to)) return false;
+    bytes += to.size();
+    return true;
+  }
+  bool computational() const noexcept override { return !qrng && from_.computational(); }
+
+  std::uint64_t bytes = 0;
+  bool dry = false;
+  bool qrng = false;  ///< passes for a random stream of a key device
+
+ private:
+  roles::RandomBlocks& from_;
 };
 
 /// What a Channel needs around it at one end.
@@ -125,6 +147,7 @@ class TestOwner {
   std::uint32_t got_count = 0;
   std::uint32_t refused_count = 0;
   std::vector<bool> stored;
+  std::vector<std::uint32_t> newly_stored;
   std::vector<bool> was_given;  ///< what was read
   std::map<protocol::AnswerCode, unsigned> answers;
   std::string wrong;
@@ -158,6 +181,8 @@ class SsaWorld {
   /// The holder starts with what is on its disk, and a new association begins.
   void restart(std::size_t holder);
   void cut(std::size_t holder, bool cut);
+  /// How many holders' stores have this cell, in whichever attempt.
+  unsigned holders_with(const roles::ObjectKey& key, std::uint32_t cell);
 
   TestOwner& add_owner();
   void remove_owner(TestOwner& owner);
@@ -196,12 +221,14 @@ class SsaWorld {
   TestPacketPool pool;  ///< the SSA's
   kernels::RandomGenerator generator;
   roles::GeneratedBlocks generated;
+  CountedBlocks counted;
   std::unique_ptr<roles::Ssa> ssa;
   std::vector<std::unique_ptr<HolderNode>> holders;
   std::vector<std::unique_ptr<TestOwner>> owners;
   std::vector<roles::SsaEvent> events;
   std::map<roles::SsaSession, roles::WriteResult> results;
   unsigned ties = 0;
+  unsigned verify_stored = 0;  ///< each block that its owner is told of is at so many holders; 0: not asked
 
  private:
   void receive();

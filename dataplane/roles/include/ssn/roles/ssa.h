@@ -38,7 +38,9 @@ struct SsaOptions {
   std::uint16_t owners = 256;    ///< owner sessions at a time; their numbers are below this
   std::uint16_t sessions = 256;  ///< writes and reads at a time, at most 1024
   std::uint32_t window = 512;  ///< of a write: cells of a share that are not durable everywhere; power of two
+  std::uint32_t blocks = 16384;     ///< of owners in all windows; each write gets its part of it
   std::uint16_t read_batches = 16;  ///< of a read: batches of at most 64 cells on their way
+  std::uint16_t all_batches = 128;  ///< of all reads; each read gets its part of it, one at least
   unsigned surplus = 1;             ///< shares beyond k that a read asks for, to check the others; 0: none
   std::uint64_t cell_ns = 10'000'000'000;  ///< a share is tried to be sent for so long
   std::uint64_t away_ns = 3'000'000'000;   ///< a holder without connection is waited for so long
