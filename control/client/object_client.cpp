@@ -227,15 +227,20 @@ Error Client::give_up(const Object& object, Error error) {
 
 Result<agent::WriteStatus> Client::finish(OpenSession& open, const BlockSender::Sent& sent,
                                           const Watch& watch) {
-  const auto end = std::chrono::steady_clock::now() + options_.patience;
+  auto end = std::chrono::steady_clock::now() + options_.patience;
   std::array<protocol::Cell*, SessionLink::max_burst> delivered;
   unsigned left = options_.tries;
+  std::uint32_t sealed = 0;
   for (;;) {
     const Result<agent::WriteStatus> status =
         open.client->finish(open.session.session, sent.bytes, sent.blocks, finish_wait);
     if (status.ok() ? status.value().state != agent::WriteState::sealing
                     : !may_pass(status.error()) || --left == 0) {
       return status;
+    }
+    if (status.ok() && status.value().sealed > sealed) {  // it goes on
+      sealed = status.value().sealed;
+      end = std::chrono::steady_clock::now() + options_.patience;
     }
     // The SSA's transport may still ask something of ours.
     const Result<std::size_t> came = open.link->turn(clock_ns(), delivered);

@@ -152,6 +152,10 @@ Result<std::size_t> SessionLink::turn(std::uint64_t now_ns, std::span<Cell*> del
     count = channel_->arrived({ours.data(), kept}, now_ns, delivered);
   }
   channel_->step(now_ns);
+  if (channel_->suspect()) {
+    // A device on the way may pass on what the kernel put together as it is, and nobody beyond can read it.
+    socket_.set_segmentation(false);
+  }
   if (Outcome flushed = flush(); !flushed.ok()) {
     return flushed.error();
   }

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -20,6 +21,8 @@ using dataplane::IpFamily;
 constexpr const char* what = "cannot exchange packets with the SSA";
 // As much as the kernel lets us have: bursts come while this process waits for a core.
 constexpr int buffer_bytes = 4 << 20;
+// Of one datagram that the kernel takes apart; it takes 64 packets at most, as many as a burst has.
+constexpr std::size_t segmented_bytes_max = 65'000;
 
 struct Address {
   sockaddr_storage storage{};
@@ -89,10 +92,11 @@ Error unreachable(int number, const IpEndpoint& peer) {
   return error;
 }
 
-// Of the network, and gone again with the next packet: an ICMP message, a full queue, a route in the making.
+// Of the network, and gone again with the next packet: an ICMP message, a full queue, a route in the making,
+// a filter.
 bool passes(int number) noexcept {
   return number == ECONNREFUSED || number == EHOSTUNREACH || number == ENETUNREACH || number == ENETDOWN ||
-         number == EHOSTDOWN || number == ENOBUFS || number == ENOMEM;
+         number == EHOSTDOWN || number == ENOBUFS || number == ENOMEM || number == EPERM;
 }
 
 }  // namespace
@@ -149,30 +153,78 @@ Outcome UdpSocket::connect(const IpEndpoint& peer) {
   return done;
 }
 
+// Messages of one packet each, or of several that the kernel takes apart again: all of one length, but for
+// the last one, which may be shorter.
+struct UdpSocket::Burst {
+  struct Control {
+    alignas(cmsghdr) char bytes[CMSG_SPACE(sizeof(std::uint16_t))];
+  };
+  std::array<mmsghdr, max_burst> messages;
+  std::array<Control, max_burst> controls;
+  std::size_t count = 0;
+
+  Burst(std::span<const iovec> packets, bool together) noexcept {
+    for (std::size_t at = 0; at < packets.size();) {
+      std::size_t taken = 1;
+      std::size_t bytes = packets[at].iov_len;
+      while (together && at + taken < packets.size() &&
+             packets[at + taken - 1].iov_len == packets[at].iov_len &&
+             packets[at + taken].iov_len <= packets[at].iov_len &&
+             bytes + packets[at + taken].iov_len <= segmented_bytes_max) {
+        bytes += packets[at + taken++].iov_len;
+      }
+      add(packets.subspan(at, taken));
+      at += taken;
+    }
+  }
+
+ private:
+  void add(std::span<const iovec> packets) noexcept {
+    mmsghdr& message = messages[count];
+    message = {};
+    message.msg_hdr.msg_iov = const_cast<iovec*>(packets.data());  // which sendmmsg() only reads
+    message.msg_hdr.msg_iovlen = packets.size();
+    if (packets.size() > 1) {
+      message.msg_hdr.msg_control = controls[count].bytes;
+      message.msg_hdr.msg_controllen = sizeof controls[count].bytes;
+      cmsghdr* const control = CMSG_FIRSTHDR(&message.msg_hdr);
+      const auto length = static_cast<std::uint16_t>(packets[0].iov_len);
+      control->cmsg_level = SOL_UDP;
+      control->cmsg_type = UDP_SEGMENT;
+      control->cmsg_len = CMSG_LEN(sizeof length);
+      std::memcpy(CMSG_DATA(control), &length, sizeof length);
+    }
+    ++count;
+  }
+};
+
 Result<std::size_t> UdpSocket::send(std::span<const iovec> packets) noexcept {
   assert(packets.size() <= max_burst);
-  std::array<mmsghdr, max_burst> messages;
-  for (std::size_t i = 0; i < packets.size(); ++i) {
-    messages[i] = {};
-    messages[i].msg_hdr.msg_iov = const_cast<iovec*>(&packets[i]);
-    messages[i].msg_hdr.msg_iovlen = 1;
-  }
   std::size_t sent = 0;
   while (sent < packets.size()) {
-    const int taken =
-        ::sendmmsg(fd_.get(), messages.data() + sent, static_cast<unsigned>(packets.size() - sent), 0);
-    if (taken > 0) {
-      sent += static_cast<std::size_t>(taken);
-    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+    Burst burst(packets.subspan(sent), segmentation_);
+    const int taken = ::sendmmsg(fd_.get(), burst.messages.data(), static_cast<unsigned>(burst.count), 0);
+    const int number = taken > 0 ? 0 : errno;
+    const std::size_t first = burst.messages[0].msg_hdr.msg_iovlen;  // packets of the one that failed
+    for (int i = 0; i < taken; ++i) {
+      sent += burst.messages[static_cast<std::size_t>(i)].msg_hdr.msg_iovlen;
+    }
+    if (number == 0 || number == EINTR) {
+      continue;
+    }
+    if (number == EAGAIN || number == EWOULDBLOCK) {
       break;
-    } else if (passes(errno)) {
-      ++sent;  // lost, as others are on their way
-    } else if (errno == EMSGSIZE) {
+    }
+    if (first > 1 && (number == EIO || number == EINVAL || number == EMSGSIZE || number == EOPNOTSUPP)) {
+      segmentation_ = false;  // the device cannot, or a packet alone is too long: then that is said below
+    } else if (passes(number)) {
+      sent += first;  // lost, as others are on their way
+    } else if (number == EMSGSIZE) {
       return Error{Exit::failed, what,
                    fmt::format("packets of {} bytes are too long for the path to it", packets[sent].iov_len),
                    "", "write objects with a smaller cell size, or raise the MTU of the path"};
-    } else if (errno != EINTR) {
-      return system_error(errno, what, "sendmmsg");
+    } else {
+      return system_error(number, what, "sendmmsg");
     }
   }
   return sent;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A UDP socket that talks to one peer, in bursts: one system call for many packets.
+// A UDP socket that talks to one peer, in bursts: one system call for many packets, and one way through the
+// kernel for as many of one length as it takes together (UDP_SEGMENT), where it can.
 #pragma once
 
 #include <sys/uio.h>
@@ -30,15 +31,21 @@ class UdpSocket {
   /// Sends whole packets, at most max_burst. How many were taken, the first ones; fewer: ask poll(). What the
   /// network refuses for now counts as sent, and is lost; a packet longer than the path takes is an error.
   Result<std::size_t> send(std::span<const iovec> packets) noexcept;
+  /// Whether packets of one length are given to the kernel together. It turns itself off where the kernel or
+  /// the device refuses.
+  void set_segmentation(bool wanted) noexcept { segmentation_ = wanted; }
+  bool segmentation() const noexcept { return segmentation_; }
   /// Receives packets into `room`, at most max_burst, and sets each iov_len to the length of what came. A
   /// packet that is longer than its room has length 0. How many; 0: ask poll().
   Result<std::size_t> receive(std::span<iovec> room) noexcept;
 
  private:
+  struct Burst;
   UdpSocket() = default;
 
   hw::FileDescriptor fd_;
   dataplane::IpEndpoint local_;
+  bool segmentation_ = true;
 };
 
 }  // namespace ssn::client

@@ -84,7 +84,11 @@ struct MemorySsa::Running {
       const std::lock_guard lock(blocks->mutex);
       blocks->at[block] = Bytes(cell.data, cell.data + cell.length);
     } else if (!writes && cell.header.type == PacketType::read) {
-      const auto request = protocol::read_read_request({cell.data, cell.length});
+      auto request = protocol::read_read_request({cell.data, cell.length});
+      if (faults.reads_ignored != 0) {
+        --faults.reads_ignored;
+        request.reset();
+      }
       for (std::uint32_t i = 0; request && i < request->count; ++i) {
         if (!protocol::names_cell(request->bitmap, i)) continue;
         if (faults.busy_answers != 0) {
@@ -103,22 +107,41 @@ struct MemorySsa::Running {
     link->arena().give_back({&one, 1});
   }
 
+  bool send(const protocol::Placement& placement, const Bytes& bytes, std::uint64_t now) {
+    Cell* cell = nullptr;
+    if (link->arena().take({&cell, 1}) == 0) return false;
+    std::copy(bytes.begin(), bytes.end(), cell->data);
+    cell->length = static_cast<std::uint32_t>(bytes.size());
+    cell->header.placement = placement;
+    protocol::Parcel parcel{.cell = cell};
+    if (link->channel().send({&parcel, 1}, now) == 1) return true;
+    link->arena().give_back({&cell, 1});
+    return false;
+  }
+
+  // Of another generation, object or share, of a wrong length, of a block that nobody asked for; and the
+  // right one once more, with other bytes.
+  void send_strays(const protocol::Placement& right, std::uint64_t now) {
+    std::vector<protocol::Placement> wrong(5, right);
+    ++wrong[0].generation;
+    ++wrong[1].object;
+    wrong[2].share = 1;
+    wrong[3].cell += 100'000;
+    const Bytes garbage(object.cell_bytes, 0xEE);
+    for (const protocol::Placement& each : wrong) (void)send(each, garbage, now);
+    protocol::Placement next = right;
+    ++next.cell;
+    (void)send(next, Bytes(64, 0xEE), now);
+  }
+
   void serve(std::uint64_t now) {
     while (!to_send.empty() && link->channel().allowance(object.cell_bytes, 1, now).packets != 0) {
-      Cell* cell = nullptr;
-      if (link->arena().take({&cell, 1}) == 0) return;
       const std::lock_guard lock(blocks->mutex);
-      const Bytes& bytes = blocks->at[to_send.front()];
-      std::copy(bytes.begin(), bytes.end(), cell->data);
-      cell->length = static_cast<std::uint32_t>(bytes.size());
-      cell->header.placement = {.object = object.id,
-                                .cell = static_cast<std::uint32_t>(to_send.front()),
-                                .generation = static_cast<std::uint32_t>(object.generation)};
-      protocol::Parcel parcel{.cell = cell};
-      if (link->channel().send({&parcel, 1}, now) == 0) {
-        link->arena().give_back({&cell, 1});
-        return;
-      }
+      const protocol::Placement placement{.object = object.id,
+                                          .cell = static_cast<std::uint32_t>(to_send.front()),
+                                          .generation = static_cast<std::uint32_t>(object.generation)};
+      if (!send(placement, blocks->at[to_send.front()], now)) return;
+      if (faults.strays) send_strays(placement, now);
       to_send.pop_front();
     }
   }
@@ -133,10 +156,7 @@ MemorySsa::~MemorySsa() {
 
 Result<std::string> MemorySsa::object_owner(const agent::SessionObject& key) {
   const Result<controller::Object> object = controller_.object({key.object, key.generation});
-  if (object.ok()) return object.value().owner;
-  // What gRPC says of a controller that is away must not be taken for what the controller says.
-  const bool away = object.error().what == "cannot ask the controller";
-  return away ? failed(Exit::temporary, "the controller does not answer") : object.error();
+  return object.ok() ? Result<std::string>(object.value().owner) : object.error();
 }
 
 std::optional<std::string> MemorySsa::session_owner(std::uint64_t session) {

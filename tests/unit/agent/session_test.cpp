@@ -191,7 +191,7 @@ TEST_F(Sessions, AnotherOwnersObjectIsNotFound) {
   const Result<Session> none = sessions()->open_write(request(4));
   ASSERT_FALSE(none.ok());
   EXPECT_EQ(none.error().code, Exit::not_found);
-  for (const std::uint64_t object : {6, 7}) {  // somebody's, and nobody's
+  for (const std::uint64_t object : {6U, 7U}) {  // somebody's, and nobody's
     for (const Result<Session>& others :
          {sessions()->open_write(request(object)), sessions()->open_read(request(object))}) {
       ASSERT_FALSE(others.ok());
@@ -205,7 +205,7 @@ TEST_F(Sessions, AnotherOwnersObjectIsNotFound) {
 TEST_F(Sessions, AnotherOwnersSessionIsNotFound) {
   host_.sessions[40] = "somebody";
   host_.sessions[41] = "";
-  for (const std::uint64_t session : {0, 39, 40, 41}) {
+  for (const std::uint64_t session : {0U, 39U, 40U, 41U}) {
     const Result<WriteStatus> finished = sessions()->finish(session, 1, 1, milliseconds(0));
     ASSERT_FALSE(finished.ok());
     EXPECT_EQ(finished.error().code, Exit::not_found);

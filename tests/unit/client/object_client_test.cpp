@@ -119,7 +119,7 @@ class ObjectClientTest : public testing::Test {
 };
 
 TEST_F(ObjectClientTest, WhatIsPutIsGot) {
-  for (const std::size_t size : {0, 1, 1343, 1344, 1345, 3 * 1344, 300'000, 3'000'001}) {
+  for (const std::size_t size : {0U, 1U, 1343U, 1344U, 1345U, 4032U, 300'000U, 3'000'001U}) {
     const std::string name = fmt::format("object {}", size);
     const Bytes bytes = random_.bytes(size);
     const Result<PutReport> report = put(name, bytes);
@@ -265,7 +265,7 @@ class FailingSource final : public MemorySource {
 
 TEST_F(ObjectClientTest, ASourceThatFailsLeavesNothing) {
   const Bytes bytes = random_.bytes(50'000);
-  for (const std::uint64_t says : {49'999, 50'001, 50'000}) {
+  for (const std::uint64_t says : {49'999U, 50'001U, 50'000U}) {
     network_->report();
     FailingSource source(bytes, says);
     source.fails = says == 50'000;
@@ -403,6 +403,22 @@ TEST_F(ObjectClientTest, ABusySsaIsAskedAgain) {
   faults().busy_answers = 10;
   expect_got("busy", bytes);
   EXPECT_EQ(faults().busy_answers, 0U);
+}
+
+TEST_F(ObjectClientTest, WhatDoesNotComeIsAskedForAgain) {
+  client_ = client({.patience = milliseconds(1200)});  // asks again after a quarter of it
+  const Bytes bytes = random_.bytes(1'000'000);
+  ASSERT_TRUE(put("ignored", bytes).ok());
+  faults().reads_ignored = 6;
+  expect_got("ignored", bytes);
+  EXPECT_EQ(faults().reads_ignored, 0U);
+}
+
+TEST_F(ObjectClientTest, OnlyWhatWasAskedForIsTaken) {
+  const Bytes bytes = random_.bytes(500'000);
+  ASSERT_TRUE(put("strays", bytes).ok());
+  faults().strays = true;
+  expect_got("strays", bytes);
 }
 
 TEST_F(ObjectClientTest, AnSsaThatCannotNowIsTriedAgain) {
