@@ -26,7 +26,6 @@ constexpr std::size_t remembered_max = 1024;  // sessions that are over
 constexpr std::size_t written_max = 65536;
 constexpr std::size_t session_keys = 4;  // of each direction: 2^26 packets
 constexpr std::uint16_t session_key_index = 1;
-constexpr const char* cannot_ask = "cannot ask the controller";  // what its client says of a failed call
 constexpr const char* cannot_open = "cannot open a session";
 
 Error not_found(const SessionObject& key) {
@@ -67,18 +66,8 @@ OwnerSessions::OwnerSessions(Setup setup) : setup_(std::move(setup)) {
 
 OwnerSessions::~OwnerSessions() = default;
 
-// A controller that cannot be reached says nothing about the object.
-Result<controller::Object> OwnerSessions::ask_for(const SessionObject& key) {
-  Result<controller::Object> object = setup_.controller->client().object({key.object, key.generation});
-  if (object.ok() || object.error().code != Exit::not_found || object.error().what != cannot_ask)
-    return object;
-  Error error = object.error();
-  error.code = Exit::temporary;
-  return error;
-}
-
 Result<std::string> OwnerSessions::object_owner(const SessionObject& key) {
-  Result<controller::Object> object = ask_for(key);
+  Result<controller::Object> object = setup_.controller->client().object({key.object, key.generation});
   if (!object.ok()) return object.error();
   return object.value().owner;
 }
@@ -103,7 +92,8 @@ Result<agent::Session> OwnerSessions::open_read(const SessionRequest& request) {
 }
 
 Result<controller::Object> OwnerSessions::look_up(const SessionRequest& request, bool writes) {
-  Result<controller::Object> object = ask_for(request.key);
+  Result<controller::Object> object =
+      setup_.controller->client().object({request.key.object, request.key.generation});
   if (!object.ok()) return object.error();
   if (object.value().owner != request.owner) return not_found(request.key);
   const controller::ObjectState wanted =
@@ -361,8 +351,7 @@ void OwnerSessions::conclude(Record& record) {
   if (status.state == WriteState::sealed || status.state == WriteState::degraded) {
     const Result<controller::SealedAnswer> told =
         setup_.controller->client().sealed(sealed_report(record, setup_.configuration->peers));
-    const bool unheard = !told.ok() && told.error().what == cannot_ask;
-    if (unheard || (!told.ok() && told.error().code == Exit::temporary)) {
+    if (!told.ok() && told.error().code == Exit::temporary) {
       status.state = WriteState::sealing;  // it will be told again with the next call
     } else if (!told.ok()) {
       status.state = WriteState::failed;

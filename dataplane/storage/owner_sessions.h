@@ -72,7 +72,6 @@ class OwnerSessions final : public agent::SessionHost {
   using Lock = std::unique_lock<std::mutex>;
 
   Result<agent::Session> open(const agent::SessionRequest& request, bool writes);
-  Result<controller::Object> ask_for(const agent::SessionObject& key);
   Result<controller::Object> look_up(const agent::SessionRequest& request, bool writes);
   Result<roles::ObjectLayout> layout_of(const controller::Object& object) const;
   Result<std::shared_ptr<Record>> reserve(const agent::SessionRequest& request, bool writes);

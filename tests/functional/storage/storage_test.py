@@ -1,0 +1,289 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""A storage network of real processes: put and get, while this one and that one dies."""
+
+import filecmp
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, '..', '..', '..', 'scripts', 'lib'))
+# pylint: disable=wrong-import-position
+import network as namespaces
+from network import stop
+from processes import Programs, last_lines, wait_for
+from storage_network import StorageNetwork
+
+BUILD = os.path.realpath(sys.argv[1]) if len(sys.argv) > 1 else ''
+SEED = int(sys.argv[2]) if len(sys.argv) > 2 else random.SystemRandom().randrange(2**32)
+SKIPPED = 77
+SIZE = 3_000_001  # not a whole number of blocks
+MARK = b'what lies in one store tells nothing. '
+
+
+class Storage(unittest.TestCase):
+    """One network for all tests; what a test kills, it starts again."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix='storage-')
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=3, n=5)
+        cls.addClassCleanup(cls.network.close)
+        cls.network.controller.configuration['policy'] |= {'lease': '3 s', 'report': '200 ms'}
+        cls.network.ssa.configuration['ssa'] |= {'idle': '3 s', 'owners': 4}
+        cls.random = random.Random(SEED)
+        cls.network.start()
+        cls.names = 0
+
+    def run(self, result=None):
+        result = result or self.defaultTestResult()
+        before = len(result.failures) + len(result.errors)
+        super().run(result)
+        if len(result.failures) + len(result.errors) > before:
+            for node in self.network.nodes:
+                print(f'\n--- {node.log}\n{last_lines(node.log, 12)}')
+                if node.process.poll() is None:
+                    print({name: value for name, value in node.counters().items() if value and name.startswith(
+                        ('drop.', 'peer.', 'ssa.', 'holder.', 'storage.', 'sessions.', 'store.'))})
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def file(self, size=SIZE):
+        """A file of random bytes with a text in it here and there; its path and a name for the object."""
+        type(self).names += 1
+        path = self.path(f'source-{self.names}')
+        with open(path, 'wb') as file:
+            for _ in range(size // 50_000):
+                file.write(MARK + self.random.randbytes(50_000 - len(MARK)))
+            file.write(self.random.randbytes(size % 50_000))
+        return path, f'object-{self.names}'
+
+    def stored(self, size=SIZE):
+        path, name = self.file(size)
+        self.assertFalse(self.network.put(path, name)['degraded'])
+        return path, name
+
+    def check(self, path, name):
+        """The object is what was stored."""
+        copy = self.path('copy')
+        self.network.get(name, copy, '--force')
+        self.assertTrue(filecmp.cmp(path, copy, shallow=False), 'other bytes came back than were stored')
+
+    def start_again(self, *nodes):
+        """Processes that were killed; until they are what they were before."""
+        for node in nodes:
+            node.start()
+        for node in nodes:
+            self.wait_registered(node)
+        self.network.wait_for_connections(self.network.ssa.configuration['peer'])
+
+    def start_controller(self):
+        """Where it was killed; until the nodes have found it."""
+        if self.network.controller.process.poll() is not None:
+            self.network.controller.start()
+        for node in self.network.nodes:
+            self.wait_registered(node)
+
+    @staticmethod
+    def item(node, kind):
+        return [each for each in node.status()['items'] if each['kind'] == kind]
+
+    def wait_registered(self, node):
+        wait_for(lambda: self.item(node, 'controller')[0]['healthy'],
+                 lambda: f'{node.name} to register; it said: {last_lines(node.log)}')
+
+    def generations(self):
+        return sum(node.counters('store.').get('store.generations', 0) for node in self.network.holders)
+
+    def wait_generations(self, count):
+        wait_for(lambda: self.generations() == count,
+                 lambda: f'{count} generations in the stores; there are {self.generations()}')
+
+    def test_what_is_stored_comes_back(self):
+        """put, get and verify agree; every holder has its share; the pads are accounted for"""
+        path, name = self.stored()
+        self.check(path, name)
+        self.network.ssn('verify', name)
+        for node in self.network.nodes:
+            counters = node.counters()
+            self.assertEqual(counters.get('storage.no_packets', 0), 0, node.name)
+            for stream in {match.group(1) for key in counters
+                           if (match := re.match(r'(keys\..*\.(?:pads|tag_keys)_(?:in|out))\.', key))}:
+                parts = [counters.get(f'{stream}.{part}', 0) for part in ('used', 'kept', 'discarded', 'left')]
+                self.assertEqual(counters[f'{stream}.fetched'], sum(parts), f'{node.name} {stream}')
+        for holder in self.network.holders:
+            self.assertGreaterEqual(holder.counters('holder.')['holder.stored'], SIZE // 1344)
+
+    def test_small_objects(self):
+        """no byte, one byte, a block, a block and a byte, a stripe"""
+        for size in (0, 1, 1344, 1345, 64 * 1344):
+            with self.subTest(size=size):
+                self.check(*self.stored(size))
+
+    def test_nothing_readable_lies_in_a_store(self):
+        """no text of the object is in any file of any holder, nor in any ledger"""
+        self.stored()
+        for holder in self.network.holders:
+            files = [os.path.join(folder, each) for folder, _, names in os.walk(self.path(f'{holder.name}.store'))
+                     for each in names]
+            self.assertTrue(files)
+            self.assertGreater(sum(map(os.path.getsize, files)), SIZE)
+            for each in files:
+                with open(each, 'rb') as file:
+                    self.assertNotIn(MARK[:16], file.read(), each)
+
+    def test_two_of_five_holders_are_killed(self):
+        """SIGKILL for two: the object comes back; they start again and serve while two others are dead"""
+        path, name = self.stored()
+        order = self.random.sample(self.network.holders, 5)
+        for holder in order[:2]:
+            holder.kill()
+        self.check(path, name)
+        self.start_again(*order[:2])
+        for holder in order[2:4]:
+            holder.kill()
+        self.check(path, name)
+        self.start_again(*order[2:4])
+
+    def test_three_of_five_holders_are_killed(self):
+        """more than n - k: a typed error, no bytes, in bounded time; and later everything is there"""
+        path, name = self.stored(200_000)
+        dead = self.random.sample(self.network.holders, 3)
+        for holder in dead:
+            holder.kill()
+        done = self.network.ssn('get', name, self.path('nothing'), '--patience', '5', check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertFalse(os.path.exists(self.path('nothing')))
+        self.start_again(*dead)
+        self.check(path, name)
+
+    def test_the_ssa_is_killed(self):
+        """nothing of an object is in the SSA: the next one reads it"""
+        path, name = self.stored()
+        self.network.ssa.kill()
+        self.start_again(self.network.ssa)
+        self.check(path, name)
+
+    def test_open_sessions_outlive_the_controller(self):
+        """a get that is on its way ends well without a controller; new ones are told; then it is back"""
+        path, name = self.stored(12_000_000)
+        reader = self.network.owner.start(
+            self.network.programs.ssn, 'get', name, '-', '--config', self.network.owner_file,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.addCleanup(stop, reader)
+        with open(path, 'rb') as file:
+            self.assertEqual(reader.stdout.read(1000), file.read(1000))
+            self.network.controller.kill()
+            self.addCleanup(self.start_controller)
+            self.assertEqual(reader.stdout.read(), file.read())
+        self.assertEqual(reader.wait(30), 0, reader.stderr.read())
+        wait_for(lambda: not self.item(self.network.ssa, 'controller')[0]['healthy'], 'the SSA to notice')
+        self.assertEqual(self.network.ssn('get', name, self.path('later'), check=False).returncode, 5)
+        self.start_controller()
+        self.check(path, name)
+
+    def test_owners_that_vanish(self):
+        """a get and a put whose command was killed: sessions end, nothing is visible, nothing stays"""
+        before = self.generations()
+        path, name = self.stored(12_000_000)
+        reader = self.network.owner.start(self.network.programs.ssn, 'get', name, '-', '--config',
+                                          self.network.owner_file, stdout=subprocess.PIPE,
+                                          stderr=subprocess.DEVNULL)
+        reader.stdout.read(1000)
+        reader.kill()
+        reader.wait()
+        writer = self.network.owner.start(self.network.programs.ssn, 'put', '-', 'half', '--config',
+                                          self.network.owner_file, stdin=subprocess.PIPE,
+                                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        writer.stdin.write(self.random.randbytes(3_000_000))
+        writer.stdin.flush()
+        wait_for(lambda: self.generations() > before + 5, 'shares of the write')
+        writer.kill()
+        writer.wait()
+        wait_for(lambda: not self.item(self.network.ssa, 'session'), 'the sessions to end')
+        self.assertGreaterEqual(self.network.ssa.counters('sessions.')['sessions.idle'], 1)
+        self.assertEqual(self.network.ssn('stat', 'half', check=False).returncode, 4)
+        self.wait_generations(before + 5)
+        self.check(path, name)
+
+    def test_what_is_removed_goes_everywhere(self):
+        """rm: every holder erases its share, also one that was dead then"""
+        before = self.generations()
+        self.stored()
+        _, name = self.stored(200_000)
+        self.wait_generations(before + 10)
+        away = self.random.choice(self.network.holders)
+        away.kill()
+        self.network.ssn('rm', name)
+        others = [holder for holder in self.network.holders if holder is not away]
+        wait_for(lambda: all(holder.counters('controller.')['controller.removed'] for holder in others),
+                 'the others to erase')
+        self.start_again(away)
+        self.wait_generations(before + 5)
+        self.assertEqual(self.network.ssn('get', name, self.path('gone'), check=False).returncode, 4)
+
+    def test_too_many_owners(self):
+        """[ssa] owners = 4: the fifth session is told to wait, and comes in when another is over"""
+        _, name = self.stored(8_000_000)
+        readers = []
+        for _ in range(4):
+            readers.append(self.network.owner.start(
+                self.network.programs.ssn, 'get', name, '-', '--config', self.network.owner_file,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL))
+            self.addCleanup(stop, readers[-1])
+        for reader in readers:
+            reader.stdout.read(1000)
+        if len(self.item(self.network.ssa, 'session')) < 4:
+            self.skipTest('the readers were through too early')
+        done = self.network.ssn('get', name, self.path('fifth'), '--patience', '1', check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        for reader in readers:
+            reader.kill()
+            reader.wait()
+        end = time.monotonic() + 20
+        while self.network.ssn('get', name, self.path('fifth'), '--force', check=False).returncode != 0:
+            self.assertLess(time.monotonic(), end)
+
+    def test_configurations_that_contradict_themselves(self):
+        """an SSA that is a shareholder is refused, with the place"""
+        node = self.network.holders[0]
+        node.write()
+        with open(node.file, encoding='utf-8') as file:
+            text = file.read()
+        both = self.path('both.toml')
+        with open(both, 'w', encoding='utf-8') as file:
+            file.write(text + '[ssa]\n')
+        done = subprocess.run([self.network.programs.dataplane, '--config', both, '--check'], check=False,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn('a process for each role', done.stderr)
+        self.assertIn('both.toml:', done.stderr)
+
+
+def main():
+    programs = Programs.built(BUILD)
+    missing = [each for each in programs if not os.access(each, os.X_OK)]
+    if missing:
+        print(f'usage: {sys.argv[0]} BUILD_DIRECTORY [SEED]; missing: {missing}', file=sys.stderr)
+        sys.exit(2)
+    try:
+        namespaces.require()
+    except namespaces.Unavailable as problem:
+        print(f'skipped: {problem}')
+        sys.exit(SKIPPED)
+    print(f'seed {SEED}', flush=True)
+    runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2)
+    result = runner.run(unittest.defaultTestLoader.loadTestsFromTestCase(Storage))
+    sys.exit(0 if result.wasSuccessful() and result.testsRun else 1)
+
+
+if __name__ == '__main__':
+    main()
