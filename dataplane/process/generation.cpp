@@ -66,6 +66,7 @@ Outcome Generation::make_storage() {
   setup.version = SSN_VERSION;
   setup.report = setup_.report;
   setup.call_control = setup_.call_control;
+  setup.epochs = [this] { return epochs(); };
   setup.host_link = [this](const std::string& peer, std::size_t link) { return host_link(peer, link); };
   setup.longest_payload = [this](std::uint32_t link) { return host_->host().link(link).max_payload; };
   setup.make_guest = [this](const GuestSpec& spec) { return host_->host().make_guest(spec); };
@@ -139,6 +140,16 @@ Outcome Generation::start_keys() {
   keys_->start();
   if (storage_ != nullptr) storage_->start();
   return done;
+}
+
+std::vector<std::pair<std::string, std::uint64_t>> Generation::epochs() const {
+  std::vector<std::pair<std::string, std::uint64_t>> all;
+  const std::shared_ptr<KeyService> keys = keys_now();
+  if (keys == nullptr) return all;
+  for (const PeerKeyReport& peer : keys->report().peers) {
+    if (peer.epoch != 0) all.emplace_back(peer.name, peer.epoch);
+  }
+  return all;
 }
 
 agent::SessionHost* Generation::session_host() const noexcept {

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "host_part.h"
@@ -64,6 +65,7 @@ class Generation {
   Outcome make_storage();
   Outcome make_keys();
   std::uint32_t host_link(const std::string& peer, std::size_t link) const;
+  std::vector<std::pair<std::string, std::uint64_t>> epochs() const;
   std::shared_ptr<KeyService> keys_now() const;
   Outcome listen(GraphBuilder& graph, NodeHandle receive);
 

@@ -26,14 +26,19 @@ ControllerLink::ControllerLink(Setup setup, std::unique_ptr<client::ControllerCl
     : setup_(std::move(setup)), client_(std::move(client)) {}
 
 Result<std::unique_ptr<ControllerLink>> ControllerLink::make(Setup setup) {
+  Result<std::unique_ptr<client::ControllerClient>> client =
+      client::ControllerClient::make(setup.place, patience);
+  if (!client.ok()) return client.error();
+  return make(std::move(setup), std::move(client.value()));
+}
+
+Result<std::unique_ptr<ControllerLink>> ControllerLink::make(
+    Setup setup, std::unique_ptr<client::ControllerClient> client) {
   controller::Bytes16& instance = setup.registration.instance;
   if (::getrandom(instance.data(), instance.size(), 0) != static_cast<ssize_t>(instance.size())) {
     return system_error(errno, "cannot draw the number of this start", "getrandom");
   }
-  Result<std::unique_ptr<client::ControllerClient>> client =
-      client::ControllerClient::make(setup.place, patience);
-  if (!client.ok()) return client.error();
-  return std::unique_ptr<ControllerLink>(new ControllerLink(std::move(setup), std::move(client.value())));
+  return std::unique_ptr<ControllerLink>(new ControllerLink(std::move(setup), std::move(client)));
 }
 
 ControllerLink::~ControllerLink() { stop(); }
@@ -116,6 +121,7 @@ bool ControllerLink::register_node() {
   }
   interval_ = std::clamp(milliseconds(answer.value().report_ms), interval_least, interval_most);
   succeeded();
+  told_.clear();  // it may be another one, or have lost what it knew
   {
     const std::lock_guard lock(mutex_);
     state_.registered = true;
@@ -135,10 +141,23 @@ void ControllerLink::order_removal(const ObjectKey& key) {
   ordered_.erase(key);
 }
 
+// Those that changed since the controller heard of them.
+void ControllerLink::add_associations(controller::Report& report) {
+  if (!setup_.associations) return;
+  for (controller::AssociationReport& each : setup_.associations()) {
+    const auto told = told_.find(each.peer);
+    if (told != told_.end() && told->second == each) continue;
+    if (report.associations.size() < controller::associations_max) {
+      report.associations.push_back(std::move(each));
+    }
+  }
+}
+
 bool ControllerLink::report_once() {
   controller::Report report;
   report.instance = setup_.registration.instance;
   setup_.fill(report);
+  add_associations(report);
   {
     const std::lock_guard lock(mutex_);
     const std::size_t most = controller::report_keys_max;
@@ -152,6 +171,7 @@ bool ControllerLink::report_once() {
     return false;
   }
   succeeded();
+  for (controller::AssociationReport& each : report.associations) told_[each.peer] = std::move(each);
   {
     const std::lock_guard lock(mutex_);
     ++state_.reports;

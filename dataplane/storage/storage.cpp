@@ -263,6 +263,11 @@ Outcome StorageMode::make_controller_link() {
     if (owners_ != nullptr) report.writes = owners_->writes();
     if (store_ != nullptr) fill_report(store_->status(), setup_.configuration->shareholder.capacity, report);
   };
+  setup.associations = [this] {
+    std::vector<controller::AssociationReport> reports;
+    for (auto& [peer, epoch] : setup_.epochs()) reports.push_back({std::move(peer), epoch, {}});
+    return reports;
+  };
   setup.ended = [this](const controller::ObjectKey& key) {
     if (owners_ != nullptr) owners_->ended(key);
   };

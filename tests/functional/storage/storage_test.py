@@ -50,8 +50,9 @@ class Storage(unittest.TestCase):
             for node in self.network.nodes:
                 print(f'\n--- {node.log}\n{last_lines(node.log, 12)}')
                 if node.process.poll() is None:
-                    print({name: value for name, value in node.counters().items() if value and name.startswith(
-                        ('drop.', 'peer.', 'ssa.', 'holder.', 'storage.', 'sessions.', 'store.'))})
+                    shown = ('drop.', 'peer.', 'ssa.', 'holder.', 'storage.', 'sessions.', 'store.')
+                    print({name: value for name, value in node.counters().items()
+                           if value and name.startswith(shown)})
 
     def path(self, name):
         return os.path.join(self.folder.name, name)
@@ -117,7 +118,8 @@ class Storage(unittest.TestCase):
             self.assertEqual(counters.get('storage.no_packets', 0), 0, node.name)
             for stream in {match.group(1) for key in counters
                            if (match := re.match(r'(keys\..*\.(?:pads|tag_keys)_(?:in|out))\.', key))}:
-                parts = [counters.get(f'{stream}.{part}', 0) for part in ('used', 'kept', 'discarded', 'left')]
+                parts = [counters.get(f'{stream}.{part}', 0)
+                         for part in ('used', 'kept', 'discarded', 'left')]
                 self.assertEqual(counters[f'{stream}.fetched'], sum(parts), f'{node.name} {stream}')
         for holder in self.network.holders:
             self.assertGreaterEqual(holder.counters('holder.')['holder.stored'], SIZE // 1344)
@@ -132,8 +134,8 @@ class Storage(unittest.TestCase):
         """no text of the object is in any file of any holder, nor in any ledger"""
         self.stored()
         for holder in self.network.holders:
-            files = [os.path.join(folder, each) for folder, _, names in os.walk(self.path(f'{holder.name}.store'))
-                     for each in names]
+            files = [os.path.join(folder, each)
+                     for folder, _, names in os.walk(self.path(f'{holder.name}.store')) for each in names]
             self.assertTrue(files)
             self.assertGreater(sum(map(os.path.getsize, files)), SIZE)
             for each in files:

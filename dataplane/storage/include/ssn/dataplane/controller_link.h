@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -33,6 +34,8 @@ class ControllerLink {
     std::function<void(const controller::ObjectKey& key)> ended;
     /// What the node holds, behind `after`, at most a page; empty at the end. Null: it holds nothing.
     std::function<Result<std::vector<controller::ObjectKey>>(const controller::ObjectKey& after)> found;
+    /// Peers and the epochs of their keys, as they are now; may be null.
+    std::function<std::vector<controller::AssociationReport>()> associations;
     std::function<void(std::string_view line)> report;
   };
 
@@ -46,6 +49,9 @@ class ControllerLink {
   };
 
   static Result<std::unique_ptr<ControllerLink>> make(Setup setup);
+  /// The same with a client that is there already.
+  static Result<std::unique_ptr<ControllerLink>> make(Setup setup,
+                                                      std::unique_ptr<client::ControllerClient> client);
   /// Stops: a call that waits ends with its own deadline.
   ~ControllerLink();
   ControllerLink(const ControllerLink&) = delete;
@@ -71,6 +77,7 @@ class ControllerLink {
   bool report_once();
   bool compare_holdings();
   void order_removal(const controller::ObjectKey& key);
+  void add_associations(controller::Report& report);
   void failed(const Error& error);
   void succeeded();
   bool wait(std::chrono::milliseconds time);
@@ -81,6 +88,7 @@ class ControllerLink {
   // The thread's.
   std::chrono::milliseconds interval_{1000};
   std::chrono::milliseconds back_off_{0};
+  std::map<std::string, controller::AssociationReport> told_;  // of peers
 
   mutable std::mutex mutex_;  // of what follows
   std::condition_variable changed_;

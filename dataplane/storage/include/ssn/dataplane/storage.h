@@ -53,6 +53,8 @@ class StorageMode final : public ConnectionSink {
     std::string agent;                             ///< where it listens: "192.0.2.1:7000"
     std::string version;                           ///< of the program
     std::function<void(std::string_view)> report;  ///< events, for a log; any thread
+    /// Peers and the epochs of their keys; any thread.
+    std::function<std::vector<std::pair<std::string, std::uint64_t>>()> epochs;
     /// Any thread: tend() is wanted soon. Makes no more than one system call.
     std::function<void()> call_control;
     /// Index of link `link` to a peer among the host's links, and the longest payload that it takes.

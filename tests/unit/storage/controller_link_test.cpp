@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// A node's side of SSN-C against a controller that the test plays.
+#include "ssn/dataplane/controller_link.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+
+namespace ssn::dataplane {
+namespace {
+
+using controller::ObjectKey;
+using controller::Verdict;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const Error away{Exit::temporary, "cannot ask the controller", "nobody answers", "here", "start it"};
+
+// What the controller was told and what it says; shared with the client, which the link owns.
+struct Played {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool answers = true;
+  std::vector<controller::Registration> registrations;
+  std::vector<controller::Report> reports;
+  std::vector<std::vector<ObjectKey>> compared;
+  controller::ReportAnswer next;  // of every report
+  Verdict verdict = Verdict::keep;
+
+  template <typename Condition>
+  bool wait(Condition condition) {
+    std::unique_lock lock(mutex);
+    return changed.wait_for(lock, seconds(20), condition);
+  }
+};
+
+class Client final : public client::ControllerClient {
+ public:
+  explicit Client(Played& played) : played_(played) {}
+
+  Result<controller::RegisterAnswer> register_node(const controller::Registration& registration) override {
+    return said<controller::RegisterAnswer>([&]() -> Result<controller::RegisterAnswer> {
+      played_.registrations.push_back(registration);
+      return controller::RegisterAnswer{{}, 50, 3000};
+    });
+  }
+  Result<controller::ReportAnswer> report(const controller::Report& report) override {
+    return said<controller::ReportAnswer>([&]() -> Result<controller::ReportAnswer> {
+      played_.reports.push_back(report);
+      return played_.next;
+    });
+  }
+  Result<std::vector<Verdict>> compare(const std::vector<ObjectKey>& found) override {
+    return said<std::vector<Verdict>>([&]() -> Result<std::vector<Verdict>> {
+      played_.compared.push_back(found);
+      return std::vector<Verdict>(found.size(), played_.verdict);
+    });
+  }
+
+  // What no node asks here.
+  Result<controller::WriteTicket> begin_write(const controller::WriteRequest&) override { return away; }
+  Result<controller::CommitAnswer> commit(const ObjectKey&, bool) override { return away; }
+  Outcome abort(const ObjectKey&) override { return away; }
+  Result<controller::ObjectPage> list(const std::string&, const std::string&, std::uint32_t,
+                                      const std::string&) override {
+    return away;
+  }
+  Result<controller::Object> stat(const std::string&, const std::string&) override { return away; }
+  Result<std::uint64_t> remove(const std::string&, std::uint64_t) override { return away; }
+  Result<controller::ReadTicket> open_read(const std::string&) override { return away; }
+  Result<controller::Object> object(const ObjectKey&) override { return away; }
+  Result<controller::SealedAnswer> sealed(const controller::SealedReport&) override { return away; }
+  Result<controller::HoldingPage> holdings(std::uint64_t, std::uint32_t) override { return away; }
+  Result<controller::Status> status() override { return away; }
+  Result<std::vector<controller::Node>> nodes() override { return away; }
+  Result<controller::Node> set_node(const std::string&, bool) override { return away; }
+  Result<std::vector<controller::Association>> associations(const std::string&) override { return away; }
+  Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return away; }
+
+ private:
+  template <typename T, typename Say>
+  Result<T> said(Say say) {
+    const std::lock_guard lock(played_.mutex);
+    played_.changed.notify_all();
+    if (!played_.answers) return away;
+    return say();
+  }
+  Played& played_;
+};
+
+class Link : public testing::Test {
+ protected:
+  void open(ControllerLink::Setup setup = {}) {
+    setup.registration.roles = {pki::Role::shareholder};
+    setup.registration.agent = "10.0.0.1:7000";
+    if (!setup.fill) setup.fill = [](controller::Report& report) { report.used_bytes = 77; };
+    if (!setup.ended) setup.ended = [](const ObjectKey&) {};
+    setup.report = [this](std::string_view line) {
+      const std::lock_guard lock(played_.mutex);
+      log_.emplace_back(line);
+      played_.changed.notify_all();
+    };
+    auto made = ControllerLink::make(std::move(setup), std::make_unique<Client>(played_));
+    ASSERT_TRUE(made.ok());
+    link_ = std::move(made.value());
+    link_->start();
+  }
+  bool reported(std::size_t count) {
+    return played_.wait([&] { return played_.reports.size() >= count; });
+  }
+  void answer(bool whether) {
+    const std::lock_guard lock(played_.mutex);
+    played_.answers = whether;
+  }
+
+  Played played_;
+  std::vector<std::string> log_;
+  std::unique_ptr<ControllerLink> link_;
+};
+
+TEST_F(Link, RegistersThenReports) {
+  open();
+  ASSERT_TRUE(reported(3));
+  link_->stop();
+  ASSERT_EQ(played_.registrations.size(), 1U);
+  EXPECT_EQ(played_.registrations[0].agent, "10.0.0.1:7000");
+  EXPECT_NE(played_.registrations[0].instance, controller::Bytes16{});
+  EXPECT_EQ(played_.reports[0].instance, played_.registrations[0].instance);
+  EXPECT_EQ(played_.reports[0].used_bytes, 77U);
+  EXPECT_TRUE(link_->state().registered);
+  EXPECT_TRUE(link_->state().trouble.empty());
+}
+
+TEST_F(Link, AControllerThatWasAwayIsRegisteredWithAgain) {
+  answer(false);
+  open();
+  ASSERT_TRUE(played_.wait([&] { return !log_.empty(); }));
+  EXPECT_THAT(log_[0], HasSubstr("nobody answers"));
+  EXPECT_FALSE(link_->state().registered);
+  answer(true);
+  ASSERT_TRUE(reported(2));
+  answer(false);
+  ASSERT_TRUE(played_.wait([&] { return log_.size() >= 4; })) << "it is said once that it went";
+  EXPECT_FALSE(link_->state().registered);
+  answer(true);
+  ASSERT_TRUE(played_.wait([&] { return played_.registrations.size() == 2; }));
+  EXPECT_EQ(played_.registrations[0].instance, played_.registrations[1].instance) << "the same start";
+}
+
+TEST_F(Link, OrdersAreGivenOnceAndConfirmedWhenTheyAreDone) {
+  std::vector<ObjectKey> orders;
+  ControllerLink::Setup setup;
+  setup.remove = [&](const ObjectKey& key) {
+    const std::lock_guard lock(played_.mutex);
+    orders.push_back(key);
+    return true;
+  };
+  played_.next.remove = {{5, 1}};
+  open(std::move(setup));
+  ASSERT_TRUE(reported(4));
+  {
+    const std::lock_guard lock(played_.mutex);
+    EXPECT_THAT(orders, ElementsAre(ObjectKey{5, 1})) << "repeated orders are the same order";
+    for (const controller::Report& each : played_.reports) EXPECT_TRUE(each.removed.empty());
+    played_.next.remove.clear();
+  }
+  link_->erased({5, 1});
+  const auto confirmed = [&] {
+    return std::any_of(played_.reports.begin(), played_.reports.end(),
+                       [](const auto& each) { return each.removed == std::vector<ObjectKey>{{5, 1}}; });
+  };
+  ASSERT_TRUE(played_.wait(confirmed));
+  const std::size_t seen = played_.reports.size();
+  ASSERT_TRUE(reported(seen + 3));
+  link_->stop();
+  EXPECT_EQ(std::count_if(played_.reports.begin(), played_.reports.end(),
+                          [](const auto& each) { return !each.removed.empty(); }),
+            1)
+      << "what the controller has heard is not said again";
+  EXPECT_EQ(link_->state().removed, 1U);
+}
+
+TEST_F(Link, AConfirmationThatGotLostIsRepeated) {
+  open();
+  ASSERT_TRUE(reported(1));
+  answer(false);
+  link_->erased({9, 2});
+  ASSERT_TRUE(played_.wait([&] { return log_.size() >= 2; }));
+  answer(true);
+  ASSERT_TRUE(played_.wait([&] {
+    return std::any_of(played_.reports.begin(), played_.reports.end(),
+                       [](const auto& each) { return !each.removed.empty(); });
+  }));
+}
+
+TEST_F(Link, AnOrderThatFailedIsGivenAgain) {
+  std::size_t orders = 0;
+  ControllerLink::Setup setup;
+  setup.remove = [&](const ObjectKey&) {
+    const std::lock_guard lock(played_.mutex);
+    played_.changed.notify_all();
+    return ++orders >= 3;  // no room, twice
+  };
+  played_.next.remove = {{5, 1}};
+  open(std::move(setup));
+  ASSERT_TRUE(played_.wait([&] { return orders == 3; }));
+  link_->not_erased({5, 1});
+  EXPECT_TRUE(played_.wait([&] { return orders == 4; }));
+  link_->stop();  // it knows of `orders`
+}
+
+TEST_F(Link, WritesThatAreOverAreEnded) {
+  std::vector<ObjectKey> ended;
+  ControllerLink::Setup setup;
+  setup.fill = [](controller::Report& report) { report.writes = {{3, 1}}; };
+  setup.ended = [&](const ObjectKey& key) {
+    const std::lock_guard lock(played_.mutex);
+    ended.push_back(key);
+    played_.changed.notify_all();
+  };
+  played_.next.ended = {{3, 1}};
+  open(std::move(setup));
+  ASSERT_TRUE(played_.wait([&] { return !ended.empty(); }));
+  EXPECT_EQ(ended[0], (ObjectKey{3, 1}));
+  link_->stop();
+  EXPECT_THAT(played_.reports[0].writes, ElementsAre(ObjectKey{3, 1}));
+}
+
+// Pages of what lies in the store; what the catalogue does not know is kept.
+TEST_F(Link, ComparesItsStoreOnce) {
+  for (const Verdict verdict : {Verdict::keep, Verdict::unknown, Verdict::remove}) {
+    std::vector<ObjectKey> orders;
+    played_.compared.clear();
+    played_.reports.clear();
+    played_.verdict = verdict;
+    ControllerLink::Setup setup;
+    setup.found = [](const ObjectKey& after) -> Result<std::vector<ObjectKey>> {
+      if (after.object >= 6) return std::vector<ObjectKey>();
+      return std::vector<ObjectKey>{{after.object + 1, 1}, {after.object + 2, 1}};
+    };
+    setup.remove = [&](const ObjectKey& key) {
+      const std::lock_guard lock(played_.mutex);
+      orders.push_back(key);
+      return true;
+    };
+    open(std::move(setup));
+    ASSERT_TRUE(reported(4));
+    link_->stop();
+    ASSERT_EQ(played_.compared.size(), 3U);
+    EXPECT_EQ(played_.compared[2][1], (ObjectKey{6, 1}));
+    EXPECT_EQ(orders.size(), verdict == Verdict::remove ? 6U : 0U);
+    EXPECT_EQ(link_->state().unknown, verdict == Verdict::unknown ? 6U : 0U);
+    link_.reset();
+  }
+}
+
+TEST_F(Link, AssociationsAreToldWhenTheyChange) {
+  std::uint64_t epoch = 4;
+  ControllerLink::Setup setup;
+  setup.associations = [&] {
+    const std::lock_guard lock(played_.mutex);
+    return std::vector<controller::AssociationReport>{{"holder-1", epoch, {}}, {"holder-2", 1, {}}};
+  };
+  open(std::move(setup));
+  ASSERT_TRUE(reported(3));
+  {
+    const std::lock_guard lock(played_.mutex);
+    EXPECT_EQ(played_.reports[0].associations.size(), 2U);
+    EXPECT_TRUE(played_.reports[1].associations.empty());
+    epoch = 5;
+  }
+  ASSERT_TRUE(played_.wait([&] {
+    return std::any_of(played_.reports.begin() + 2, played_.reports.end(), [](const auto& each) {
+      return each.associations.size() == 1 && each.associations[0].epoch == 5;
+    });
+  }));
+  link_->stop();
+}
+
+TEST_F(Link, EndsAtOnceWhateverItWaitsFor) {
+  answer(false);
+  open();
+  ASSERT_TRUE(played_.wait([&] { return !log_.empty(); }));
+  const auto begin = std::chrono::steady_clock::now();
+  link_->stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(2));
+}
+
+}  // namespace
+}  // namespace ssn::dataplane
