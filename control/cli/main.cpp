@@ -39,6 +39,9 @@ std::vector<CommandGroup> make_groups() {
        "  ssn kme init --out testnet --sites a,b          certificates and a configuration\n"
        "  ssn-kme --config testnet/kme.toml               starts the key managers\n"
        "  ssn kme status --socket testnet/control.sock    stock and rates\n"},
+      {"demo", "A whole storage network on this machine, to play with",
+       "  sudo ssn demo up        starts it in network namespaces; says how to use it\n"
+       "  sudo ssn demo down      takes all of it away\n"},
   };
 }
 
@@ -60,7 +63,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (auto make_group : {make_dataplane_commands, make_kme_commands}) {
+  for (auto make_group : {make_dataplane_commands, make_kme_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

@@ -27,6 +27,15 @@ class Programs(typing.NamedTuple):
             ('control', 'cli', 'ssn'), ('control', 'kme', 'ssn-kme'), ('dataplane', 'ssn-dataplane'),
             ('control', 'controller', 'ssn-controller'))))
 
+    @classmethod
+    def beside(cls, ssn):
+        """Those that belong to this `ssn`: of its build directory, or installed where it is."""
+        folder = os.path.dirname(ssn)
+        installed = cls(ssn, *(os.path.join(folder, name)
+                               for name in ('ssn-kme', 'ssn-dataplane', 'ssn-controller')))
+        return installed if os.path.exists(installed.dataplane) else \
+            cls.built(os.path.join(folder, '..', '..'))
+
 
 def toml(tree, path=()):
     """A tree of dictionaries, lists and values as lines of TOML."""

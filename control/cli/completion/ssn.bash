@@ -12,6 +12,7 @@ _ssn() {
     offload) group_words='list test' ;;
     dataplane) group_words='status counters trace top graph swap' ;;
     kme) group_words='init status outage rate drain inject heal' ;;
+    demo) group_words='up status down' ;;
   esac
   if [[ -n $group_words ]]; then
     if ((COMP_CWORD == 2)); then
@@ -22,7 +23,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm doctor topology version offload dataplane kme'
+    local first='split combine inspect seal open put get verify ls stat rm doctor topology version offload dataplane kme demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -81,6 +82,7 @@ _ssn() {
     'kme outage') options+=' --for --end --socket' ;;
     'kme inject') options+=' --count --for --socket' ;;
     'kme '*) options+=' --socket' ;;
+    'demo '*) options+=' --folder' ;;
   esac
   if [[ $word == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

@@ -16,7 +16,8 @@ COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify
             "doctor", "topology", "version", "offload list", "offload test",
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
-            "kme rate", "kme drain", "kme inject", "kme heal"]
+            "kme rate", "kme drain", "kme inject", "kme heal",
+            "demo up", "demo status", "demo down"]
 GROUPS = sorted({c.split()[0] for c in COMMANDS if " " in c})
 FIRST_WORDS = list(dict.fromkeys(c.split()[0] for c in COMMANDS))
 HERE = os.path.dirname(os.path.realpath(__file__))
