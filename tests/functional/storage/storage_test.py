@@ -37,7 +37,7 @@ class Storage(unittest.TestCase):
         cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=3, n=5)
         cls.addClassCleanup(cls.network.close)
         cls.network.controller.configuration['policy'] |= {'lease': '3 s', 'report': '200 ms'}
-        cls.network.ssa.configuration['ssa'] |= {'idle': '3 s', 'owners': 4}
+        cls.network.ssa.configuration['ssa'] |= {'idle': '8 s', 'owners': 4}
         cls.random = random.Random(SEED)
         cls.network.start()
         cls.names = 0
