@@ -119,19 +119,17 @@ struct MemorySsa::Running {
     return false;
   }
 
-  // Of another generation, object or share, of a wrong length, of a block that nobody asked for; and the
-  // right one once more, with other bytes.
+  // Before the right one: of another generation, object or share, of a block that nobody asked for, and of a
+  // wrong length.
   void send_strays(const protocol::Placement& right, std::uint64_t now) {
-    std::vector<protocol::Placement> wrong(5, right);
+    std::vector<protocol::Placement> wrong(4, right);
     ++wrong[0].generation;
     ++wrong[1].object;
     wrong[2].share = 1;
     wrong[3].cell += 100'000;
     const Bytes garbage(object.cell_bytes, 0xEE);
     for (const protocol::Placement& each : wrong) (void)send(each, garbage, now);
-    protocol::Placement next = right;
-    ++next.cell;
-    (void)send(next, Bytes(64, 0xEE), now);
+    (void)send(right, Bytes(64, 0xEE), now);
   }
 
   void serve(std::uint64_t now) {
@@ -140,8 +138,10 @@ struct MemorySsa::Running {
       const protocol::Placement placement{.object = object.id,
                                           .cell = static_cast<std::uint32_t>(to_send.front()),
                                           .generation = static_cast<std::uint32_t>(object.generation)};
-      if (!send(placement, blocks->at[to_send.front()], now)) return;
       if (faults.strays) send_strays(placement, now);
+      if (!send(placement, blocks->at[to_send.front()], now)) return;
+      // Once more, with other bytes.
+      if (faults.strays) (void)send(placement, Bytes(object.cell_bytes, 0xEE), now);
       to_send.pop_front();
     }
   }

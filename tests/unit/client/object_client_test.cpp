@@ -455,6 +455,7 @@ TEST_F(ObjectClientTest, ALostCommitIsNotClaimed) {
   ASSERT_FALSE(report.ok());
   EXPECT_EQ(report.error().code, Exit::failed);
   EXPECT_NE(report.error().why.find("not known"), std::string::npos) << report.error().why;
+  EXPECT_EQ(report.error().fix.find("gives the write up"), std::string::npos) << report.error().fix;
   network_->start_controller();
   faults().after_sealed = {};
   client_ = client();
