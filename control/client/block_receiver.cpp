@@ -21,6 +21,8 @@ constexpr const char* what = "cannot read the object";
 constexpr std::uint32_t ranges_wanted = 8;
 constexpr std::uint64_t least_retry_ns = 1'000'000;
 constexpr std::uint64_t most_retry_ns = 1'000'000'000;
+// Holders that did not answer in time may do so the next time; those that have nothing will not.
+constexpr std::uint64_t second_try_ns = 1'000'000'000;
 
 std::uint32_t span_for(std::uint32_t window) {
   return std::clamp<std::uint32_t>(window / ranges_wanted, 1, protocol::max_named_cells);
@@ -79,8 +81,9 @@ void BlockReceiver::ask(std::uint64_t now_ns) {
 
 bool BlockReceiver::ask_for(Range& range, std::uint64_t now_ns) {
   std::array<std::uint8_t, protocol::read_request_bytes> payload;
-  const protocol::ReadRequest request{last_request_ + 1, static_cast<std::uint16_t>(range.count),
-                                      range.wanted};
+  // Asked again it is the same request: answers may be slow, and are about both.
+  const std::uint64_t number = range.request != 0 ? range.request : last_request_ + 1;
+  const protocol::ReadRequest request{number, static_cast<std::uint16_t>(range.count), range.wanted};
   protocol::write_read_request(request, payload.data());
   const protocol::Placement placement{.object = object_.object,
                                       .cell = static_cast<std::uint32_t>(range.first),
@@ -89,7 +92,9 @@ bool BlockReceiver::ask_for(Range& range, std::uint64_t now_ns) {
                             now_ns + limits_.ask_again_ns, now_ns)) {
     return false;
   }
-  range.request = ++last_request_;
+  last_request_ = std::max(last_request_, number);
+  range.request = number;
+  range.answered = false;
   range.ask_ns = now_ns + limits_.ask_again_ns;
   return true;
 }
@@ -113,7 +118,7 @@ void BlockReceiver::take_block(const Cell& cell, std::uint64_t now_ns) {
   range.wanted[at / 8] = static_cast<std::uint8_t>(range.wanted[at / 8] & ~(1U << (at % 8)));
   --range.missing;
   ++arrived_;
-  range.ask_ns = now_ns + limits_.ask_again_ns;
+  range.ask_ns = range.answered ? range.ask_ns : now_ns + limits_.ask_again_ns;
   progress_ns_ = now_ns;
 }
 
@@ -126,9 +131,10 @@ Outcome BlockReceiver::take_answer(const Cell& cell, std::uint64_t now_ns) {
     return each.count != 0 && each.missing != 0 && each.request != 0 && each.request == answer->request;
   });
   if (range == ranges_.end()) {
-    return done;  // of a request that was made again, or served meanwhile
+    return done;  // it was served meanwhile
   }
   if (answer->code == AnswerCode::busy) {
+    range->answered = true;
     range->ask_ns = now_ns + std::clamp<std::uint64_t>(answer->retry_us * std::uint64_t{1000}, least_retry_ns,
                                                        most_retry_ns);
     return done;
@@ -141,6 +147,11 @@ Outcome BlockReceiver::take_answer(const Cell& cell, std::uint64_t now_ns) {
     missing = protocol::names_cell(answer->bitmap, i) && block >= range->first &&
               block - range->first < range->count &&
               protocol::names_cell(range->wanted, block - range->first);
+  }
+  if (missing && answer->code == AnswerCode::incomplete && range->refusals++ == 0) {
+    range->answered = true;
+    range->ask_ns = now_ns + std::min(second_try_ns, limits_.ask_again_ns);
+    return done;
   }
   return missing ? Outcome(error_of(*answer, what)) : Outcome(done);
 }

@@ -89,7 +89,9 @@ class BlockReceiver {
     std::uint64_t request = 0;  // 0: not yet asked
     std::uint32_t count = 0;    // 0: unused
     std::uint32_t missing = 0;
-    std::uint64_t ask_ns = 0;  // not earlier; where it was asked: again
+    std::uint32_t refusals = 0;  // for which it is asked again, once
+    bool answered = false;       // not now: what still comes does not put off the next question
+    std::uint64_t ask_ns = 0;    // not earlier; where it was asked: again
     protocol::CellBitmap wanted{};
   };
 

@@ -34,6 +34,13 @@ struct MemorySsa::Running {
   std::unique_ptr<UdpRelay> relay;
   std::unique_ptr<SessionLink> link;
   std::deque<std::uint64_t> to_send;  // blocks that were asked for
+  struct Late {
+    protocol::Placement placement;
+    protocol::AnswerCode code;
+    std::uint64_t request;
+    std::uint64_t due_ns;
+  };
+  std::deque<Late> late;  // answers
   std::atomic<bool> end{false};
   std::thread thread;
 
@@ -58,28 +65,31 @@ struct MemorySsa::Running {
       std::array<protocol::Settled, 64> settled;
       while (link->channel().take_settled(settled) != 0) {
       }
+      for (; !late.empty() && late.front().due_ns <= now; late.pop_front()) {
+        answer(late.front().placement, PacketType::read, late.front().code, late.front().request, now);
+      }
       serve(now);
       if (!link->flush().ok() || !link->wait({}, now, now + 5'000'000).ok()) return;
     }
   }
 
-  void answer(const Cell& cell, PacketType type, protocol::AnswerCode code, std::uint64_t request,
-              std::uint64_t now) {
+  void answer(const protocol::Placement& about, PacketType type, protocol::AnswerCode code,
+              std::uint64_t request, std::uint64_t now) {
     std::array<std::uint8_t, protocol::answer_bytes> payload;
     protocol::write_answer({.type = type,
                             .code = code,
                             .retry_us = code == protocol::AnswerCode::busy ? 2000U : 0,
                             .request = request},
                            payload.data());
-    (void)link->channel().post(PacketType::answer, cell.header.placement, payload, protocol::no_token,
-                               now + 1'000'000'000, now);
+    (void)link->channel().post(PacketType::answer, about, payload, protocol::no_token, now + 1'000'000'000,
+                               now);
   }
 
   void take(Cell& cell, std::uint64_t now) {
     const std::uint64_t block = cell.header.placement.cell;
     if (writes && cell.open_result == protocol::OpenResult::opened) {
       if (const int code = faults.block_answer; code != 0) {
-        answer(cell, PacketType::cell, static_cast<protocol::AnswerCode>(code), 0, now);
+        answer(cell.header.placement, PacketType::cell, static_cast<protocol::AnswerCode>(code), 0, now);
       }
       const std::lock_guard lock(blocks->mutex);
       blocks->at[block] = Bytes(cell.data, cell.data + cell.length);
@@ -93,11 +103,16 @@ struct MemorySsa::Running {
         if (!protocol::names_cell(request->bitmap, i)) continue;
         if (faults.busy_answers != 0) {
           --faults.busy_answers;
-          answer(cell, PacketType::read, protocol::AnswerCode::busy, request->request, now);
+          answer(cell.header.placement, PacketType::read, protocol::AnswerCode::busy, request->request, now);
           break;
         }
-        if (const int code = faults.read_answer; block + i == 7 && code != 0) {
-          answer(cell, PacketType::read, static_cast<protocol::AnswerCode>(code), request->request, now);
+        const bool incomplete = block + i == 7 && faults.incomplete_answers != 0;
+        if (incomplete) --faults.incomplete_answers;
+        const int code =
+            incomplete ? static_cast<int>(protocol::AnswerCode::incomplete) : faults.read_answer.load();
+        if (block + i == 7 && code != 0) {
+          late.push_back({cell.header.placement, static_cast<protocol::AnswerCode>(code), request->request,
+                          now + faults.answers_late_ms * std::uint64_t{1'000'000}});
         } else {
           to_send.push_back(block + i);
         }

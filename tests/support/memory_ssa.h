@@ -31,6 +31,8 @@ struct SsaFaults {
   std::atomic<bool> deaf{false};                  ///< no packet is read or sent
   std::atomic<int> block_answer{0};               ///< protocol::AnswerCode for blocks as they come; 0: none
   std::atomic<int> read_answer{0};                ///< the same for reads of block 7
+  std::atomic<unsigned> incomplete_answers{0};    ///< so many more reads of block 7 are answered so
+  std::atomic<unsigned> answers_late_ms{0};       ///< answers to block 7 leave so much later
   std::atomic<unsigned> reads_ignored{0};         ///< so many more are acknowledged, and nothing else
   std::atomic<bool> strays{false};                ///< with each block that is read come wrong ones
   std::atomic<std::uint64_t> lies_about_size{0};  ///< added to the size of what is read

@@ -21,6 +21,11 @@ FAILED, USAGE, DEGRADED, NOT_FOUND, TEMPORARY, REFUSED, INTEGRITY, UNRECOVERABLE
 MEGABYTE = 1 << 20
 SEED = int(os.environ.get("SSN_TEST_SEED", "0"), 0) or random.getrandbits(32)
 
+# A shell ignores SIGINT for what it runs in the background, and the commands would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+
 
 class Case(unittest.TestCase):
     def setUp(self):

@@ -414,6 +414,30 @@ TEST_F(ObjectClientTest, WhatDoesNotComeIsAskedForAgain) {
   EXPECT_EQ(faults().reads_ignored, 0U);
 }
 
+TEST_F(ObjectClientTest, AnAnswerMayBeSlowerThanTheSecondQuestion) {
+  client_ = client({.patience = milliseconds(2000)});  // asks again after a quarter of it
+  const Bytes bytes = random_.bytes(100'000);
+  ASSERT_TRUE(put("late", bytes).ok());
+  faults().read_answer = static_cast<int>(protocol::AnswerCode::not_found);
+  faults().answers_late_ms = 800;
+  MemorySink sink;
+  const Result<GetReport> report = get("late", sink);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, Exit::unrecoverable) << describe(report.error());
+}
+
+TEST_F(ObjectClientTest, HoldersThatWereLateAreAskedOnceMore) {
+  const Bytes bytes = random_.bytes(100'000);
+  ASSERT_TRUE(put("late", bytes).ok());
+  faults().incomplete_answers = 1;
+  expect_got("late", bytes);
+  faults().incomplete_answers = 2;
+  MemorySink sink;
+  const Result<GetReport> report = get("late", sink);
+  ASSERT_FALSE(report.ok());
+  EXPECT_EQ(report.error().code, Exit::unrecoverable) << describe(report.error());
+}
+
 TEST_F(ObjectClientTest, OnlyWhatWasAskedForIsTaken) {
   const Bytes bytes = random_.bytes(500'000);
   ASSERT_TRUE(put("strays", bytes).ok());
