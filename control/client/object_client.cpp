@@ -75,7 +75,8 @@ class Client final : public ObjectClient {
          std::unique_ptr<ControllerClient> controller)
       : place_(place), options_(options), controller_(std::move(controller)) {
     limits_.patience_ns = static_cast<std::uint64_t>(nanoseconds(options.patience).count());
-    limits_.ask_again_ns = std::min(limits_.ask_again_ns, limits_.patience_ns / 4);
+    limits_.ask_again_ns =
+        std::min(static_cast<std::uint64_t>(nanoseconds(options.ask_again).count()), limits_.patience_ns / 4);
   }
 
   Result<PutReport> put(DataSource& source, const std::string& name, const PutOptions& options,

@@ -84,6 +84,7 @@ struct GetReport {
 
 struct ObjectClientOptions {
   std::chrono::milliseconds patience{30'000};  ///< without any progress
+  std::chrono::milliseconds ask_again{3'000};  ///< for blocks that do not come; at most a quarter of patience
   unsigned tries = 4;  ///< of what is *temporary* before any data moved, and of commits
 };
 

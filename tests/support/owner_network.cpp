@@ -36,8 +36,11 @@ controller::Bytes16 instance_of(const std::string& node) {
 OwnerNetwork::OwnerNetwork(const std::string& folder, const SsaOptions& options) : folder_(folder) {
   must(kme::make_test_network({folder, {"a", "b", "c", "d", "e", "f"}, 0, 2}));
   database_ = controller::make_memory_database();
+  controller::Policy policy;
+  policy.report_ms = 60'000;  // on a busy machine nobody is down, and no lease over, only because it is busy
+  policy.lease_ms = 3'600'000;
   catalogue_ = must(controller::Catalogue::open(
-      *database_, controller::Policy(),
+      *database_, policy,
       [random = TestRandom(options.seed)](std::uint8_t* out, std::size_t bytes) mutable {
         random.fill(out, bytes);
       },

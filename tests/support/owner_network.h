@@ -25,7 +25,7 @@ class OwnerNetwork {
 
   /// For the certificate `who`.
   client::ControllerPlace place(const std::string& who = "owner") const;
-  /// All nodes report: more than five seconds after the last time they are down.
+  /// All nodes report: more than five minutes after the last time they are down.
   void report();
   MemorySsa& ssa() { return *ssa_; }
   /// The controller is gone, and comes back with the same catalogue at the same address.

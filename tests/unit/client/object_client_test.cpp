@@ -316,9 +316,9 @@ TEST_F(ObjectClientTest, AnInterruptedGetEnds) {
 }
 
 TEST_F(ObjectClientTest, ASilentSsaIsGivenUp) {
-  client_ = client({.patience = milliseconds(400)});
   const Bytes bytes = random_.bytes(100'000);
   ASSERT_TRUE(put("before", bytes).ok());
+  client_ = client({.patience = milliseconds(400)});
   faults().deaf = true;
   MemorySink sink;
   const Result<GetReport> read = get("before", sink);
@@ -406,7 +406,7 @@ TEST_F(ObjectClientTest, ABusySsaIsAskedAgain) {
 }
 
 TEST_F(ObjectClientTest, WhatDoesNotComeIsAskedForAgain) {
-  client_ = client({.patience = milliseconds(1200)});  // asks again after a quarter of it
+  client_ = client({.ask_again = milliseconds(200)});
   const Bytes bytes = random_.bytes(1'000'000);
   ASSERT_TRUE(put("ignored", bytes).ok());
   faults().reads_ignored = 6;
@@ -415,7 +415,7 @@ TEST_F(ObjectClientTest, WhatDoesNotComeIsAskedForAgain) {
 }
 
 TEST_F(ObjectClientTest, AnAnswerMayBeSlowerThanTheSecondQuestion) {
-  client_ = client({.patience = milliseconds(2000)});  // asks again after a quarter of it
+  client_ = client({.ask_again = milliseconds(200)});
   const Bytes bytes = random_.bytes(100'000);
   ASSERT_TRUE(put("late", bytes).ok());
   faults().read_answer = static_cast<int>(protocol::AnswerCode::not_found);
