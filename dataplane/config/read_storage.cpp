@@ -79,6 +79,7 @@ void read_ssa(const ConfigTable& table, Configuration& configuration) {
   ssa.owners = static_cast<unsigned>(
       table.integer("owners", {1, static_cast<std::int64_t>(SsaConfiguration::owners_limit)}, ssa.owners));
   ssa.idle = table.duration("idle", {seconds(1), hours(24)}, ssa.idle);
+  ssa.patience = table.duration("patience", {std::chrono::milliseconds(10), hours(1)}, ssa.patience);
   ssa.random = choose(table, "random", random_words, ssa.random);
   ssa.shortage = choose(table, "shortage", shortage_words, ssa.shortage);
 }

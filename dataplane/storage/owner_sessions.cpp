@@ -157,6 +157,12 @@ Result<std::shared_ptr<OwnerSessions::Record>> OwnerSessions::reserve(const Sess
   return record;
 }
 
+// No block of it ever came: another session may try.
+void OwnerSessions::give_up(const Record& record) {
+  const std::lock_guard lock(mutex_);
+  if (record.session.writes) written_.erase(record.key);
+}
+
 void OwnerSessions::free_slot(Record& record) {
   const std::lock_guard lock(mutex_);
   slots_[record.worker][record.slot] = false;
@@ -202,8 +208,9 @@ Outcome OwnerSessions::equip(Record& record, const SessionRequest& request, agen
   options.sender.packets = 4096;
   options.sender.packet_bytes =
       record.object.cell_bytes + static_cast<std::uint32_t>(protocol::overhead_bytes);
-  channel.channel = std::make_unique<protocol::Channel>(
-      options, channel.keys->send(), channel.keys->receive(), *worker.sealer, worker.source, monotonic_ns());
+  channel.channel =
+      std::make_unique<protocol::Channel>(options, channel.keys->send(), channel.keys->receive(),
+                                          *worker.sealer, worker.source, channel_begins_ns());
   answer.session = record.id;
   answer.data_address = format(IpEndpoint{ssa.address, ssa.udp_port});
   answer.connection_id = channel.id;
@@ -227,6 +234,7 @@ Result<agent::Session> OwnerSessions::open(const SessionRequest& request, bool w
   Outcome outcome = equip(*record, request, answer);
   if (outcome.ok()) outcome = order(*record);
   if (!outcome.ok()) {
+    give_up(*record);
     free_slot(*record);
     return outcome.error();
   }
@@ -254,6 +262,7 @@ Outcome OwnerSessions::give(Record& record) {
   if (!ran && record.ticket == 0) {  // it was never asked
     record.session.channel.is_over.store(true, std::memory_order_relaxed);
     record.state = Record::State::closing;
+    give_up(record);
     return temporary("its worker is busy", "try again");
   }
   if (!ran) {
@@ -262,6 +271,7 @@ Outcome OwnerSessions::give(Record& record) {
   }
   if (!record.session.opened) {
     record.state = Record::State::closing;  // the worker let it go again; tend() takes it away
+    give_up(record);
     return temporary("its worker has no room for another session", "try again when others are over");
   }
   record.state = Record::State::open;

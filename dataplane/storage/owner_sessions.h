@@ -78,6 +78,7 @@ class OwnerSessions final : public agent::SessionHost {
   Outcome equip(Record& record, const agent::SessionRequest& request, agent::Session& answer);
   Outcome order(Record& record);
   Outcome give(Record& record);
+  void give_up(const Record& record);
   void free_slot(Record& record);
   void retire(const std::shared_ptr<Record>& record);
   std::shared_ptr<Record> find(std::uint64_t session) const;

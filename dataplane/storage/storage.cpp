@@ -33,8 +33,10 @@ Result<hw::SecretBuffer> locked(std::size_t bytes) {
   return hw::SecretBuffer::make(bytes, hw::SecretBuffer::Locking::required);
 }
 
-// Of a pool's packets, what the shares of all peers may take at one worker.
-roles::HolderOptions holder_options(std::uint32_t packets, std::size_t peers) {
+// Of a pool's packets, what the shares of all peers may take at one worker: half of its part. The others are
+// in ports, on their way out, or wanted by what arrives.
+roles::HolderOptions holder_options(std::uint32_t of_worker, std::size_t peers) {
+  const std::uint32_t packets = of_worker / 2;
   roles::HolderOptions options;
   options.peers =
       static_cast<std::uint32_t>(2 * peers);  // one may wait for the store when the next one comes
@@ -154,6 +156,7 @@ Outcome StorageMode::make_ssa_role(StorageMember& member) {
 Outcome StorageMode::build(GraphBuilder& graph) {
   StorageMember& member = *members_[graph.worker().index()];
   member.thread = &graph.worker();
+  member.storage->thread = member.thread;
   member.storage->host = setup_.host_worker(graph);
   const auto state = std::make_shared<StorageNode>(StorageNode{member.storage});
   const NodeHandle receive = graph.add(storage_receive_type, "storage", state);
@@ -182,7 +185,7 @@ struct Detachment {
   static void run(void* argument) {
     auto& channel = *static_cast<StorageChannel*>(argument);
     Connection* const connection = channel.connection;
-    channel.worker->detach(channel, monotonic_ns());
+    channel.worker->detach(channel, channel.worker->thread->now_ns());
     channel.is_over.store(true, std::memory_order_release);  // not to be touched any more
     connection->let_go();
   }
@@ -209,7 +212,7 @@ Result<std::unique_ptr<StorageChannel>> StorageMode::make_channel(Connection& co
   options.sender.peer_pad_ring_bytes = connection.memory(pads_out).bytes;
   made->channel =
       std::make_unique<protocol::Channel>(options, connection.send_keys(), *connection.receiving().keys[0],
-                                          *worker.sealer, worker.source, monotonic_ns());
+                                          *worker.sealer, worker.source, channel_begins_ns());
   return made;
 }
 
@@ -283,40 +286,49 @@ Outcome StorageMode::make_controller_link() {
   return done;
 }
 
-namespace {
-
-struct RemovalOrder {
+// An order or a question on its way to a worker. It stays until the worker has seen it, however long that
+// takes.
+struct StorageMode::Errand {
   HolderRole* role = nullptr;
   store::GenerationId generation;
   std::uint64_t token = 0;
-  bool taken = false;
+  bool yes = false;
+  Worker* thread = nullptr;
+  Ticket ticket = 0;
 };
 
-}  // namespace
+// False: the worker did not answer in time, or has no room; the errand is kept where it may still be run.
+bool StorageMode::run_errand(const std::shared_ptr<Errand>& errand, void (*run)(void* errand)) {
+  if (!errand->thread->post({run, errand.get()}, &errand->ticket)) return false;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(errands_, [](const auto& each) { return each->thread->is_done(each->ticket); });
+    errands_.push_back(errand);
+  }
+  return errand->thread->wait(errand->ticket, worker_patience);
+}
 
 // The store is the same behind all workers; the first one gives the order.
 bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation) {
   if (generation == 0 || generation > UINT32_MAX) return false;
-  StorageMember& member = *members_[0];
-  RemovalOrder order{member.holder, {object, static_cast<std::uint32_t>(generation)}, 0, false};
+  const StorageMember& member = *members_[0];
+  auto errand = std::make_shared<Errand>();
+  errand->role = member.holder;
+  errand->thread = member.thread;
+  errand->generation = {object, static_cast<std::uint32_t>(generation)};
   {
     const std::lock_guard lock(mutex_);
-    order.token = next_removal_++;
-    removals_[order.token] = {object, generation};
+    errand->token = next_removal_++;
+    removals_[errand->token] = {object, generation};
   }
-  const auto run = [](void* argument) {
-    auto& of = *static_cast<RemovalOrder*>(argument);
-    of.taken = of.role->holder().remove(of.generation, of.token);
-  };
-  Ticket ticket = 0;
-  const bool posted = member.thread->post({run, &order}, &ticket);
-  // The order lies on this thread's stack: it stays until the worker has seen it.
-  while (posted && !member.thread->wait(ticket, worker_patience)) {
-    setup_.report("storage: a worker does not take an order to remove");
-  }
-  if (posted && order.taken) return true;
+  const bool ran = run_errand(errand, [](void* argument) {
+    auto& of = *static_cast<Errand*>(argument);
+    of.yes = of.role->holder().remove(of.generation, of.token);
+  });
+  // What may still be carried out counts as ordered.
+  if (ran ? errand->yes : errand->ticket != 0) return true;
   const std::lock_guard lock(mutex_);
-  removals_.erase(order.token);
+  removals_.erase(errand->token);
   return false;
 }
 
@@ -371,35 +383,26 @@ Outcome StorageMode::stop() {
   return owners_ != nullptr ? owners_->stop() : Outcome(done);
 }
 
-namespace {
-
-struct IdleQuestion {
-  HolderRole* role = nullptr;
-  bool idle = false;
-};
-
-}  // namespace
-
 Outcome StorageMode::drain() {
   reap();
   const steady_clock::time_point end = steady_clock::now() + worker_patience;
   for (const std::unique_ptr<StorageMember>& member : members_) {
-    IdleQuestion question{member->holder, member->holder == nullptr};
-    while (!question.idle) {
-      Ticket ticket = 0;
-      const auto run = [](void* argument) {
-        auto& of = *static_cast<IdleQuestion*>(argument);
-        of.idle = of.role->holder().idle();
-      };
-      if (!member->thread->post({run, &question}, &ticket)) continue;
-      while (!member->thread->wait(ticket, worker_patience)) {
-      }
-      if (question.idle) break;
-      if (steady_clock::now() >= end) {
+    bool idle = member->holder == nullptr;
+    while (!idle) {
+      auto errand = std::make_shared<Errand>();
+      errand->role = member->holder;
+      errand->thread = member->thread;
+      const bool ran = run_errand(errand, [](void* argument) {
+        auto& of = *static_cast<Errand*>(argument);
+        of.yes = of.role->holder().idle();
+      });
+      idle = ran && errand->yes;
+      if (!idle && steady_clock::now() >= end) {
         return Error{Exit::temporary, "cannot end the role of the node",
-                     "the store does not give back what it has", "store", "look at its disk"};
+                     ran ? "the store does not give back what it has" : "a worker does not answer", "store",
+                     "look at its disk, and at `ssn dataplane status`"};
       }
-      std::this_thread::sleep_for(milliseconds(1));
+      if (!idle) std::this_thread::sleep_for(milliseconds(1));
     }
   }
   return done;

@@ -251,6 +251,7 @@ roles::SsaOptions ssa_options(const Configuration& configuration) {
   options.holders = static_cast<std::uint16_t>(configuration.peers.size());
   options.owners = static_cast<std::uint16_t>(configuration.ssa.owners);
   options.sessions = options.owners;
+  options.stall_ns = static_cast<std::uint64_t>(configuration.ssa.patience.count());
   return options;
 }
 

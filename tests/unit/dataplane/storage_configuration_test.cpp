@@ -50,6 +50,7 @@ address = "fd00::1"
 udp_port = 5005
 owners = 7
 idle = "90 s"
+patience = "4 s"
 random = "drbg"
 shortage = "wait"
 [controller]
@@ -96,6 +97,7 @@ TEST(StorageConfiguration, GivesAnSsa) {
   EXPECT_EQ(c.ssa.udp_port, 5005);
   EXPECT_EQ(c.ssa.owners, 7U);
   EXPECT_EQ(c.ssa.idle, std::chrono::seconds(90));
+  EXPECT_EQ(c.ssa.patience, std::chrono::seconds(4));
   EXPECT_EQ(c.ssa.random, RandomSource::drbg);
   EXPECT_EQ(c.storage_shortage(), KeyShortage::wait);
   EXPECT_EQ(c.peers[0].role, PeerConfiguration::Role::shareholder);
@@ -173,7 +175,8 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{ssa, "port = \"p0\"\naddress = \"fd00::1\"", "port = \"other\"", "has no address"},
         Mistake{ssa, "\"fd00::1\"\nudp", "\"10.0.0.3\"\nudp", "does not have the address"},
         Mistake{ssa, "udp_port = 5005", "udp_port = 0", "udp_port"},
-        Mistake{ssa, "\"90 s\"", "\"1 ms\"", "idle"}, Mistake{ssa, "\"drbg\"", "\"none\"", "stream"},
+        Mistake{ssa, "\"90 s\"", "\"1 ms\"", "idle"},
+        Mistake{ssa, "\"4 s\"", "\"1 ms\"", "patience"}, Mistake{ssa, "\"drbg\"", "\"none\"", "stream"},
         Mistake{ssa, "shortage = \"wait\"", "shortage = \"pray\"", "aes-256-gcm"},
         Mistake{ssa, "address = \"10.0.0.9:7100\"", "", "address"},
         Mistake{ssa, "[controller]\naddress = \"10.0.0.9:7100\"\nname = \"ctl\"\ndomain = \"site-1\"", "",

@@ -129,6 +129,8 @@ struct SsaConfiguration {
   std::uint16_t udp_port = 0;  ///< that owners send to
   unsigned owners = 32;        ///< sessions that are open at a time, at each worker
   std::chrono::nanoseconds idle = std::chrono::seconds(60);  ///< after which a session is closed
+  /// How long a shareholder may hold up an owner in a write, all in all; then it has failed for the object.
+  std::chrono::nanoseconds patience = std::chrono::seconds(10);
   RandomSource random = RandomSource::stream;
   KeyShortage shortage = KeyShortage::refuse;
   std::string where;

@@ -110,6 +110,8 @@ class StorageMode final : public ConnectionSink {
   void reap();
   void take_removals();
   void take_events();
+  struct Errand;
+  bool run_errand(const std::shared_ptr<Errand>& errand, void (*run)(void* errand));
   bool order_removal(std::uint64_t object, std::uint64_t generation);
 
   Setup setup_;
@@ -122,6 +124,7 @@ class StorageMode final : public ConnectionSink {
   std::vector<std::unique_ptr<StorageChannel>> channels_;
   std::map<std::uint64_t, std::pair<std::uint64_t, std::uint64_t>> removals_;  // by token: what goes
   std::uint64_t next_removal_ = 1;
+  std::vector<std::shared_ptr<Errand>> errands_;
   std::string trouble_;
 };
 

@@ -18,6 +18,7 @@
 #include "ssn/dataplane/counter_mirror.h"
 #include "ssn/dataplane/host.h"
 #include "ssn/dataplane/packet_source.h"
+#include "ssn/dataplane/worker.h"
 #include "ssn/hw/secret_buffer.h"
 #include "ssn/protocol/channel.h"
 #include "ssn/protocol/session_keys.h"
@@ -55,6 +56,9 @@ struct StorageChannel {
   bool may_send() const noexcept { return connection == nullptr || connection->sending_permitted(); }
 };
 
+/// When a channel begins that a control thread makes: no clock of a worker is before that.
+inline std::uint64_t channel_begins_ns() noexcept { return monotonic_ns() - 1'000'000; }
+
 /// What a worker does with its channels. One worker's; nothing allocates.
 class StorageRole {
  public:
@@ -88,6 +92,7 @@ struct StorageWorker {
 
   std::uint16_t index = 0;
   std::uint16_t count = 1;  ///< of workers
+  const Worker* thread = nullptr;
   protocol::PacketCounters packets;
   PacketSource source;
   hw::SecretBuffer seal_memory;
