@@ -37,6 +37,8 @@ class Ssa::Implementation {
   SsaSession begin(std::uint16_t owner, const ObjectKey& key, bool writes) noexcept;
   SsaWrite* write_of(std::uint16_t owner, const protocol::Placement& what) noexcept;
   SsaRead* read_of(std::uint16_t owner, const protocol::Placement& what) noexcept;
+  void refuse_read(std::uint16_t owner, const protocol::PacketHeader& header,
+                   const protocol::ReadRequest& request, std::uint64_t now) noexcept;
   void block_arrived(std::uint16_t owner, protocol::Cell& cell, std::uint64_t now) noexcept;
   void share_arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t now) noexcept;
   void answer_arrived(std::uint16_t holder, const protocol::Cell& cell, std::uint64_t now) noexcept;
@@ -93,6 +95,22 @@ SsaRead* Ssa::Implementation::read_of(std::uint16_t owner, const protocol::Place
     }
   }
   return nullptr;
+}
+
+// No session of this owner is about that object.
+void Ssa::Implementation::refuse_read(std::uint16_t owner, const protocol::PacketHeader& header,
+                                      const protocol::ReadRequest& request, std::uint64_t now) noexcept {
+  protocol::Answer answer;
+  answer.type = protocol::PacketType::read;
+  answer.code = protocol::AnswerCode::refused;
+  answer.count = request.count;
+  answer.request = request.request;
+  answer.bitmap = request.bitmap;
+  std::array<std::uint8_t, protocol::answer_bytes> payload;
+  protocol::write_answer(answer, payload.data());
+  context.counters.blocks_not_given += request.count;
+  (void)context.owners[owner].channel->post(protocol::PacketType::answer, header.placement, payload,
+                                            protocol::no_token, now + options.read_ns, now);
 }
 
 // Until all of a delivery were looked at nothing but refuse() may be called of the owner's channel.
@@ -156,7 +174,7 @@ void Ssa::Implementation::answer_arrived(std::uint16_t holder, const protocol::C
 
 void Ssa::Implementation::take_settled(std::uint64_t now) noexcept {
   std::array<protocol::Settled, 64> settled;
-  for (std::uint16_t holder = 0; holder < context.holders.size(); ++holder) {
+  for (std::uint16_t holder = 0; holder < context.holders_end; ++holder) {
     protocol::Channel* const channel = context.holders[holder].channel;
     if (channel == nullptr) continue;
     for (std::size_t count = settled.size(); count == settled.size();) {
@@ -170,9 +188,10 @@ void Ssa::Implementation::take_settled(std::uint64_t now) noexcept {
       }
     }
   }
-  for (OwnerLink& owner : context.owners) {
-    if (owner.channel == nullptr) continue;
-    while (owner.channel->take_settled(settled) == settled.size()) {
+  for (std::uint16_t owner = 0; owner < context.owners_end; ++owner) {
+    protocol::Channel* const channel = context.owners[owner].channel;
+    if (channel == nullptr) continue;
+    while (channel->take_settled(settled) == settled.size()) {  // nothing of it is of interest
     }
   }
 }
@@ -218,8 +237,11 @@ bool Ssa::add_holder(std::uint16_t holder, protocol::Channel& channel, std::uint
   Implementation& its = *implementation_;
   if (holder >= its.context.holders.size() || its.context.holders[holder].channel != nullptr) return false;
   its.context.holders[holder].channel = &channel;
+  its.context.holders_end = std::max<std::uint16_t>(its.context.holders_end, holder + 1);
   its.context.holders[holder].since_ns = now;
   its.context.holders[holder].asked = 0;
+  its.context.holders[holder].lates = 0;
+  its.context.holders[holder].shaky_until_ns = 0;
   for (std::size_t i = 0; i < its.used; ++i) {
     if (its.slots[i].write != nullptr) its.slots[i].write->holder_came(holder);
     if (its.slots[i].read != nullptr) its.slots[i].read->holder_changed(holder);
@@ -244,6 +266,7 @@ bool Ssa::add_owner(std::uint16_t owner, protocol::Channel& channel, std::uint64
   Implementation& its = *implementation_;
   if (owner >= its.context.owners.size() || its.context.owners[owner].channel != nullptr) return false;
   its.context.owners[owner] = {&channel, 0};
+  its.context.owners_end = std::max<std::uint16_t>(its.context.owners_end, owner + 1);
   channel.set_credit(0, now);
   return true;
 }
@@ -334,7 +357,11 @@ void Ssa::delivered_from_owner(std::uint16_t owner, std::span<protocol::Cell* co
         cell->header.type == protocol::PacketType::read) {
       const auto request = protocol::read_read_request({cell->data, cell->length});
       SsaRead* const read = its.read_of(owner, cell->header.placement);
-      if (request && read != nullptr) read->asked(cell->header, *request, now);
+      if (request && read != nullptr) {
+        read->asked(cell->header, *request, now);
+      } else if (request) {
+        its.refuse_read(owner, cell->header, *request, now);
+      }
     }
     its.give_back(*cell);
   }
@@ -376,7 +403,7 @@ void Ssa::step(std::uint64_t now) noexcept {
     }
   }
   ++its.turn;
-  for (std::uint16_t owner = 0; owner < its.context.owners.size(); ++owner) its.tell_credit(owner, now);
+  for (std::uint16_t owner = 0; owner < its.context.owners_end; ++owner) its.tell_credit(owner, now);
 }
 
 std::uint64_t Ssa::next_due() const noexcept { return implementation_->due; }

@@ -10,16 +10,24 @@ namespace ssn::roles {
 namespace {
 
 // A holder that is later than that many times `late` does not count as one that still may answer.
-constexpr std::uint64_t silent_factor = 4;
-// A holder that was late is asked only where there is no better one, for so long.
-constexpr std::uint64_t late_memory_ns = 1'000'000'000;
+constexpr std::uint64_t silent_factor = 2;
+// A holder that was late is asked only where there is no better one, for so long; twice as long each time.
+constexpr std::uint64_t late_memory_ns = 500'000'000;
+constexpr unsigned most_doublings = 6;
 // What was asked for and never came is asked for again.
 constexpr std::uint64_t ask_again_ns = 1'500'000'000;
 
 }  // namespace
 
-SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell) noexcept {
+// Not to be counted on now.
+bool SsaRead::shaky(unsigned index, std::uint64_t now) const noexcept {
+  const HolderLink& link = context_->holders[members_[index].holder];
+  return link.channel->suspect() || now < link.shaky_until_ns;
+}
+
+SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
   const std::uint64_t bit = std::uint64_t{1} << cell;
+  const bool contested = (batches_[at].contested & bit) != 0;
   Counted counted;
   for (unsigned i = 0; i < n_; ++i) {
     const Member& member = members_[i];
@@ -31,12 +39,11 @@ SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell) noexcept {
     }
     if ((ask.failed & bit) != 0) continue;
     ++counted.possible;
+    if (channel_of(i) == nullptr) continue;
     const bool asked = (ask.asked & bit) != 0;
-    // Nothing is waited for that cannot even be asked for: a channel whose peer does not answer sends
-    // nothing.
-    if (channel_of(i) == nullptr || (!asked && channel_of(i)->suspect())) continue;
-    if (!ask.silent || !asked) ++counted.attainable;
     if (asked && !ask.late) ++counted.coming;
+    const bool unlikely = asked ? ask.silent : contested ? channel_of(i)->suspect() : shaky(i, now);
+    if (!unlikely) ++counted.attainable;
   }
   return counted;
 }
@@ -64,11 +71,17 @@ void SsaRead::note_late(std::size_t at, std::uint64_t now) noexcept {
     if (!ask.late && since > late) {
       ask.late = true;
       link.answers.note_late(now - ask.asked_ns);
-      link.latest_late_ns = now;
+      if (now >= link.shaky_until_ns) {
+        link.shaky_until_ns = now + (late_memory_ns << std::min(link.lates, most_doublings));
+        ++link.lates;
+      }
       ++context_->counters.holders_late;
       batch.look = true;
     }
-    if (!ask.silent && since > late * silent_factor) ask.silent = batch.look = true;
+    if (!ask.silent &&
+        (since > late * silent_factor || (link.channel != nullptr && link.channel->suspect()))) {
+      ask.silent = ask.late = batch.look = true;
+    }
     if (now - ask.asked_ns > ask_again_ns) {
       unask(at, i, waits);
       batch.look = true;
@@ -81,7 +94,7 @@ std::uint64_t SsaRead::score(unsigned index, std::uint64_t now) const noexcept {
   std::uint64_t score =
       link.answers.smoothed_ns() / 16 * (16 + std::min<std::uint32_t>(link.asked, 4096) / 8);
   if (link.channel->suspect()) score += 1'000'000'000'000;
-  if (link.latest_late_ns != 0 && now - link.latest_late_ns < late_memory_ns) score += 1'000'000'000;
+  if (now < link.shaky_until_ns) score += 1'000'000'000;
   return score;
 }
 
@@ -128,7 +141,7 @@ void SsaRead::ask_more(std::size_t at, std::uint64_t now) noexcept {
     std::uint64_t lacking = 0;
     for (unsigned cell = 0; cell < batch_cells; ++cell) {
       if ((batch.wanted >> cell & 1) == 0) continue;
-      const Counted counted = count(at, cell);
+      const Counted counted = count(at, cell, now);
       if (counted.coming < enough(batch, cell, counted)) lacking |= std::uint64_t{1} << cell;
     }
     if (lacking == 0) return;
@@ -164,7 +177,7 @@ void SsaRead::work(std::size_t at, std::uint64_t now) noexcept {
   for (unsigned cell = 0; cell < batch_cells; ++cell) {
     const std::uint64_t bit = std::uint64_t{1} << cell;
     if ((batch.wanted & bit) == 0) continue;
-    const Counted counted = count(at, cell);
+    const Counted counted = count(at, cell, now);
     if (counted.have >= enough(batch, cell, counted)) {
       const Given given = give(at, cell, now);
       if (given == Given::not_now) {  // there is no room for the others, either

@@ -58,7 +58,8 @@ class AnswerTime {
 struct HolderLink {
   protocol::Channel* channel = nullptr;
   std::uint64_t since_ns = 0;        ///< that it has a connection, or has none
-  std::uint64_t latest_late_ns = 0;  ///< when it was late for the last time
+  std::uint64_t shaky_until_ns = 0;  ///< it was late: not counted on before that
+  std::uint32_t lates = 0;           ///< how often in a row
   std::uint32_t asked = 0;           ///< cells that reads wait for
   AnswerTime answers;
 };
@@ -87,6 +88,8 @@ struct SsaContext {
   RandomBlocks* random = nullptr;
   std::vector<HolderLink> holders;
   std::vector<OwnerLink> owners;
+  std::uint16_t holders_end = 0;  // behind the last number that was ever used
+  std::uint16_t owners_end = 0;
   SsaCounters counters;
   EventQueue events;
   std::uint32_t writers = 0;  // writes that expect blocks

@@ -97,6 +97,8 @@ void SsaRead::open(SsaContext& context, SsaSession session, std::uint64_t /*now*
 }
 
 void SsaRead::close() noexcept {
+  requests_.clear();
+  current_ = {};
   for (std::size_t i = 0; i < batches_.size(); ++i) end_batch(i);
   scratch_.erase();
 }
@@ -306,6 +308,8 @@ bool SsaRead::arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t 
     ask.late = ask.silent = false;
     ask.heard_ns = now;
     if (link.asked != 0) --link.asked;
+    link.lates = 0;
+    link.shaky_until_ns = 0;
     if ((ask.asked & ~ask.got & ~ask.failed) == 0) link.answers.note(now - ask.asked_ns);
     share(at, in_batch, index) = &cell;
     batch.look = true;
@@ -358,6 +362,7 @@ void SsaRead::holder_changed(std::uint16_t holder) noexcept {
 
 void SsaRead::step(std::uint64_t now) noexcept {
   short_ = false;
+  allowed_ = 0;
   take_requests(now);
   bool some = false;
   for (std::size_t i = 0; i < batches_.size(); ++i) {
@@ -368,6 +373,7 @@ void SsaRead::step(std::uint64_t now) noexcept {
     if (batches_[at].wanted == 0) end_batch(at);
     some = some || batches_[at].used;
   }
+  send_blocks(now);
   ++turn_;
   take_requests(now);
   due_ = UINT64_MAX;

@@ -8,6 +8,7 @@
 // named and left out from then on.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <vector>
 
@@ -117,7 +118,8 @@ class SsaRead {
   // ssa_ask.cpp
   void work(std::size_t at, std::uint64_t now) noexcept;
   void note_late(std::size_t at, std::uint64_t now) noexcept;
-  Counted count(std::size_t at, unsigned cell) noexcept;
+  bool shaky(unsigned index, std::uint64_t now) const noexcept;
+  Counted count(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
   unsigned enough(const Batch& batch, unsigned cell, const Counted& counted) const noexcept;
   void ask_more(std::size_t at, std::uint64_t now) noexcept;
   std::uint64_t score(unsigned index, std::uint64_t now) const noexcept;
@@ -130,8 +132,9 @@ class SsaRead {
   bool agree() noexcept;
   bool locate(std::size_t at, unsigned cell) noexcept;
   bool room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
-  bool recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
-  bool send_blocks(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
+  void recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
+  void send_blocks(std::uint64_t now) noexcept;
+  void take_back(const protocol::Placement& what) noexcept;
   void collect(std::size_t at, unsigned cell) noexcept;
   void ban(unsigned index, std::uint32_t cell) noexcept;
 
@@ -167,6 +170,10 @@ class SsaRead {
   std::vector<std::uint8_t*> outputs_;
   std::vector<protocol::Cell*> fresh_;
   kernels::LocateResult located_;
+  // Blocks that were recovered and are to be sent, and how many more the owner's channel takes.
+  std::array<protocol::Parcel, protocol::Channel::max_burst> parcels_;
+  std::size_t parcel_count_ = 0;
+  std::uint32_t allowed_ = 0;
   std::uint32_t used_ = 0;  // batches
   bool short_ = false;      // of packets, or of room in a channel
   std::uint64_t turn_ = 0;

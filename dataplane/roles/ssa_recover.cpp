@@ -72,10 +72,15 @@ bool SsaRead::locate(std::size_t at, unsigned cell) noexcept {
 
 // Takes packets for the blocks of a cell that the owner wants, into fresh_. False: not now.
 bool SsaRead::room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
-  protocol::Channel* const channel = context_->owners[owner_].channel;
   std::size_t count = 0;
   for (unsigned i = 0; i < data_blocks_; ++i) count += blocks_of(at, cell, i);
-  if (channel == nullptr || channel->allowance(layout_.cell_bytes, 1, now).packets < count) return false;
+  if (parcel_count_ + count > allowed_ || parcel_count_ + count > parcels_.size()) {
+    send_blocks(now);
+    protocol::Channel* const channel = context_->owners[owner_].channel;
+    allowed_ = channel != nullptr ? channel->allowance(layout_.cell_bytes, 1, now).packets : 0;
+    // Where a cell has more blocks than one burst takes, they go in several.
+    if (count > allowed_) return false;
+  }
   const std::span<protocol::Cell*> packets = std::span(fresh_).first(count);
   if (const std::size_t taken = context_->pool->take(packets); taken != count) {
     context_->pool->give_back(packets.first(taken));
@@ -85,8 +90,8 @@ bool SsaRead::room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcep
   return true;
 }
 
-// From the first k shares that were collected, into the packets of fresh_.
-bool SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+// From the first k shares that were collected, into the packets of fresh_, which wait for send_blocks() then.
+void SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
   const std::size_t bytes = layout_.cell_bytes;
   std::size_t packet = 0;
   for (unsigned i = 0; i < data_blocks_; ++i) {
@@ -102,32 +107,45 @@ bool SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept
   const kernels::Status status = kernels::recover(*context_->kernels, job);
   assert(status == kernels::Status::ok && "k shares of this code");
   static_cast<void>(status);
-  return send_blocks(at, cell, now);
-}
-
-// False: not all of them; the others are still wanted.
-bool SsaRead::send_blocks(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
-  protocol::Channel& channel = *context_->owners[owner_].channel;
   const std::uint32_t first = (batches_[at].first + cell) * data_blocks_;
-  std::size_t packet = 0;
-  bool all = true;
+  packet = 0;
   for (unsigned i = 0; i < data_blocks_; ++i) {
     if (blocks_of(at, cell, i) == 0) continue;
-    protocol::Cell* made = fresh_[packet++];
+    protocol::Cell* const made = fresh_[packet++];
     made->length = layout_.cell_bytes;
     made->header.placement = {key_.object, first + i, key_.generation, 0, 0};
-    protocol::Parcel parcel;
+    if (parcel_count_ == parcels_.size()) send_blocks(now);
+    protocol::Parcel& parcel = parcels_[parcel_count_++];
+    parcel = {};
     parcel.cell = made;
     parcel.deadline_ns = now + options_.read_ns;
-    if (!all || channel.send({&parcel, 1}, now) != 1) {
-      context_->pool->give_back({&made, 1});
-      all = false;
-      continue;
-    }
-    blocks_of(at, cell, i) = 0;
-    ++context_->counters.blocks_out;
   }
-  return all;
+}
+
+void SsaRead::send_blocks(std::uint64_t now) noexcept {
+  if (parcel_count_ == 0) return;
+  protocol::Channel* const channel = context_->owners[owner_].channel;
+  const std::span<protocol::Parcel> parcels = std::span(parcels_).first(parcel_count_);
+  const std::size_t sent = channel != nullptr ? channel->send(parcels, now) : 0;
+  context_->counters.blocks_out += sent;
+  allowed_ -= std::min(allowed_, static_cast<std::uint32_t>(sent));
+  parcel_count_ = 0;
+  for (const protocol::Parcel& parcel : parcels.subspan(sent)) {
+    take_back(parcel.cell->header.placement);
+    protocol::Cell* its = parcel.cell;
+    context_->pool->give_back({&its, 1});
+  }
+}
+
+// The channel allowed it, and did not take it after all: the block is fetched again.
+void SsaRead::take_back(const protocol::Placement& what) noexcept {
+  allowed_ = 0;
+  short_ = true;
+  Request again;
+  again.first = what.cell;
+  again.count = 1;
+  protocol::name_cell(again.bitmap, 0);
+  if (!requests_.push(again)) ++context_->counters.blocks_not_given;  // its owner asks again
 }
 
 SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
@@ -138,7 +156,7 @@ SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) n
     if ((batch.contested & bit) == 0) {
       batch.contested |= bit;
       ask_more(at, now);
-      if (const Counted counted = count(at, cell); counted.have < enough(batch, cell, counted)) {
+      if (const Counted counted = count(at, cell, now); counted.have < enough(batch, cell, counted)) {
         return Given::not_yet;
       }
     }
@@ -157,10 +175,11 @@ SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) n
     collect(at, cell);
   }
   const bool checked = indices_.size() > k_ || (batch.contested & bit) != 0;
-  if (!room_for(at, cell, now) || !recover(at, cell, now)) {
+  if (!room_for(at, cell, now)) {
     short_ = true;
     return Given::not_now;
   }
+  recover(at, cell, now);
   ++(checked ? context_->counters.cells_checked : context_->counters.cells_unchecked);
   free_cell(at, cell);
   batch.wanted &= ~bit;

@@ -8,7 +8,7 @@ namespace ssn::roles {
 namespace {
 
 // Of what a holder may cost an owner, this part goes by before anything is charged.
-constexpr std::uint64_t grace_divisor = 8;
+constexpr std::uint64_t grace_divisor = 4;
 constexpr std::uint64_t longest_charge_ns = 50'000'000;
 
 SsaTrouble trouble_of(protocol::AnswerCode code) noexcept {
@@ -248,7 +248,7 @@ void SsaWrite::charge(std::uint64_t now) noexcept {
     if (pressing && holds_up(target, i) && (stuck || far_behind(target))) {
       target.stalled_ns += passed;
     } else {
-      target.stalled_ns -= std::min(target.stalled_ns, passed / 8);
+      target.stalled_ns -= std::min(target.stalled_ns, passed / 4);
     }
   }
   for (unsigned i = 0; i < n_ && !result_.ended; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Whatever happens to holders, by a seed, while objects are written and read. Promise mode: never more than
 // n - k of them are damaged at a time; every object that was written reads back. Beyond it: nothing wrong,
-// and a reason. SSN_ROLES_RUNS: how many seeds.
+// and a reason. SSN_SSA_RUNS: how many seeds.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 
 using roles::SsaTrouble;
 
-std::uint64_t runs() { return seeds(10); }
+std::uint64_t runs() { return seeds(6); }
 
 SsaWorldOptions options_of(TestRandom& random) {
   SsaWorldOptions options;

@@ -50,7 +50,7 @@ struct Stored {
 };
 
 TEST(SsaRead, WithoutTwoOfFiveHolders) {
-  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(3); ++seed) {
     Stored stored(small(), seed, 500);
     stored.world.kill(seed % 5);
     stored.world.kill((seed + 1 + seed % 3) % 5);
@@ -58,13 +58,28 @@ TEST(SsaRead, WithoutTwoOfFiveHolders) {
     const TestOwner& reader = stored.get();
     EXPECT_EQ(stored.world.wrong(), "") << "seed " << seed;
     EXPECT_TRUE(reader.content == stored.content) << "seed " << seed;
-    EXPECT_LT(stored.world.now_ns - began, 3 * one_s) << "silent holders cost little time";
+    EXPECT_LT(stored.world.now_ns - began, one_s) << "silent holders cost little time";
     if (HasFailure()) return;
   }
 }
 
+// Long after two holders went silent: their channels are suspect by then, and nothing is asked of them.
+TEST(SsaRead, LongAfterHoldersDied) {
+  for (std::uint64_t seed = 1; seed <= seeds(2); ++seed) {
+    Stored stored(small(), seed, 2000);
+    stored.world.kill(seed % 5);
+    stored.world.kill((seed + 2) % 5);
+    EXPECT_TRUE(stored.get().content == stored.content) << "seed " << seed;
+    (void)stored.world.run(5 * one_s, [] { return false; });
+    const std::uint64_t began = stored.world.now_ns;
+    EXPECT_TRUE(stored.get().content == stored.content) << "seed " << seed;
+    EXPECT_LT(stored.world.now_ns - began, one_s / 2) << "seed " << seed;
+    EXPECT_EQ(stored.world.wrong(), "") << "seed " << seed;
+  }
+}
+
 TEST(SsaRead, HoldersThatDieMeanwhile) {
-  for (std::uint64_t seed = 1; seed <= seeds(8); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
     SsaWorldOptions options = small();
     options.link.loss_percent = static_cast<unsigned>(seed % 4);
     options.owner_link.loss_percent = static_cast<unsigned>(seed % 3);
@@ -83,7 +98,7 @@ TEST(SsaRead, HoldersThatDieMeanwhile) {
 
 // With more than n - k holders gone the answer is typed, and in time.
 TEST(SsaRead, TooFewHoldersIsAnAnswer) {
-  for (std::uint64_t seed = 1; seed <= seeds(3); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(2); ++seed) {
     Stored stored(small(), seed, 300);
     for (std::size_t i = 0; i < 3; ++i) stored.world.kill((seed + i) % 5);
     const TestOwner& reader = stored.get();
@@ -96,7 +111,7 @@ TEST(SsaRead, TooFewHoldersIsAnAnswer) {
 
 // One holder of five changes shares: what the owner gets is right, and the holder is named.
 TEST(SsaRead, ALiarIsCorrectedAndNamed) {
-  for (std::uint64_t seed = 1; seed <= seeds(8); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
     SsaWorldOptions options = small();
     options.link.loss_percent = static_cast<unsigned>(seed % 3);
     Stored stored(options, seed, 400);
@@ -117,7 +132,7 @@ TEST(SsaRead, ALiarIsCorrectedAndNamed) {
 
 // As many liars as can be noticed, more than can be corrected: nothing wrong is ever given.
 TEST(SsaRead, TwoLiarsOfFiveNeverGetAnythingWrongThrough) {
-  for (std::uint64_t seed = 1; seed <= seeds(8); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
     SsaWorldOptions options = small();
     options.ssa.surplus = 2;
     Stored stored(options, seed, 300);
@@ -157,7 +172,7 @@ TEST(SsaRead, WithoutSurplusNothingIsChecked) {
 
 // Records rot at two holders of five: their holders say so, and the others are asked.
 TEST(SsaRead, DamagedRecordsAreReadElsewhere) {
-  for (std::uint64_t seed = 1; seed <= seeds(3); ++seed) {
+  for (std::uint64_t seed = 1; seed <= seeds(2); ++seed) {
     Stored stored(small(), seed, 500);
     for (std::size_t i = 0; i < 2; ++i) {
       HolderNode& node = *stored.world.holders[(seed + i) % 5];
@@ -187,6 +202,16 @@ TEST(SsaRead, WhatIsNotThereIsAnswered) {
   EXPECT_EQ(reader.got_count, 100U);
   EXPECT_EQ(reader.refused_count, 50U);
   EXPECT_EQ(reader.answers.count(AnswerCode::not_found), 1U);
+}
+
+// An owner gets blocks of the object of its session, and of no other.
+TEST(SsaRead, OtherObjectsAreRefused) {
+  Stored stored(small(), 4, 10);
+  TestOwner& reader = stored.world.add_owner();
+  reader.read(stored.key, 10);
+  ASSERT_TRUE(stored.world.run(10 * one_s, [&] { return reader.read_over(); })) << stored.world.wrong();
+  EXPECT_EQ(reader.got_count, 0U);
+  EXPECT_GT(reader.answers.count(AnswerCode::refused), 0U);
 }
 
 // A slow holder is asked at first, then no more.

@@ -23,7 +23,7 @@
 
 namespace ssn::test {
 
-/// How many seeds a test runs over: SSN_ROLES_RUNS, or so many.
+/// How many seeds a test runs over: SSN_SSA_RUNS, or so many.
 std::uint64_t seeds(std::uint64_t usual);
 
 /// While the SSA runs: for a test that counts allocations.
