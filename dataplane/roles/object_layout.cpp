@@ -39,11 +39,9 @@ Outcome complete(ObjectLayout& layout, kernels::Code& code) {
     return wrong("a cell of " + std::to_string(layout.cell_bytes) + " bytes",
                  "Choose a multiple of 64 up to " + std::to_string(protocol::max_payload / 64 * 64) + ".");
   }
-  if (layout.row_rule == RowRule::rotating) {
-    return wrong("rotating rows (pad shares) are not served yet", "Begin the write without pad shares.");
-  }
-  if (layout.cells_per_turn != 0) {
-    return wrong("turns with fixed rows", "Leave cells_per_turn at 0.");
+  if ((layout.row_rule == RowRule::rotating) != (layout.cells_per_turn != 0)) {
+    return wrong("rows that rotate without turns, or turns of rows that do not",
+                 "Give cells_per_turn with rotating rows, and only then.");
   }
   if (layout.quorum == 0) layout.quorum = (layout.n + layout.k + 1) / 2;
   if (layout.minimum == 0) layout.minimum = layout.k;

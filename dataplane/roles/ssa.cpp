@@ -240,7 +240,7 @@ bool Ssa::add_holder(std::uint16_t holder, protocol::Channel& channel, std::uint
   its.context.holders_end = std::max<std::uint16_t>(its.context.holders_end, holder + 1);
   its.context.holders[holder].since_ns = now;
   its.context.holders[holder].asked = 0;
-  its.context.holders[holder].lates = 0;
+  its.context.holders[holder].late_times = 0;
   its.context.holders[holder].shaky_until_ns = 0;
   for (std::size_t i = 0; i < its.used; ++i) {
     if (its.slots[i].write != nullptr) its.slots[i].write->holder_came(holder);

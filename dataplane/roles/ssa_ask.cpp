@@ -72,8 +72,8 @@ void SsaRead::note_late(std::size_t at, std::uint64_t now) noexcept {
       ask.late = true;
       link.answers.note_late(now - ask.asked_ns);
       if (now >= link.shaky_until_ns) {
-        link.shaky_until_ns = now + (late_memory_ns << std::min(link.lates, most_doublings));
-        ++link.lates;
+        link.shaky_until_ns = now + (late_memory_ns << std::min(link.late_times, most_doublings));
+        ++link.late_times;
       }
       ++context_->counters.holders_late;
       batch.look = true;

@@ -308,7 +308,7 @@ bool SsaRead::arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t 
     ask.late = ask.silent = false;
     ask.heard_ns = now;
     if (link.asked != 0) --link.asked;
-    link.lates = 0;
+    link.late_times = 0;
     link.shaky_until_ns = 0;
     if ((ask.asked & ~ask.got & ~ask.failed) == 0) link.answers.note(now - ask.asked_ns);
     share(at, in_batch, index) = &cell;

@@ -164,7 +164,7 @@ class SsaRead {
   TransformCache syndromes_;
   hw::SecretBuffer scratch_;  // blocks that the owner did not ask for
 
-  // One cell's shares, as collect() found them: ascending.
+  // One cell's shares, as collect() found them: rows, ascending.
   std::vector<std::uint8_t> indices_;
   std::vector<const std::uint8_t*> inputs_;
   std::vector<std::uint8_t*> outputs_;

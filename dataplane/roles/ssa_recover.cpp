@@ -13,14 +13,16 @@ const std::uint8_t* plaintext(const protocol::Cell& cell) noexcept {
 
 }  // namespace
 
-// The shares of a cell that are there, into indices_ and inputs_.
+// The shares of a cell that are there, by rows, into indices_ and inputs_.
 void SsaRead::collect(std::size_t at, unsigned cell) noexcept {
   indices_.clear();
   inputs_.clear();
-  for (unsigned i = 0; i < n_; ++i) {
+  const std::uint32_t number = batches_[at].first + cell;
+  for (unsigned row = 1; row <= n_; ++row) {
+    const unsigned i = share_of(layout_, row, number) - 1;
     const protocol::Cell* const its = share(at, cell, i);
     if (its == nullptr || members_[i].banned) continue;
-    indices_.push_back(static_cast<std::uint8_t>(i + 1));  // reserved
+    indices_.push_back(static_cast<std::uint8_t>(row));  // reserved
     inputs_.push_back(plaintext(*its));
   }
 }
@@ -64,7 +66,8 @@ bool SsaRead::locate(std::size_t at, unsigned cell) noexcept {
       kernels::locate(*context_->kernels, code_, indices_, inputs_.data(), layout_.cell_bytes, located_);
   if (status != kernels::Status::ok || !located_.located) return false;
   for (std::size_t i = 0; i < indices_.size(); ++i) {
-    if (located_.wrong[i]) ban(indices_[i] - 1U, batches_[at].first + cell);
+    const std::uint32_t number = batches_[at].first + cell;
+    if (located_.wrong[i]) ban(share_of(layout_, indices_[i], number) - 1, number);
   }
   ++context_->counters.cells_corrected;
   return true;

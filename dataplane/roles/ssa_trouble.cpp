@@ -146,6 +146,8 @@ void SsaWrite::split_again(std::uint64_t now) noexcept {
     return fail(cause, SsaTrouble::unreliable, now);
   }
   ++target.broke;
+  // An order stands for all of its cells.
+  if (group(from).kept_cells != 0) from = std::max(base_, group(from).kept_from);
   for (Target& each : targets_) each.broken = each.broken && each.away;
   split_again_from(from);
   event(SsaEvent::Kind::split_again, cause, SsaTrouble::none, from);
@@ -167,6 +169,7 @@ void SsaWrite::split_again_from(std::uint32_t from) noexcept {
     if (!its.split) continue;
     for (unsigned i = 0; i < n_; ++i) drop_share(cell, i);
     its.split = false;
+    its.kept_cells = 0;
     its.enough_ns = UINT64_MAX;
     ++context_->counters.cells_split_again;
   }
@@ -183,7 +186,7 @@ void SsaWrite::answered(std::uint16_t holder, const protocol::PacketHeader& head
   const protocol::Placement& what = header.placement;
   if (target == nullptr || target->failed || result_.ended || what.share != index + 1) return;
   if (answer.type == protocol::PacketType::seal_order) return seal_answered(index, answer, now);
-  if (answer.type != protocol::PacketType::cell) return;
+  if (answer.type != protocol::PacketType::cell && answer.type != protocol::PacketType::keep_order) return;
   const std::size_t count = std::max<std::size_t>(answer.count, 1);
   for (std::size_t i = 0; i < count && !result_.ended; ++i) {
     const std::uint64_t cell = std::uint64_t{what.cell} + i;

@@ -69,6 +69,10 @@ SsaWrite::SsaWrite(const WriteOrder& order, const SsaOptions& options, const ker
       to_tell_(options.window) {}
 
 Outcome SsaWrite::allocate() {
+  if (options_.pad_shares && layout_.row_rule == RowRule::rotating) {
+    const std::uint32_t most = protocol::max_order_bytes / layout_.cell_bytes;
+    run_cells_ = std::clamp(std::min({options_.keep_cells, layout_.cells_per_turn, most}), 1U, 64U);
+  }
   groups_.resize(window_);
   shares_.resize(std::size_t{window_} * n_);
   blocks_.resize(std::size_t{window_} * data_blocks_);
@@ -81,17 +85,21 @@ Outcome SsaWrite::allocate() {
   }
   outputs_.resize(n_);
   inputs_.resize(std::size_t{code_.random_blocks()} + data_blocks_ + 1);
-  fresh_.resize(n_);
+  fresh_.resize(std::size_t{n_} * run_cells_);
+  reserved_.assign(code_.random_blocks(), false);
   transform_ = std::make_unique<kernels::Transform>();
   if (const kernels::Status status = transform_->make_split(code_); status != kernels::Status::ok) {
     return Error{Exit::usage, "the matrix cannot be made", std::string(kernels::describe(status)), "layout",
                  ""};
   }
   const std::size_t cell = layout_.cell_bytes;
-  Result<hw::SecretBuffer> random = hw::SecretBuffer::make(code_.random_blocks() * cell);
+  Result<hw::SecretBuffer> random = hw::SecretBuffer::make(code_.random_blocks() * cell * run_cells_);
   if (!random.ok()) return std::move(random.error());
   random_ = std::move(random.value());
-  Result<hw::SecretBuffer> scratch = hw::SecretBuffer::make((n_ - layout_.minimum + 1) * cell);
+  Result<hw::SecretBuffer> reserve = hw::SecretBuffer::make(random_.size());
+  if (!reserve.ok()) return std::move(reserve.error());
+  reserve_ = std::move(reserve.value());
+  Result<hw::SecretBuffer> scratch = hw::SecretBuffer::make((std::size_t{n_} + 1) * cell);
   if (!scratch.ok()) return std::move(scratch.error());
   scratch_ = std::move(scratch.value());
   result_.attempts.reserve(std::size_t{options_.splits_again} + 1);
@@ -174,55 +182,66 @@ bool SsaWrite::may_split() const noexcept {
 }
 
 bool SsaWrite::split_some(std::uint64_t now) noexcept {
-  static_cast<void>(now);
   bool some = false;
   while (!ready_.empty() && may_split()) {
-    const auto there =
-        static_cast<std::size_t>(std::count_if(targets_.begin(), targets_.end(), [](const Target& target) {
-          return !target.failed && !target.away;
-        }));
-    const std::span<protocol::Cell*> packets = std::span(fresh_).first(there);
-    if (const std::size_t taken = context_->pool->take(packets); taken != there) {
-      context_->pool->give_back(packets.first(taken));
-      ++context_->counters.short_of_packets;
+    if (!split_run(run_length(), now)) {
       short_ = true;
       return some;
     }
-    if (!split(ready_[0], packets)) {
-      context_->pool->give_back(packets);
-      ++context_->counters.short_of_random;
-      short_ = true;
-      return some;
-    }
-    place_shares(ready_[0], packets);
-    ready_.pop();
     some = true;
   }
   return some;
 }
 
-// False: no random blocks now.
-bool SsaWrite::split(std::uint32_t cell, std::span<protocol::Cell*> packets) noexcept {
+// The first cells of ready_: one after the other, of one turn. False: no random blocks or packets now; then
+// nothing was sent, because what a holder was told to keep once it keeps.
+bool SsaWrite::split_run(std::uint32_t cells, std::uint64_t now) noexcept {
+  std::size_t there = 0;
+  for (unsigned i = 0; i < n_; ++i) there += is_there(i) ? 1 : 0;
+  const std::span<protocol::Cell*> packets = std::span(fresh_).first(there * cells);
+  if (!reserve_random(cells)) {
+    ++context_->counters.short_of_random;
+    return false;
+  }
+  if (const std::size_t taken = context_->pool->take(packets); taken != packets.size()) {
+    context_->pool->give_back(packets.first(taken));
+    ++context_->counters.short_of_packets;
+    return false;
+  }
+  const std::uint32_t first = ready_[0];
+  use_random(first, cells, now);
+  std::size_t used = 0;
+  for (std::uint32_t i = 0; i < cells; ++i) {
+    split(first + i, i, packets.subspan(used));
+    used += place_shares(first + i, packets.subspan(used));
+  }
+  context_->pool->give_back(packets.subspan(used));
+  ready_.pop(cells);
+  return true;
+}
+
+// Cell number `at` of the run whose random blocks are there.
+void SsaWrite::split(std::uint32_t cell, std::size_t at, std::span<protocol::Cell*> packets) noexcept {
   const std::size_t bytes = layout_.cell_bytes;
-  if (!context_->random->fill(random_.span())) return false;
   const unsigned random_blocks = code_.random_blocks();
-  for (unsigned i = 0; i < random_blocks; ++i) inputs_[i] = random_.data() + i * bytes;
-  const std::uint8_t* const zeros = scratch_.data() + (n_ - layout_.minimum) * bytes;
+  for (unsigned i = 0; i < random_blocks; ++i) {
+    inputs_[i] = random_.data() + (std::size_t{i} * run_cells_ + at) * bytes;
+  }
+  const std::uint8_t* const zeros = scratch_.data() + std::size_t{n_} * bytes;
   for (unsigned i = 0; i < data_blocks_; ++i) {
     const protocol::Cell* const there = block(cell, i);
     inputs_[random_blocks + i] = there != nullptr ? plaintext(*there) : zeros;
   }
   std::size_t packet = 0;
-  std::size_t unwanted = 0;
   for (unsigned i = 0; i < n_; ++i) {
-    if (targets_[i].failed || targets_[i].away) {
-      outputs_[i] = scratch_.data() + unwanted++ * bytes;
+    const unsigned row = row_of(layout_, i + 1, cell) - 1;
+    if (!is_there(i) || share(cell, i).kept) {
+      outputs_[row] = scratch_.data() + std::size_t{i} * bytes;
       continue;
     }
     assert(packets[packet]->tailroom >= bytes && "the pool's packets have room for a cell");
-    outputs_[i] = packets[packet++]->data;
+    outputs_[row] = packets[packet++]->data;
   }
-  assert(unwanted <= n_ - layout_.minimum);
   kernels::SplitJob job;
   job.transform = transform_.get();
   job.code = &code_;
@@ -232,11 +251,11 @@ bool SsaWrite::split(std::uint32_t cell, std::span<protocol::Cell*> packets) noe
   job.length = bytes;
   const kernels::Status status = kernels::split(*context_->kernels, job);
   assert(status == kernels::Status::ok && "everything was checked when the write was made");
-  lowered_ = lowered_ || (random_blocks != 0 && context_->random->computational());
-  return status == kernels::Status::ok;
+  static_cast<void>(status);
 }
 
-void SsaWrite::place_shares(std::uint32_t cell, std::span<protocol::Cell*> packets) noexcept {
+// How many packets it took.
+std::size_t SsaWrite::place_shares(std::uint32_t cell, std::span<protocol::Cell*> packets) noexcept {
   Group& its = group(cell);
   its.split = true;
   its.attempt = attempt_;
@@ -247,6 +266,10 @@ void SsaWrite::place_shares(std::uint32_t cell, std::span<protocol::Cell*> packe
   for (unsigned i = 0; i < n_; ++i) {
     Target& target = targets_[i];
     Share& its_share = share(cell, i);
+    if (its_share.kept) {
+      ++target.unstored;
+      continue;
+    }
     its_share = {};
     if (target.failed) continue;
     ++target.unstored;
@@ -264,6 +287,7 @@ void SsaWrite::place_shares(std::uint32_t cell, std::span<protocol::Cell*> packe
     assert(pushed && "one place for each cell of the window");
     static_cast<void>(pushed);
   }
+  return packet;
 }
 
 bool SsaWrite::send_some(Target& target, unsigned index, std::uint64_t now) noexcept {
@@ -297,21 +321,26 @@ bool SsaWrite::send_some(Target& target, unsigned index, std::uint64_t now) noex
 void SsaWrite::settled(std::uint16_t holder, const protocol::Settled& settled, std::uint64_t now) noexcept {
   unsigned index = 0;
   Target* const target = target_of(holder, index);
-  const auto cell = static_cast<std::uint32_t>(settled.token);
-  if (target == nullptr || settled.how == protocol::Settled::How::received || cell < base_ || cell >= end_)
+  const auto first = static_cast<std::uint32_t>(settled.token);
+  if (target == nullptr || settled.how == protocol::Settled::How::received || first < base_ || first >= end_)
     return;
-  const Group& its = group(cell);
-  if (!its.split || (its.attempt & 0xffU) != (settled.token >> 32 & 0xff)) return;
-  if (share(cell, index).state != ShareState::sent) return;
-  if (settled.how == protocol::Settled::How::stored) {
-    stored(cell, index, now);
-  } else {
-    lose(cell, index, now + 5'000'000);
+  const Group& its = group(first);
+  const std::uint32_t cells = share(first, index).kept ? its.kept_cells : 1U;
+  for (std::uint32_t cell = first; cell < first + cells && cell < end_; ++cell) {
+    const Group& one = group(cell);
+    if (!one.split || (one.attempt & 0xffU) != (settled.token >> 32 & 0xff)) continue;
+    if (share(cell, index).state != ShareState::sent) continue;
+    if (settled.how == protocol::Settled::How::stored) {
+      stored(cell, index, now);
+    } else {
+      lose(cell, index, now + 5'000'000);
+    }
   }
 }
 
 void SsaWrite::stored(std::uint32_t cell, unsigned index, std::uint64_t now) noexcept {
-  share(cell, index) = {nullptr, {}, ShareState::stored};
+  share(cell, index).cell = nullptr;
+  share(cell, index).state = ShareState::stored;
   --targets_[index].unstored;
   ++group(cell).stored;
   ++context_->counters.shares_stored;
@@ -419,6 +448,7 @@ void SsaWrite::end(SsaTrouble why) noexcept {
   to_tell_.clear();
   base_ = end_;
   random_.erase();
+  reserve_.erase();
   scratch_.erase();
   result_.ended = true;
   result_.why = why;

@@ -64,12 +64,15 @@ class SsaWrite {
     protocol::Cell* cell = nullptr;  // while queued
     protocol::PacketHandle handle;   // while sent
     ShareState state = ShareState::none;
+    bool kept = false;  // its holder keeps pad: the order stands for more cells than this
   };
   struct Group {               // a cell of the object
     std::uint16_t blocks = 0;  // that are there
     std::uint16_t attempt = 0;
-    std::uint16_t stored = 0;  // holders, not counting failed ones
-    bool full = false;         // all blocks are there; what is null is zeros
+    std::uint8_t kept_cells = 0;  // of the keep orders that it is in; 0: none
+    std::uint32_t kept_from = 0;  // their first cell
+    std::uint16_t stored = 0;     // holders, not counting failed ones
+    bool full = false;            // all blocks are there; what is null is zeros
     bool split = false;
     bool told = false;  // to its owner, or waiting for that in to_tell_
     std::uint16_t told_blocks = 0;
@@ -112,8 +115,10 @@ class SsaWrite {
   void fill(std::uint32_t cell, std::uint64_t now) noexcept;
   bool may_split() const noexcept;
   bool split_some(std::uint64_t now) noexcept;
-  bool split(std::uint32_t cell, std::span<protocol::Cell*> packets) noexcept;
-  void place_shares(std::uint32_t cell, std::span<protocol::Cell*> packets) noexcept;
+  void split(std::uint32_t cell, std::size_t at, std::span<protocol::Cell*> packets) noexcept;
+  bool split_run(std::uint32_t cells, std::uint64_t now) noexcept;
+  bool is_there(unsigned index) const noexcept { return !targets_[index].failed && !targets_[index].away; }
+  std::size_t place_shares(std::uint32_t cell, std::span<protocol::Cell*> packets) noexcept;
   bool send_some(Target& target, unsigned index, std::uint64_t now) noexcept;
   void stored(std::uint32_t cell, unsigned index, std::uint64_t now) noexcept;
   void consider(std::uint32_t cell, std::uint64_t now) noexcept;
@@ -121,6 +126,13 @@ class SsaWrite {
   void release(std::uint64_t now) noexcept;
   void free_blocks(std::uint32_t cell) noexcept;
   void end(SsaTrouble why) noexcept;
+
+  // ssa_keep.cpp
+  std::uint32_t run_length() noexcept;
+  bool reserve_random(std::uint32_t cells) noexcept;
+  void use_random(std::uint32_t first, std::uint32_t cells, std::uint64_t now) noexcept;
+  bool keep(unsigned index, std::uint32_t first, std::uint32_t cells, std::span<std::uint8_t> share,
+            std::uint64_t now) noexcept;
 
   // ssa_trouble.cpp
   void lose(std::uint32_t cell, unsigned index, std::uint64_t again_ns) noexcept;
@@ -164,8 +176,10 @@ class SsaWrite {
   std::vector<const std::uint8_t*> inputs_;
   std::vector<protocol::Cell*> fresh_;
   std::unique_ptr<kernels::Transform> transform_;
-  hw::SecretBuffer random_;   // the random blocks of one split
-  hw::SecretBuffer scratch_;  // shares of holders that get none; zeros at its end
+  hw::SecretBuffer random_;     // the random blocks of one run of cells: by block, then by cell
+  hw::SecretBuffer reserve_;    // drawn, for holders that turn out not to keep theirs
+  std::vector<bool> reserved_;  // which random blocks are in it
+  hw::SecretBuffer scratch_;    // shares of holders that get none; zeros at its end
 
   FixedQueue<std::uint32_t> ready_;
   FixedQueue<std::uint32_t> to_tell_;
@@ -174,8 +188,9 @@ class SsaWrite {
   std::uint64_t held_ = 0;     // blocks in the window
   std::uint16_t attempt_ = 0;  // of what is split now
   unsigned failed_ = 0;
-  bool lowered_ = false;  // a cipher stood in for pads or random bytes, or data came under one
-  bool short_ = false;    // of packets, random blocks, or room in the owner's channel
+  std::uint32_t run_cells_ = 1;  // that are split together at most
+  bool lowered_ = false;         // a cipher stood in for pads or random bytes, or data came under one
+  bool short_ = false;           // of packets, random blocks, or room in the owner's channel
   std::uint64_t stepped_ns_ = 0;
   std::uint64_t moved_ns_ = 0;  // when base_ moved last
   std::uint64_t due_ = 0;

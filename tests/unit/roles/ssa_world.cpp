@@ -71,9 +71,16 @@ std::uint64_t seeds(std::uint64_t usual) {
 #endif
 }
 
-void ChannelEnd::receive(const Bytes& packet) {
+void ChannelEnd::receive(const Bytes& packet, bool orders) {
   Cell* const cell = pool_.receive(packet);
-  if (cell != nullptr) inbox_.push_back(cell);  // else as a port without packets
+  if (cell == nullptr) return;  // as a port without packets
+  if (orders && packet[1] == static_cast<std::uint8_t>(PacketType::keep_order)) {
+    Bytes& memory = kept_[cell];
+    memory.resize(max_order_bytes);
+    cell->target = memory.data();
+    cell->target_room = max_order_bytes;
+  }
+  inbox_.push_back(cell);
 }
 
 void ChannelEnd::deliver(std::uint64_t now_ns, const Take& take) {
@@ -504,7 +511,8 @@ void SsaWorld::receive() {
   unsigned to = 0;
   for (const auto& node : holders) {
     while (node->there.receive(now_ns, packet, to)) {
-      if (node->alive && node->tie != nullptr && node->tie->name == to) node->tie->at_holder.receive(packet);
+      if (node->alive && node->tie != nullptr && node->tie->name == to)
+        node->tie->at_holder.receive(packet, true);
     }
     while (node->back.receive(now_ns, packet, to)) {
       if (node->tie != nullptr && node->tie->name == to) node->tie->at_ssa.receive(packet);

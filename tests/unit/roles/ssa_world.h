@@ -70,7 +70,8 @@ class ChannelEnd {
   ChannelEnd(const ChannelEnd&) = delete;
   ChannelEnd& operator=(const ChannelEnd&) = delete;
 
-  void receive(const Bytes& packet);
+  /// `orders`: with memory for what keep orders yield.
+  void receive(const Bytes& packet, bool orders = false);
   using Take = std::function<void(std::span<protocol::Cell* const>)>;
   /// Opens what came, and hands over what is delivered.
   void deliver(std::uint64_t now_ns, const Take& take);
@@ -82,6 +83,7 @@ class ChannelEnd {
   protocol::Opener& opener_;
   protocol::Channel& channel_;
   std::vector<protocol::Cell*> inbox_;
+  std::map<const protocol::Cell*, Bytes> kept_;  // by cell
 };
 
 /// A connection of an SSA to one holder: dies with the restart of either.

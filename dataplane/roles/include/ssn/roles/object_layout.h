@@ -17,7 +17,8 @@ struct ObjectKey {
   bool operator==(const ObjectKey&) const = default;
 };
 
-/// How the rows of the generator matrix fall to holders: control/api/controller.proto, RowRule.
+/// How the rows of the generator matrix fall to holders: control/api/controller.proto, RowRule. With rotating
+/// rows the share of row r of turn t is that of the holder whose turn it is: row_of(), share_of().
 enum class RowRule : std::uint8_t { fixed, rotating };
 
 struct ObjectLayout {
@@ -33,7 +34,17 @@ struct ObjectLayout {
   std::vector<std::uint16_t> holders;  ///< n different ones, by share: numbers of Ssa::add_holder()
 };
 
-/// usage: which parameter is out of range, and what the range is; also for what is not served yet. Fills in
+/// The row, 1..n, that the holder of share `share` stores of a cell, and the other way round.
+inline unsigned row_of(const ObjectLayout& layout, unsigned share, std::uint32_t cell) noexcept {
+  if (layout.row_rule == RowRule::fixed) return share;
+  return 1 + (share - 1 + cell / layout.cells_per_turn % layout.n) % layout.n;
+}
+inline unsigned share_of(const ObjectLayout& layout, unsigned row, std::uint32_t cell) noexcept {
+  if (layout.row_rule == RowRule::fixed) return row;
+  return 1 + (row - 1 + layout.n - cell / layout.cells_per_turn % layout.n) % layout.n;
+}
+
+/// usage: which parameter is out of range, and what the range is. Fills in
 /// quorum and minimum.
 Outcome complete(ObjectLayout& layout, kernels::Code& code);
 

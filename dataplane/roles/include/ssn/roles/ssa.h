@@ -38,7 +38,11 @@ struct SsaOptions {
   std::uint16_t owners = 256;    ///< owner sessions at a time; their numbers are below this
   std::uint16_t sessions = 256;  ///< writes and reads at a time, at most 1024
   std::uint32_t window = 512;  ///< of a write: cells of a share that are not durable everywhere; power of two
-  std::uint32_t blocks = 16384;     ///< of owners in all windows; each write gets its part of it
+  std::uint32_t blocks = 16384;  ///< of owners in all windows; each write gets its part of it
+  /// With rotating rows: holders whose turn it is keep pad as their share. Only where all that DESIGN 5 asks
+  /// for is known to hold, and holders' processes have memory for keep orders.
+  bool pad_shares = false;
+  std::uint32_t keep_cells = 16;    ///< of a keep order at most; at most 64
   std::uint16_t read_batches = 16;  ///< of a read: batches of at most 64 cells on their way
   std::uint16_t all_batches = 128;  ///< of all reads; each read gets its part of it, one at least
   unsigned surplus = 1;             ///< shares beyond k that a read asks for, to check the others; 0: none
@@ -160,6 +164,7 @@ struct SsaCounters {
   std::uint64_t cells_split = 0;
   std::uint64_t cells_split_again = 0;
   std::uint64_t shares_sent = 0;
+  std::uint64_t shares_kept = 0;  ///< of them, pad that its holder has: only ordered
   std::uint64_t shares_stored = 0;
   std::uint64_t shares_lost = 0;  ///< expired, or their connection ended
   std::uint64_t short_of_packets = 0;
