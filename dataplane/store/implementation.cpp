@@ -125,22 +125,35 @@ void ShareStore::Implementation::try_to_recover() {
 
 void ShareStore::Implementation::complete(Stripe& stripe, StoreResult result,
                                           std::vector<PutCompletion>& completions) {
+  if (stripe.pending.empty()) return;
+  idle_.splice(idle_.end(), waiting_, stripe.place);
   for (const Pending& pending : stripe.pending) completions.push_back({pending.token, result});
   pending_cells_ -= stripe.pending.size();
   stripe.pending.clear();
 }
 
+Stripe& ShareStore::Implementation::add(const StripeKey& key, Stripe stripe) {
+  const auto [at, fresh] = stripes_.emplace(key, std::move(stripe));
+  assert(fresh && at->second.pending.empty());
+  at->second.place = idle_.insert(idle_.end(), key);
+  return at->second;
+}
+
+void ShareStore::Implementation::use(Stripe& stripe) noexcept {
+  if (stripe.pending.empty()) idle_.splice(idle_.end(), idle_, stripe.place);
+}
+
 void ShareStore::Implementation::drop(std::map<StripeKey, Stripe>::iterator stripe) {
   assert(stripe->second.pending.empty());
   memory_.give_back(std::move(stripe->second.memory));
+  idle_.erase(stripe->second.place);
   stripes_.erase(stripe);
 }
 
 // All puts that wait, and what was made for them.
 void ShareStore::Implementation::give_up(StoreResult why, std::vector<PutCompletion>& completions) {
-  for (auto at = stripes_.begin(); at != stripes_.end();) {
-    const auto stripe = at++;
-    if (stripe->second.pending.empty()) continue;
+  while (!waiting_.empty()) {
+    const auto stripe = stripes_.find(waiting_.front());
     complete(stripe->second, why, completions);
     drop(stripe);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <deque>
+#include <list>
 #include <map>
 #include <optional>
 #include <set>
@@ -36,6 +37,8 @@ struct Pending {
   std::uint32_t cell = 0;  // in its stripe
 };
 
+using StripeKey = std::pair<ShareId, std::uint32_t>;
+
 /// A stripe in memory: cell i lies at i times the cell length.
 struct Stripe {
   hw::SecretBuffer memory;
@@ -43,8 +46,8 @@ struct Stripe {
   std::uint64_t durable = 0;  // of them
   std::array<std::uint16_t, stripe_cells> attempts{};
   std::vector<Pending> pending;
-  std::uint64_t first_pending = 0;  // when
-  std::uint64_t used = 0;           // for eviction
+  std::uint64_t first_pending = 0;       // when
+  std::list<StripeKey>::iterator place;  // in `waiting_` where anything is pending, else in `idle_`
 };
 
 /// A share whose head and key are at hand.
@@ -57,8 +60,6 @@ struct ShareState {
   std::size_t waiting = 0;  // stripes in memory that hold puts
   std::uint64_t used = 0;
 };
-
-using StripeKey = std::pair<ShareId, std::uint32_t>;
 
 class ShareStore::Implementation {
  public:
@@ -107,6 +108,8 @@ class ShareStore::Implementation {
   void forget_stripes(const GenerationId& generation, StoreResult why,
                       std::vector<PutCompletion>& completions);
   void drop(std::map<StripeKey, Stripe>::iterator stripe);
+  Stripe& add(const StripeKey& key, Stripe stripe);
+  void use(Stripe& stripe) noexcept;
   void complete(Stripe& stripe, StoreResult result, std::vector<PutCompletion>& completions);
   static ShareSummary summary(const ShareState& share);
 
@@ -156,6 +159,9 @@ class ShareStore::Implementation {
   std::map<GenerationId, ShareState> shares_;
   StripeMemory memory_;
   std::map<StripeKey, Stripe> stripes_;
+  // All of them: those that are to be written, and the others, the one that was used last at the end.
+  std::list<StripeKey> waiting_;
+  std::list<StripeKey> idle_;
   std::vector<PutCompletion> superseded_;  // told with the next flush
   Batch batch_;
   Buffer record_;

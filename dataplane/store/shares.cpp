@@ -45,14 +45,8 @@ hw::SecretBuffer ShareStore::Implementation::take_memory(std::size_t bytes) {
   while (true) {
     hw::SecretBuffer memory = memory_.take(bytes);
     if (memory.size() != 0) return memory;
-    auto oldest = stripes_.end();
-    for (auto at = stripes_.begin(); at != stripes_.end(); ++at) {
-      if (at->second.pending.empty() && (oldest == stripes_.end() || at->second.used < oldest->second.used)) {
-        oldest = at;
-      }
-    }
-    if (oldest == stripes_.end()) return {};
-    drop(oldest);
+    if (idle_.empty()) return {};
+    drop(stripes_.find(idle_.front()));
   }
 }
 
@@ -299,7 +293,7 @@ ShareStore::Implementation::Loaded ShareStore::Implementation::load_stripe(Share
   const StripeKey key{share.id, number};
   if (const auto cached = stripes_.find(key); cached != stripes_.end()) {
     stripe = &cached->second;
-    stripe->used = ++clock_;
+    use(*stripe);
     return Loaded::ok;
   }
   Directory* directory = nullptr;
@@ -318,8 +312,7 @@ ShareStore::Implementation::Loaded ShareStore::Implementation::load_stripe(Share
   if (loaded.memory.size() == 0) return Loaded::busy;
   const Found found = read_stripe(share, number, entry.version, loaded, record_);
   if (found == Found::right) {
-    loaded.used = ++clock_;
-    stripe = &(stripes_[key] = std::move(loaded));
+    stripe = &add(key, std::move(loaded));
     return Loaded::ok;
   }
   memory_.give_back(std::move(loaded.memory));

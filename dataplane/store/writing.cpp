@@ -51,8 +51,7 @@ StoreResult ShareStore::Implementation::put_into(ShareState& share, std::uint16_
       Stripe made;
       made.memory = take_memory(std::size_t{stripe_cells} * bytes.size());
       if (made.memory.size() == 0) return StoreResult::busy;
-      made.used = ++clock_;
-      stripe = &(stripes_[{share.id, number}] = std::move(made));
+      stripe = &add({share.id, number}, std::move(made));
     }
   }
   std::uint8_t* const at = stripe->memory.data() + std::size_t{place} * bytes.size();
@@ -73,6 +72,7 @@ StoreResult ShareStore::Implementation::put_into(ShareState& share, std::uint16_
   }
   const bool was_full = is_full(share, number, *stripe);
   if (!waited) {
+    waiting_.splice(waiting_.end(), idle_, stripe->place);
     stripe->first_pending = now;
     ++share.waiting;
     if (was_full) full_bytes_ += stripe->memory.size();
@@ -101,8 +101,8 @@ bool ShareStore::Implementation::is_full(const ShareState& share, std::uint32_t 
 void ShareStore::Implementation::plan_next_flush() noexcept {
   next_flush_ = UINT64_MAX;
   full_bytes_ = 0;
-  for (const auto& [key, stripe] : stripes_) {
-    if (stripe.pending.empty()) continue;
+  for (const StripeKey& key : waiting_) {
+    const Stripe& stripe = stripes_.at(key);
     const bool full = is_full(shares_.at(key.first.generation_id()), key.second, stripe);
     if (full) full_bytes_ += stripe.memory.size();
     next_flush_ =
@@ -141,8 +141,9 @@ void ShareStore::Implementation::flush(std::uint64_t now, Flush how,
   Chosen chosen;
   std::size_t bytes = 0;
   std::vector<Chosen> batches;
-  for (auto at = stripes_.begin(); at != stripes_.end(); ++at) {
-    if (at->second.pending.empty() || (how == Flush::due && !is_due(at->first, at->second, now))) continue;
+  for (const StripeKey& key : waiting_) {
+    const auto at = stripes_.find(key);
+    if (how == Flush::due && !is_due(key, at->second, now)) continue;
     chosen.push_back(at);
     bytes += at->second.memory.size();
     if (bytes < options_.batch_bytes) continue;
