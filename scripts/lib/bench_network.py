@@ -183,6 +183,8 @@ class Case:
             self.disk = write_rate(file, copy)
             with StorageNetwork(folder, Programs.built(str(build)), k=self.k, n=self.n, cell=CELLS[self.mtu],
                                 mtu=self.mtu, store=self.store) as network:
+                for node in network.nodes:
+                    node.configuration['port'][0]['mtu'] = self.mtu
                 floor = Floor(network, floor_path, CELLS[self.mtu] + OVERHEAD)
                 network.start()
                 for number in range(1, rounds + 1):
