@@ -150,9 +150,11 @@ SsaWrite::Arrived SsaWrite::arrived(protocol::Cell& cell, std::uint64_t now) noe
   protocol::Cell*& place = block(number, at);
   if (place != nullptr) {
     if (at < its.told_blocks) return Arrived::told;
-    // The latest transmission is the one that its sender remembers best.
-    place->header = cell.header;
-    place->range_length = cell.range_length;
+    // The latest transmission is the one that its sender remembers best; an earlier one may come behind it.
+    if (cell.header.number > place->header.number) {
+      place->header = cell.header;
+      place->range_length = cell.range_length;
+    }
     return Arrived::again;
   }
   place = &cell;
