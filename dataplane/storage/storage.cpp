@@ -80,7 +80,7 @@ Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
     for (const std::unique_ptr<StorageMember>& member : mode->members_)
       owners.members.push_back(member.get());
     owners.controller = mode->controller_.get();
-    owners.options = ssa_options(configuration);
+    owners.options = ssa_options(configuration, packets_of(*mode->setup_.packets) / mode->setup_.workers);
     owners.cell_room = mode->cell_room_;
     owners.port = mode->setup_.port_id(configuration.ssa.port);
     owners.make_guest = mode->setup_.make_guest;
@@ -142,7 +142,7 @@ Outcome StorageMode::make_holder_role(StorageMember& member) {
 
 Outcome StorageMode::make_ssa_role(StorageMember& member) {
   SsaRole::Setup setup;
-  setup.options = ssa_options(*setup_.configuration);
+  setup.options = ssa_options(*setup_.configuration, packets_of(*setup_.packets) / setup_.workers);
   setup.implementation = setup_.implementation;
   setup.random_stream = setup_.configuration->ssa.random == RandomSource::stream;
   setup.call_control = setup_.call_control ? &setup_.call_control : nullptr;

@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -246,8 +247,14 @@ std::vector<std::string> data_addresses(const Configuration& configuration) {
   return addresses;
 }
 
-roles::SsaOptions ssa_options(const Configuration& configuration) {
+roles::SsaOptions ssa_options(const Configuration& configuration, std::uint32_t of_worker) {
   roles::SsaOptions options;
+  // Half of a worker's packets for blocks and their shares, a quarter for shares that are read; the others
+  // are in ports, on their way out, or wanted by what arrives.
+  const auto holders = static_cast<std::uint32_t>(configuration.peers.size());
+  options.blocks = std::clamp(of_worker / 2 / (holders + 1), 1024U, options.blocks);
+  options.all_batches = static_cast<std::uint16_t>(
+      std::clamp<std::uint32_t>(of_worker / 4 / (64 * holders), options.read_batches, options.all_batches));
   options.holders = static_cast<std::uint16_t>(configuration.peers.size());
   options.owners = static_cast<std::uint16_t>(configuration.ssa.owners);
   options.sessions = options.owners;

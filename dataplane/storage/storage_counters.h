@@ -28,7 +28,8 @@ Result<std::vector<controller::ObjectKey>> holdings_behind(store::StoreThread& s
                                                            const controller::ObjectKey& after);
 /// "10.7.0.1:4404", one for each address that links begin at.
 std::vector<std::string> data_addresses(const Configuration& configuration);
-roles::SsaOptions ssa_options(const Configuration& configuration);
+/// `of_worker`: packets that a worker may have.
+roles::SsaOptions ssa_options(const Configuration& configuration, std::uint32_t of_worker);
 std::uint32_t packets_of(const rte_mempool& pool) noexcept;
 
 }  // namespace ssn::dataplane
