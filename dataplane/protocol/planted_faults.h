@@ -54,6 +54,12 @@ enum class PlantedFault : std::uint8_t {
   refused_forgotten,    ///< what the owner had no room for is acknowledged
   settled_kept,         ///< a packet that arrived never goes back to the pool
   silent_cipher,        ///< pings show no losses of packets under AES-256-GCM
+  // Stores and roles.
+  skipped_sync,       ///< a batch is durable when it was written
+  stored_on_arrival,  ///< a holder tells as stored what the store has not yet
+  mixed_attempts,     ///< a later attempt of a cell leaves the bytes of the earlier one
+  unchecked_record,   ///< the tag of a record is not looked at
+  unchecked_shares,   ///< shares are recovered from whether they agree or not
 };
 
 #ifdef SSN_PLANTED_FAULTS

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "holder_peer.h"
+#include "planted_faults.h"
 
 namespace ssn::roles {
 
@@ -43,6 +44,9 @@ void HolderPeer::take_share(Cell& cell, std::uint64_t now_ns) noexcept {
   }
   counters.cells += units;
   counters.orders_kept += cell.open_result == OpenResult::kept ? 1 : 0;
+  if (planted(PlantedFault::stored_on_arrival)) {
+    (void)channel_->stored(cell.header, cell.range_length, now_ns);
+  }
   put->request.cells[put->request.count++] = &cell;
   put->units += units;
   held_ += units;

@@ -208,14 +208,14 @@ Outcome ShareStore::Implementation::check_identity() {
                  "name the key file that was made with this database; restore what is missing"};
   }
   batch_.put(key, expected);
-  return database_->write(batch_, KeyValueStore::Sync::durable);
+  return database_->write(batch_, synced());
 }
 
 Outcome ShareStore::Implementation::erase_records(const GenerationId& generation) {
   for (const RecordType type : {RecordType::directory, RecordType::head, RecordType::stripe}) {
     batch_.erase_range(RecordKey::first_of(type, generation), RecordKey::behind(type, generation));
   }
-  return database_->write(batch_, KeyValueStore::Sync::durable);
+  return database_->write(batch_, synced());
 }
 
 // Keys that were erased before their records were.

@@ -11,6 +11,7 @@
 #include <string>
 #include <utility>
 
+#include "planted_faults.h"
 #include "record.h"
 #include "ssn/store/share_store.h"
 
@@ -60,6 +61,12 @@ struct ShareState {
   std::size_t waiting = 0;  // stripes in memory that hold puts
   std::uint64_t used = 0;
 };
+
+/// How whatever was promised is written.
+inline KeyValueStore::Sync synced() noexcept {
+  const bool skipped = protocol::planted(protocol::PlantedFault::skipped_sync);
+  return skipped ? KeyValueStore::Sync::later : KeyValueStore::Sync::durable;
+}
 
 class ShareStore::Implementation {
  public:

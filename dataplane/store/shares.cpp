@@ -243,7 +243,7 @@ StoreResult ShareStore::Implementation::rebuild_directory(ShareState& share, std
   if (writable() != StoreResult::done) return StoreResult::done;  // next time again
   if (!record.empty()) add_quarantined(RecordKey::directory(share.id, block), record);
   Outcome written = add_directory(share, block, directory);
-  if (written.ok()) written = database_->write(batch_, KeyValueStore::Sync::durable);
+  if (written.ok()) written = database_->write(batch_, synced());
   batch_.clear();
   if (!written.ok()) (void)failed(written.error());
   return StoreResult::done;
@@ -357,7 +357,7 @@ StoreResult ShareStore::Implementation::put_aside(ShareState& share, std::uint32
     batch_.erase(key);
   }
   Outcome written = add_directory(share, number / directory_stripes, *directory);
-  if (written.ok()) written = database_->write(batch_, KeyValueStore::Sync::durable);
+  if (written.ok()) written = database_->write(batch_, synced());
   batch_.clear();
   if (!written.ok()) (void)failed(written.error());
   return StoreResult::quarantined;

@@ -77,7 +77,8 @@ StoreResult ShareStore::Implementation::put_into(ShareState& share, std::uint16_
     ++share.waiting;
     if (was_full) full_bytes_ += stripe->memory.size();
   }
-  std::memcpy(at, bytes.data(), bytes.size());
+  const bool kept = (stripe->present & bit) != 0 && protocol::planted(protocol::PlantedFault::mixed_attempts);
+  if (!kept) std::memcpy(at, bytes.data(), bytes.size());
   stripe->present |= bit;
   stripe->durable &= ~bit;
   stripe->attempts[place] = attempt;
@@ -213,7 +214,7 @@ Outcome ShareStore::Implementation::add_head(ShareState& share, const Head& head
 StoreResult ShareStore::Implementation::write_batch() {
   const std::size_t bytes = batch_.bytes();
   const std::size_t records = batch_.operations().size();
-  if (Outcome written = database_->write(batch_, KeyValueStore::Sync::durable); !written.ok()) {
+  if (Outcome written = database_->write(batch_, synced()); !written.ok()) {
     return failed(written.error());
   }
   ++counters_.batches;

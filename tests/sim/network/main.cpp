@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// ssn-sim: runs seeds of the network simulator, and repeats one exactly.
+// ssn-sim: runs seeds of the simulators, and repeats one exactly.
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "runs.h"
+#include "storage_run.h"
 
 namespace ssn::sim {
 namespace {
@@ -15,7 +16,10 @@ namespace {
 constexpr const char* usage =
     "Usage: ssn-sim --seed N [--steps N] [--trace] [--json]\n"
     "       ssn-sim --seeds A-B [--json]\n"
+    "       ssn-sim --storage --seed N [--trace]\n"
+    "       ssn-sim --storage --seeds A-B\n"
     "Runs the network simulator: real protocol objects, virtual time, a world that a seed decides.\n"
+    "  --storage    the storage network instead: owners, an SSA, holders and their stores\n"
     "  --seed N     runs one seed, and says what happened; the same seed does the same again\n"
     "  --seeds A-B  runs all from A to B, says which failed, and how often rare branches ran\n"
     "  --steps N    stops after so many steps\n"
@@ -29,6 +33,7 @@ struct Arguments {
   std::uint64_t steps = 0;
   bool trace = false;
   bool json = false;
+  bool storage = false;
 };
 
 std::optional<std::uint64_t> parse(std::string_view text) {
@@ -63,6 +68,10 @@ std::optional<Arguments> read(int count, char** values) {
       out.json = true;
       continue;
     }
+    if (name == "--storage") {
+      out.storage = true;
+      continue;
+    }
     if (i + 1 == count) return std::nullopt;
     const std::string_view value = values[++i];
     const auto parsed = parse(value);
@@ -74,6 +83,7 @@ std::optional<Arguments> read(int count, char** values) {
       return std::nullopt;
     }
   }
+  if (out.storage && (out.json || out.steps != 0)) return std::nullopt;
   const bool one = out.seed.has_value();
   if (one == out.seeds.has_value() || (!one && (out.trace || out.steps != 0))) return std::nullopt;
   return out;
@@ -104,6 +114,26 @@ int run_many(const Arguments& arguments) {
   return totals.failed == 0 ? 0 : 1;
 }
 
+int run_storage(const Arguments& arguments) {
+  if (arguments.seed) {
+    std::printf("%s", make_storage_plan(*arguments.seed).text().c_str());
+    const auto trace = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+    const StorageReport report =
+        arguments.trace ? run_storage_seed(*arguments.seed, trace) : run_storage_seed(*arguments.seed);
+    std::printf("%s", report.text().c_str());
+    return report.violations.empty() ? 0 : 1;
+  }
+  StorageTotals totals;
+  for (std::uint64_t seed = arguments.seeds->first; seed <= arguments.seeds->second; ++seed) {
+    const StorageReport report = run_storage_seed(seed);
+    totals.add(report);
+    if (report.violations.empty()) continue;
+    std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), report.violations.front().c_str());
+  }
+  std::printf("%s", totals.text().c_str());
+  return totals.failed == 0 ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace ssn::sim
 
@@ -117,5 +147,6 @@ int main(int count, char** values) {
     std::fprintf(stderr, "%s", ssn::sim::usage);
     return 2;
   }
+  if (arguments->storage) return ssn::sim::run_storage(*arguments);
   return arguments->seed ? ssn::sim::run_one(*arguments) : ssn::sim::run_many(*arguments);
 }

@@ -389,7 +389,10 @@ void SsaWorld::restart(std::size_t at) {
   HolderNode& node = *holders[at];
   if (node.alive) kill(at);
   disconnect(at);
-  if (!node.store.open().ok()) wrong_ = "the store does not open after a crash";
+  if (!node.store.open().ok()) {
+    wrong_ = "the store does not open after a crash";
+    return;
+  }
   node.holder = std::make_unique<roles::Holder>(options.holder, node.store, node.pool, node.rule);
   node.alive = true;
   connect(at);

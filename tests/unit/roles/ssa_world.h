@@ -131,6 +131,7 @@ class TestOwner {
 
   bool all_stored() const { return stored_count == blocks; }
   bool read_over() const { return got_count + refused_count == blocks; }
+  bool has(std::uint32_t block) const { return states_[block] == BlockState::got; }
 
   unsigned name;
   std::uint32_t cell_bytes;
