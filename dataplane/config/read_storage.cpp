@@ -82,6 +82,7 @@ void read_ssa(const ConfigTable& table, Configuration& configuration) {
   ssa.patience = table.duration("patience", {std::chrono::milliseconds(10), hours(1)}, ssa.patience);
   ssa.random = choose(table, "random", random_words, ssa.random);
   ssa.shortage = choose(table, "shortage", shortage_words, ssa.shortage);
+  ssa.pad_shares = table.boolean("pad_shares", ssa.pad_shares);
 }
 
 void read_shareholder(const ConfigTable& table, Configuration& configuration) {

@@ -11,7 +11,8 @@ using protocol::DropReason;
 using protocol::OpenResult;
 
 constexpr std::uint16_t fixed_edges = storage_receive_drop;
-constexpr std::size_t connection_offset = 4;  // docs/wire-format.md
+constexpr std::size_t type_offset = 1;  // docs/wire-format.md
+constexpr std::size_t connection_offset = 4;
 
 // Whose packet it is, as far as its header says so: nothing of it is authentic yet.
 std::uint32_t connection_of(Packet& packet) noexcept {
@@ -40,7 +41,7 @@ bool is_ours(StorageWorker& worker, Packet& packet, Burst& burst) noexcept {
   return true;
 }
 
-void make_cell(Packet& packet) noexcept {
+void make_cell(PacketSource& source, Packet& packet) noexcept {
   Cell& cell = cell_of(packet);
   const std::uint32_t memory = cell.memory;
   cell = Cell{};
@@ -50,6 +51,9 @@ void make_cell(Packet& packet) noexcept {
   cell.headroom = headroom_of(packet);
   cell.tailroom = tailroom_of(packet);
   area_of(packet).stream = static_cast<std::uint16_t>(packet.l2_len + packet.l3_len + udp_bytes);
+  const bool keeps = cell.length >= protocol::header_bytes &&
+                     cell.data[type_offset] == static_cast<std::uint8_t>(protocol::PacketType::keep_order);
+  if (keeps) source.equip_order(cell);
 }
 
 // An owner is answered where his authentic packets come from.
@@ -76,12 +80,13 @@ void sort_out(StorageWorker& worker, Burst& burst, std::span<Cell* const> cells)
   for (Cell* const cell : cells) {
     Packet& packet = packet_of(*cell);
     if (cell->open_result == OpenResult::dropped || cell->open_result == OpenResult::none) {
+      worker.source.strip_order(*cell);
       burst.send(drop_edge(storage_receive_drop, cell->reason), packet);
       continue;
     }
     StorageChannel* const of = worker.find(cell->header.connection_id);
     if (of == nullptr) {  // cannot be: the opener's table and ours have the same connections
-      release(packet);
+      worker.source.give_back({&cell, 1});
       continue;
     }
     note_sender(*of, packet, now);
@@ -108,7 +113,7 @@ void receive_chunk(StorageWorker& worker, Burst& burst, Packet* const* packets,
   for (std::uint16_t i = 0; i < count; ++i) {
     Packet& packet = *packets[i];
     if (!is_ours(worker, packet, burst)) continue;
-    make_cell(packet);
+    make_cell(worker.source, packet);
     cells[ours++] = &cell_of(packet);
   }
   worker.opener->open({cells, ours});

@@ -33,9 +33,24 @@ void PacketSource::give_back(std::span<protocol::Cell* const> cells) noexcept {
   Packet* packets[burst];
   for (std::size_t begin = 0; begin < cells.size(); begin += burst) {
     const auto some = static_cast<std::uint16_t>(std::min(cells.size() - begin, burst));
-    for (std::uint16_t i = 0; i < some; ++i) packets[i] = &packet_of(*cells[begin + i]);
+    for (std::uint16_t i = 0; i < some; ++i) {
+      strip_order(*cells[begin + i]);
+      packets[i] = &packet_of(*cells[begin + i]);
+    }
     release(packets, some);
   }
+}
+
+void PacketSource::equip_order(protocol::Cell& cell) noexcept {
+  cell.target = orders.take();
+  cell.target_room = cell.target != nullptr ? orders.bytes() : 0;
+  no_memory += cell.target == nullptr ? 1 : 0;
+}
+
+void PacketSource::strip_order(protocol::Cell& cell) noexcept {
+  if (!orders.owns(cell.target)) return;
+  orders.give_back(cell.target, cell.range_length);
+  cell.target = nullptr;
 }
 
 bool PacketSource::is_idle(const protocol::Cell& cell) const noexcept {

@@ -11,6 +11,7 @@
 #include "../nodes/storage_nodes.h"
 #include "owner_sessions.h"
 #include "ssn/dataplane/controller_link.h"
+#include "ssn/roles/ssa.h"
 #include "storage_counters.h"
 #include "storage_member.h"
 #include "store_setup.h"
@@ -45,6 +46,17 @@ roles::HolderOptions holder_options(std::uint32_t of_worker, std::size_t peers) 
     options.sent_cells = std::max<std::uint32_t>(64, options.sent_cells / 2);
   }
   return options;
+}
+
+// For as many keep orders as the credit of all SSAs is good for, where these are as long as ours.
+Result<OrderMemory> order_memory(const HolderRole::Setup& setup, std::uint32_t cell_bytes) {
+  const auto ssas =
+      static_cast<std::size_t>(std::count_if(setup.identities.begin(), setup.identities.end(),
+                                             [](const roles::PeerIdentity& peer) { return peer.ssa; }));
+  if (ssas == 0) return OrderMemory();
+  const std::size_t orders = std::max(1U, setup.options.cells / roles::usual_keep_cells);
+  return OrderMemory::make(ssas * orders,
+                           std::min(roles::usual_keep_cells * cell_bytes, protocol::max_order_bytes));
 }
 
 }  // namespace
@@ -133,6 +145,9 @@ Outcome StorageMode::make_holder_role(StorageMember& member) {
     identity.shareholder = !identity.ssa;
     setup.identities.push_back(identity);
   }
+  Result<OrderMemory> orders = order_memory(setup, cell_room_);
+  if (!orders.ok()) return orders.error();
+  member.storage->source.orders = std::move(orders.value());
   member.storage->store_event = setup.port->descriptor();
   auto role = std::make_unique<HolderRole>(std::move(setup), *member.storage);
   member.holder = role.get();

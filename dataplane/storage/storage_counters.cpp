@@ -79,6 +79,7 @@ constexpr Named<Ssa> ssa_names[] = {
     {"cells_split", &Ssa::cells_split},
     {"cells_split_again", &Ssa::cells_split_again},
     {"shares_sent", &Ssa::shares_sent},
+    {"shares_kept", &Ssa::shares_kept},
     {"shares_stored", &Ssa::shares_stored},
     {"shares_lost", &Ssa::shares_lost},
     {"short_of_packets", &Ssa::short_of_packets},
@@ -132,6 +133,7 @@ void mirror_counters(GraphBuilder& graph, StorageMember& member, const Configura
   mirror(graph, to, "storage.", worker.packets, packet_names);
   mirror(graph, to, "storage.", worker, worker_names);
   to.add(worker.source.empty, graph.counter("storage.no_packets"));
+  to.add(worker.source.no_memory, graph.counter("storage.no_order_memory"));
   for (std::size_t i = 0; i < configuration.peers.size(); ++i) {
     const std::string prefix = "peer." + configuration.peers[i].name + ".";
     mirror(graph, to, prefix, worker.peers[i], peer_names);
@@ -258,6 +260,7 @@ roles::SsaOptions ssa_options(const Configuration& configuration, std::uint32_t 
   options.holders = static_cast<std::uint16_t>(configuration.peers.size());
   options.owners = static_cast<std::uint16_t>(configuration.ssa.owners);
   options.sessions = options.owners;
+  options.pad_shares = configuration.ssa.pad_shares;
   options.stall_ns = static_cast<std::uint64_t>(configuration.ssa.patience.count());
   return options;
 }

@@ -65,13 +65,13 @@ def busy_nodes(graph):
 
 def key_account(counters):
     """The key streams as lines; an exception where one does not balance."""
-    rows = [('bytes of', 'fetched', 'used', 'discarded', 'left')]
+    rows = [('bytes of', 'fetched', 'used', 'kept', 'discarded', 'left')]
     for name in (each[:-len('.fetched')] for each in counters if each.endswith('.fetched')):
         fetched, used, kept, discarded, left = (
             counters[f'{name}.{what}'] for what in ('fetched', 'used', 'kept', 'discarded', 'left'))
         if fetched != used + kept + discarded + left:
             raise Failed(f'the account of {name} does not balance: {counters}')
-        rows.append((name, str(fetched), str(used), str(discarded), str(left)))
+        rows.append((name, str(fetched), str(used), str(kept), str(discarded), str(left)))
     if len(rows) == 1:
         raise Failed('there is no account of keys')
-    return table(rows, {1, 2, 3, 4})
+    return table(rows, {1, 2, 3, 4, 5})

@@ -51,6 +51,7 @@ udp_port = 5005
 owners = 7
 idle = "90 s"
 patience = "4 s"
+pad_shares = true
 random = "drbg"
 shortage = "wait"
 [controller]
@@ -98,6 +99,7 @@ TEST(StorageConfiguration, GivesAnSsa) {
   EXPECT_EQ(c.ssa.owners, 7U);
   EXPECT_EQ(c.ssa.idle, std::chrono::seconds(90));
   EXPECT_EQ(c.ssa.patience, std::chrono::seconds(4));
+  EXPECT_TRUE(c.ssa.pad_shares);
   EXPECT_EQ(c.ssa.random, RandomSource::drbg);
   EXPECT_EQ(c.storage_shortage(), KeyShortage::wait);
   EXPECT_EQ(c.peers[0].role, PeerConfiguration::Role::shareholder);

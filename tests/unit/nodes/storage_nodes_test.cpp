@@ -371,6 +371,46 @@ TEST_F(StorageNodes, NothingThatIsNotAuthenticChangesAnything) {
   EXPECT_EQ(state().strays, 0U);
 }
 
+// Orders are opened into memory that there is little of: who forges them must not be able to use it up.
+TEST_F(StorageNodes, ForgedOrdersKeepNoMemory) {
+  open();
+  connect();
+  auto memory = OrderMemory::make(2, 1024);
+  ASSERT_TRUE(memory.ok());
+  state().source.orders = std::move(memory.value());
+  for (unsigned round = 1; round <= 3; ++round) {
+    ASSERT_EQ(send(*theirs_, their_source_, 3 * round, 3), 3U);
+    std::vector<Packet*> packets = take_theirs();
+    for (Packet* const each : packets) data_of(*each)[1] = static_cast<std::uint8_t>(PacketType::keep_order);
+    feed("storage_receive-t", packets);
+    walk();
+    EXPECT_EQ(state().source.orders.free(), 2U);
+    EXPECT_EQ(state().source.no_memory, round) << "there was none for the third";
+  }
+  EXPECT_TRUE(role().numbers.empty());
+}
+
+TEST(OrderMemory, IsErasedWhenItIsGivenBack) {
+  auto made = OrderMemory::make(2, 128);
+  ASSERT_TRUE(made.ok());
+  OrderMemory& memory = made.value();
+  std::uint8_t* const first = memory.take();
+  std::uint8_t* const second = memory.take();
+  ASSERT_TRUE(memory.owns(first) && memory.owns(second));
+  EXPECT_EQ(memory.take(), nullptr);
+  std::memset(second, 7, 128);
+  std::memset(first, 9, 128);
+  memory.give_back(first, 100);
+  EXPECT_EQ(std::count(first, first + 100, 0), 100);
+  EXPECT_EQ(std::count(second, second + 128, 7), 128);
+  memory.give_back(second, UINT32_MAX);
+  EXPECT_EQ(std::count(second, second + 128, 0), 128);
+  EXPECT_EQ(memory.free(), 2U);
+  std::uint8_t other = 0;
+  EXPECT_FALSE(memory.owns(&other) || memory.owns(nullptr) || OrderMemory().owns(&other));
+  EXPECT_EQ(OrderMemory().take(), nullptr);
+}
+
 TEST_F(StorageNodes, ConnectionsThatAreNotReadyHearNothing) {
   open(false);
   connect();

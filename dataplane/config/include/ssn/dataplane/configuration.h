@@ -133,6 +133,7 @@ struct SsaConfiguration {
   std::chrono::nanoseconds patience = std::chrono::seconds(10);
   RandomSource random = RandomSource::stream;
   KeyShortage shortage = KeyShortage::refuse;
+  bool pad_shares = false;  ///< objects with rotating rows: holders keep pad as their shares where they can
   std::string where;
 };
 

@@ -33,6 +33,9 @@ class PacketPool;
 
 namespace ssn::roles {
 
+/// Cells that a keep order stands for at most; shareholders have memory for as many.
+inline constexpr std::uint32_t usual_keep_cells = 16;
+
 struct SsaOptions {
   std::uint16_t holders = 256;   ///< numbers of holders are below this
   std::uint16_t owners = 256;    ///< owner sessions at a time; their numbers are below this
@@ -40,12 +43,12 @@ struct SsaOptions {
   std::uint32_t window = 512;  ///< of a write: cells of a share that are not durable everywhere; power of two
   std::uint32_t blocks = 16384;  ///< of owners in all windows; each write gets its part of it
   /// With rotating rows: holders whose turn it is keep pad as their share. Only where all that DESIGN 5 asks
-  /// for is known to hold, and holders' processes have memory for keep orders.
+  /// for is known to hold.
   bool pad_shares = false;
-  std::uint32_t keep_cells = 16;    ///< of a keep order at most; at most 64
-  std::uint16_t read_batches = 16;  ///< of a read: batches of at most 64 cells on their way
-  std::uint16_t all_batches = 128;  ///< of all reads; each read gets its part of it, one at least
-  unsigned surplus = 1;             ///< shares beyond k that a read asks for, to check the others; 0: none
+  std::uint32_t keep_cells = usual_keep_cells;  ///< of a keep order at most; at most 64
+  std::uint16_t read_batches = 16;              ///< of a read: batches of at most 64 cells on their way
+  std::uint16_t all_batches = 128;              ///< of all reads; each read gets its part of it, one at least
+  unsigned surplus = 1;  ///< shares beyond k that a read asks for, to check the others; 0: none
   std::uint64_t cell_ns = 10'000'000'000;  ///< a share is tried to be sent for so long
   std::uint64_t away_ns = 3'000'000'000;   ///< a holder without connection is waited for so long
   std::uint64_t stall_ns = 1'000'000'000;  ///< a holder may stop an owner for so long in a write, all in all
