@@ -196,6 +196,9 @@ def main():
     parser.add_argument('--quiet', action='store_true')
     options = parser.parse_args()
     options.folder, options.ssn = os.path.realpath(options.folder), os.path.realpath(options.ssn)
+    # Whoever ends `up` early takes back what it began.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda signum, _: sys.exit(128 + signum))
     try:
         sys.exit(getattr(Demo(options), options.command)())
     except Problem as problem:
