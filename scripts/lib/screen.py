@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What demonstrations show on a screen: headings, progress, tables, nodes of a graph, accounts of keys."""
+"""Demonstrations: their command line, and what they show on a screen: headings, progress, tables, nodes of a
+graph, accounts of keys."""
+import argparse
 import os
+import signal
 import sys
+
+import network as namespaces
 
 
 class Failed(Exception):
@@ -75,3 +80,26 @@ def key_account(counters):
     if len(rows) == 1:
         raise Failed('there is no account of keys')
     return table(rows, {1, 2, 3, 4, 5})
+
+
+def demonstrate(description, what, demonstration):
+    """The command line of a demonstration: demonstration(options, screen).run(), in network namespaces."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--build', required=True, help='build directory with the programs')
+    parser.add_argument('--file', required=True, help='what to send or store')
+    parser.add_argument('--folder', required=True, help='an empty folder to work in')
+    parser.add_argument('--number', type=int, default=1, help='of the first heading')
+    options = parser.parse_args()
+    for name in ('build', 'file', 'folder'):
+        setattr(options, name, os.path.realpath(getattr(options, name)))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda signum, _: sys.exit(128 + signum))
+    try:
+        namespaces.require()
+        demonstration(options, Screen(options.number)).run()
+    except namespaces.Unavailable as problem:
+        sys.exit(f'quickstart: cannot show {what}: {problem}')
+    except (Failed, RuntimeError) as problem:
+        sys.exit(f'quickstart: {problem}')
+    except KeyboardInterrupt:
+        sys.exit(130)

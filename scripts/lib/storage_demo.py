@@ -5,22 +5,19 @@ and gives the file back. Started by scripts/quickstart.
 
 Everything happens in network namespaces of its own, which are gone at the end, however that comes.
 """
-import argparse
 import filecmp
 import gzip
 import mmap
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
-import network as namespaces
 from processes import Programs, cpus
-from screen import Failed, Screen, busy_nodes, key_account, table
+from screen import Failed, busy_nodes, demonstrate, key_account, table
 from storage_network import StorageNetwork
 
 NAME = 'archive'
@@ -34,7 +31,7 @@ class Demonstration:
 
     def __init__(self, options, screen):
         self.screen, self.file, self.folder = screen, options.file, options.folder
-        self.programs = Programs.built(os.path.realpath(options.build))
+        self.programs = Programs.built(options.build)
         self.copy = os.path.join(self.folder, 'copy')
         self.network = None
 
@@ -193,27 +190,5 @@ def packed(files):
     return f'{100 * len(gzip.compress(head, 1)) / max(len(head), 1):.1f} %'
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--build', required=True, help='build directory with the programs')
-    parser.add_argument('--file', required=True, help='what to store')
-    parser.add_argument('--folder', required=True, help='an empty folder to work in')
-    parser.add_argument('--number', type=int, default=1, help='of the first heading')
-    options = parser.parse_args()
-    options.file, options.folder = os.path.realpath(options.file), os.path.realpath(options.folder)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda signum, _: sys.exit(128 + signum))
-    screen = Screen(options.number)
-    try:
-        namespaces.require()
-        Demonstration(options, screen).run()
-    except namespaces.Unavailable as problem:
-        sys.exit(f'quickstart: cannot show the storage network: {problem}')
-    except (Failed, RuntimeError) as problem:
-        sys.exit(f'quickstart: {problem}')
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 if __name__ == '__main__':
-    main()
+    demonstrate(__doc__, 'the storage network', Demonstration)

@@ -5,12 +5,10 @@ two kernels while two of the links are cut. Started by scripts/quickstart.
 
 Everything happens in network namespaces of its own, which are gone at the end, however that comes.
 """
-import argparse
 import filecmp
 import json
 import os
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -18,10 +16,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
-import network as namespaces
 from network import stop
 from processes import Programs, cpus, toml
-from screen import Failed, Screen, busy_nodes, key_account, per_second
+from screen import Failed, busy_nodes, demonstrate, key_account, per_second
 from wire_network import WireNetwork
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -271,27 +268,5 @@ def hexdump(data):
     return '\n'.join(lines)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--build', required=True, help='build directory with the programs')
-    parser.add_argument('--file', required=True, help='what to send')
-    parser.add_argument('--folder', required=True, help='an empty folder to work in')
-    parser.add_argument('--number', type=int, default=1, help='of the first heading')
-    options = parser.parse_args()
-    options.file, options.folder = os.path.realpath(options.file), os.path.realpath(options.folder)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda signum, _: sys.exit(128 + signum))
-    screen = Screen(options.number)
-    try:
-        namespaces.require()
-        Demonstration(options, screen).run()
-    except namespaces.Unavailable as problem:
-        sys.exit(f'quickstart: cannot show the data planes: {problem}')
-    except (Failed, RuntimeError) as problem:
-        sys.exit(f'quickstart: {problem}')
-    except KeyboardInterrupt:
-        sys.exit(130)
-
-
 if __name__ == '__main__':
-    main()
+    demonstrate(__doc__, 'the data planes', Demonstration)
