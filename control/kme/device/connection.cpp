@@ -209,6 +209,13 @@ bool Connection::pump(bool look, Clock::time_point now, FaultPlan& faults, Model
   return worked;
 }
 
+std::chrono::microseconds Connection::patience(std::chrono::microseconds longest) const noexcept {
+  for (const std::uint32_t index : open_) {
+    if (pages_[index].stream->open()) longest = std::min(longest, pages_[index].stream->patience());
+  }
+  return longest;
+}
+
 bool Connection::look_for_commands(FaultPlan& faults, ModelStream::Counters& counters) {
   if (registers_.registers().read32(function::reset) == kmnic::reset_request) {
     registers_.registers().write32(function::reset, 0);

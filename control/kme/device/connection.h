@@ -51,6 +51,9 @@ class Connection {
   /// Looks for commands, if `look`, and moves every stream on. False: there was nothing to do.
   bool pump(bool look, Clock::time_point now, FaultPlan& faults, ModelStream::Counters& counters);
 
+  /// The least patience of all streams; `longest` without any.
+  std::chrono::microseconds patience(std::chrono::microseconds longest) const noexcept;
+
   void end_streams(kmnic::EndReason reason) noexcept;
   void reset() noexcept;
   void fail() noexcept;

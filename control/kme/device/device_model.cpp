@@ -49,6 +49,10 @@ constexpr std::array<std::pair<FaultKind, std::string_view>, fault_kinds> fault_
     {FaultKind::vanish, "vanish"},
 }};
 
+// Hosts whose rings are well filled are left alone for as long as that lasts, within these.
+constexpr microseconds shortest_rest{100};
+constexpr microseconds longest_rest{1000};
+
 // Sockets and commands are looked at this often while there is work.
 constexpr unsigned rounds_between_looks = 64;
 constexpr std::size_t faults_queued_max = 1024;
@@ -147,6 +151,7 @@ class DeviceModel::Engine {
   void strike(const Fault& fault, Clock::time_point now);
   // Waits at most `timeout` (negative: for ever) and serves sockets. False: nothing came.
   bool serve_sockets(microseconds timeout);
+  microseconds rest(Idle& idle, bool worked, bool streams, microseconds patience) const noexcept;
   void accept_connections();
   void publish() noexcept;
   void wake() noexcept {
@@ -372,22 +377,13 @@ void DeviceModel::Engine::run() {
     }
     const bool look = round++ % rounds_between_looks == 0;
     bool streams = false;
+    microseconds patience = longest_rest;
     for (const auto& connection : connections_) {
       worked |= connection->pump(look, now, faults_, counters_);
       streams |= connection->open_streams() != 0;
+      patience = connection->patience(patience);
     }
-    if (look) {
-      publish();
-    }
-    microseconds sleep{0};
-    if (worked) {
-      idle.worked();
-    } else {
-      sleep = idle.quiet();
-    }
-    if (options_.poll) {
-      sleep = microseconds{0};
-    }
+    const microseconds sleep = rest(idle, worked, streams, patience);
     if (look || sleep.count() != 0) {
       round = sleep.count() != 0 ? 0 : round;  // look at the commands after a sleep
       const bool nothing_open = sleep.count() != 0 && !streams;
@@ -398,6 +394,19 @@ void DeviceModel::Engine::run() {
     }
   }
   publish();
+}
+
+// How long to sleep now; zero: not at all.
+microseconds DeviceModel::Engine::rest(Idle& idle, bool worked, bool streams,
+                                       microseconds patience) const noexcept {
+  if (options_.poll) return microseconds{0};
+  microseconds quiet{0};
+  if (worked) {
+    idle.worked();
+  } else {
+    quiet = idle.quiet();
+  }
+  return streams && patience >= shortest_rest ? std::max(patience, quiet) : quiet;
 }
 
 // ---- The public face

@@ -15,10 +15,15 @@ using std::chrono::milliseconds;
 
 // Blocks that one call of pump delivers at most, so that no stream keeps the others waiting.
 constexpr int pump_blocks = 4;
-// A block that is not full waits this long for more.
+// A block that is not full waits this long for more; longer while the host has keys for a while.
 constexpr milliseconds short_block_delay{1};
+constexpr milliseconds unhurried_delay{20};
 constexpr milliseconds tell_interval{10};
 constexpr milliseconds rate_interval{100};
+// Bytes in a nanosecond that a host may begin to use at any time.
+constexpr double sudden_rate = 1.0;
+// And how much faster than lately.
+constexpr double rise = 4.0;
 
 template <typename Word>
 void shared_store(Word& word, Word value) noexcept {
@@ -97,18 +102,17 @@ bool ModelStream::pump(Clock::time_point now, FaultPlan& faults, Counters& count
     shared_store(setup_.status->pong, ping);
     worked = true;
   }
-  worked |= take_credit(counters);
+  // Credit alone is no work: a host gives it back in small pieces, and room is filled a block at a time.
+  take_credit(counters);
   worked |= answer_redelivery(faults, counters);
   bool starved = faults.waiting() && faults.lasts(FaultKind::starve, now);
   bool delivered = false;
   if (!starved && open()) {
-    const std::uint64_t before = pending_;
+    dry_ = false;
     for (int i = 0; i < pump_blocks && deliver_next(now, faults, counters); ++i) {
       delivered = true;
     }
-    const bool room =
-        pending_ < kmnic::block_multiple && setup_.ring_bytes - (delivered_ - key_credit_) > pending_;
-    starved = !delivered && pending_ == before && room && source_->level() == 0;
+    starved = !delivered && dry_ && pending_ < kmnic::block_multiple && source_->level() == 0;
     if (starved && !source_->alive()) {
       end(kmnic::end_manager);
       return true;
@@ -124,19 +128,25 @@ bool ModelStream::pump(Clock::time_point now, FaultPlan& faults, Counters& count
   return worked || delivered;
 }
 
+std::chrono::microseconds ModelStream::patience() const noexcept {
+  const double stock = static_cast<double>(delivered_ - key_credit_);
+  return std::chrono::microseconds(
+      static_cast<std::int64_t>(stock / std::max(sudden_rate, rise * rate_) / 1e3));
+}
+
 // Credit that goes back, or beyond what was delivered, breaks the stream: this host does not count.
-bool ModelStream::take_credit(Counters& counters) noexcept {
+void ModelStream::take_credit(Counters& counters) noexcept {
   const std::uint64_t accepted = setup_.registers.read64(kmnic::stream::descriptor_credit);
   const std::uint64_t credit = setup_.registers.read64(kmnic::stream::key_credit);
   if (accepted == accepted_sequence_ && credit == key_credit_) {
-    return false;
+    return;
   }
   const bool sound = accepted >= accepted_sequence_ && accepted <= sequence_ && credit >= key_credit_ &&
                      credit <= delivered_;
   if (!sound) {
     ++counters.rejected;
     end(kmnic::end_host_broke);
-    return true;
+    return;
   }
   if (accepted != accepted_sequence_) {
     const std::uint64_t offset =
@@ -146,7 +156,6 @@ bool ModelStream::take_credit(Counters& counters) noexcept {
     accepted_ = offset;
   }
   key_credit_ = credit;
-  return true;
 }
 
 bool ModelStream::answer_redelivery(FaultPlan& faults, Counters& counters) noexcept {
@@ -179,8 +188,17 @@ bool ModelStream::deliver_next(Clock::time_point now, FaultPlan& faults, Counter
   const std::uint64_t most =
       std::min({ring_room, kept_room, setup_.ring_bytes - place, std::uint64_t{setup_.block_bytes}}) /
       kmnic::block_multiple * kmnic::block_multiple;
+  // What has not been accepted, or used, leaves room for more: a full block is worth waiting for.
+  const bool grows = most < setup_.block_bytes && most < setup_.ring_bytes - place;
+  const milliseconds delay = ring_room < setup_.ring_bytes / 2 ? unhurried_delay : short_block_delay;
+  if (most == 0 || (grows && now - last_delivery_ < delay)) {
+    return false;
+  }
   if (pending_ < most) {
-    pending_ += source_->next({kept(delivered_ + pending_), static_cast<std::size_t>(most - pending_)});
+    const std::size_t taken =
+        source_->next({kept(delivered_ + pending_), static_cast<std::size_t>(most - pending_)});
+    dry_ = taken == 0;
+    pending_ += taken;
   }
   const std::uint64_t length = std::min(pending_, most) / kmnic::block_multiple * kmnic::block_multiple;
   if (length == 0 || (length < most && now - last_delivery_ < short_block_delay)) {
@@ -244,8 +262,8 @@ void ModelStream::tell(Clock::time_point now, bool starved) noexcept {
   shared_store(status.health, std::uint32_t{starved ? kmnic::stream_starved : kmnic::stream_ok});
   if (now - last_rate_ >= rate_interval) {
     const double seconds = std::chrono::duration<double>(now - last_rate_).count();
-    shared_store(status.bytes_per_second,
-                 static_cast<std::uint64_t>(static_cast<double>(delivered_ - rate_from_) / seconds));
+    rate_ = static_cast<double>(delivered_ - rate_from_) / seconds / 1e9;
+    shared_store(status.bytes_per_second, static_cast<std::uint64_t>(rate_ * 1e9));
     last_rate_ = now;
     rate_from_ = delivered_;
   }

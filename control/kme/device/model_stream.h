@@ -46,6 +46,8 @@ class ModelStream {
 
   /// Does what there is to do, a bounded amount. False: nothing to do.
   bool pump(Clock::time_point now, FaultPlan& faults, Counters& counters);
+  /// How long the host's stock lasts, should it begin to use keys much faster than it does.
+  std::chrono::microseconds patience() const noexcept;
   bool open() const noexcept { return end_reason_ == kmnic::end_none; }
   void end(kmnic::EndReason reason) noexcept;
   bool uses(const HostMapping& mapping) const noexcept;
@@ -58,7 +60,7 @@ class ModelStream {
     std::uint32_t length = 0;
   };
 
-  bool take_credit(Counters& counters) noexcept;
+  void take_credit(Counters& counters) noexcept;
   bool answer_redelivery(FaultPlan& faults, Counters& counters) noexcept;
   bool deliver_next(Clock::time_point now, FaultPlan& faults, Counters& counters) noexcept;
   void write_block(const Block& block, std::uint64_t sequence, std::uint16_t attempt,
@@ -73,6 +75,7 @@ class ModelStream {
   std::uint64_t sequence_ = 0;   // of the next block
   std::uint64_t delivered_ = 0;  // offset of the next block
   std::uint64_t pending_ = 0;    // bytes behind that were taken from the source already
+  bool dry_ = false;             // the source had nothing when it was last asked
   std::uint64_t accepted_sequence_ = 0;
   std::uint64_t accepted_ = 0;
   std::uint64_t key_credit_ = 0;
@@ -83,6 +86,7 @@ class ModelStream {
   Clock::time_point last_tell_;
   Clock::time_point last_rate_;
   std::uint64_t rate_from_ = 0;
+  double rate_ = 0;  // bytes in a nanosecond
 };
 
 }  // namespace ssn::kme
