@@ -127,6 +127,7 @@ class PeerSession {
   bool running_ = false;        // both are ready
   Clock::time_point running_since_{};
   std::vector<SessionMessage::Position> told_;  // to the peer
+  Clock::time_point told_at_{};
   Clock::time_point next_telling_{};
   Clock::time_point next_weighing_{};
   std::uint64_t known_after_ = 0;  // so many looks at the device its class is known for sure
