@@ -28,6 +28,12 @@ constexpr int keepalive_ms = 10'000;
 constexpr int keepalive_timeout_ms = 5'000;
 constexpr int metadata_max = 16 << 10;
 constexpr int handshake_ms = 5'000;
+// Who was away for a moment is asked again at once, who was away for an hour soon after that: gRPC's own
+// choice is one second at first, and two minutes later on. An attempt that nobody answers is given up for a
+// new one.
+constexpr int first_reconnect_ms = 100;
+constexpr int last_reconnect_ms = 2'000;
+constexpr int connect_ms = 5'000;
 
 grpc::SslCredentialsOptions options_of(const Identity& identity) {
   return {identity.ca, identity.key, identity.certificate};
@@ -43,6 +49,9 @@ grpc::ChannelArguments arguments(int longest_answer) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_timeout_ms);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, first_reconnect_ms);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, last_reconnect_ms);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, connect_ms);
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, metadata_max);
   arguments.SetMaxReceiveMessageSize(longest_answer);
   return arguments;

@@ -500,6 +500,22 @@ TEST_F(ObjectClientTest, WithoutAControllerNothingBegins) {
   expect_nothing_left();
 }
 
+// Long before gRPC would connect again by its own rules.
+TEST_F(ObjectClientTest, AControllerThatStartsAgainIsFoundAtOnce) {
+  client_ = client({.tries = 3});  // 0.75 s in all
+  const Bytes bytes = random_.bytes(1000);
+  ASSERT_TRUE(put("first", bytes).ok());
+  network_->stop_controller();
+  std::thread later([this] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    network_->start_controller();
+  });
+  const Result<PutReport> report = put("second", bytes);
+  later.join();
+  ASSERT_TRUE(report.ok()) << describe(report.error());
+  expect_got("second", bytes);
+}
+
 TEST_F(ObjectClientTest, SinksMayRefuse) {
   ASSERT_TRUE(put("full", random_.bytes(100'000)).ok());
   struct Full : DataSink {
