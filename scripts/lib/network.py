@@ -81,6 +81,10 @@ class Namespace:
         self._processes.append(process)
         return process
 
+    def forget(self, process):
+        """One that has ended: nobody need end it."""
+        self._processes.remove(process)
+
     def address(self, interface, *addresses):
         """Gives an interface of the kernel addresses, such as '10.0.0.1/24'."""
         for each in addresses:

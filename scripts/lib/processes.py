@@ -69,6 +69,14 @@ def wait_for(condition, what, seconds=READY_SECONDS):
         time.sleep(0.02)
 
 
+def remove(path):
+    """A file that may not be there."""
+    try:
+        os.remove(path)
+    except FileNotFoundError:
+        pass
+
+
 def cpus():
     """What this process may run on."""
     return sorted(os.sched_getaffinity(0))
@@ -80,23 +88,33 @@ class KeyManagers:
     def __init__(self, programs, folder, namespace, sites='ab'):
         self.programs, self.folder, self.namespace = programs, folder, namespace
         self.process = None
+        self.log = self.path('kme.log')
         subprocess.run([programs.ssn, 'kme', 'init', '-q', '--out', folder, '--sites', ','.join(sites),
                         '--port', '0'], check=True, stdin=subprocess.DEVNULL)
 
     def path(self, name):
         return os.path.join(self.folder, name)
 
-    def start(self):
-        ready, log = self.path('ready.json'), self.path('kme.log')
-        with open(log, 'ab') as output:
+    def start(self, wait=True):
+        remove(self.path('ready.json'))  # one that was killed left it there
+        with open(self.log, 'ab') as output:
             self.process = self.namespace.start(self.programs.kme, '--config', self.path('kme.toml'),
-                                                '--ready-file', ready, stderr=output, stdout=output)
+                                                '--ready-file', self.path('ready.json'), stderr=output,
+                                                stdout=output)
+        if wait:
+            self.wait_ready()
 
+    def wait_ready(self):
         def is_ready():
             if self.process.poll() is not None:
-                raise RuntimeError(f'ssn-kme ended with {self.process.returncode}: {last_lines(log)}')
-            return os.path.exists(ready)
+                raise RuntimeError(f'ssn-kme ended with {self.process.returncode}: {last_lines(self.log)}')
+            return os.path.exists(self.path('ready.json'))
         wait_for(is_ready, 'ssn-kme to be ready')
+
+    def kill(self):
+        """As a crash would."""
+        self.process.kill()
+        self.process.wait()
 
     def stop(self):
         stop(self.process)

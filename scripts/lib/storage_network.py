@@ -18,7 +18,7 @@ import json
 import os
 
 from network import Network, stop
-from processes import READY_SECONDS, DataPlane, KeyManagers, cpus, last_lines, toml, wait_for
+from processes import READY_SECONDS, DataPlane, KeyManagers, cpus, last_lines, remove, toml, wait_for
 
 AGENT_PORT, CONTROLLER_PORT = 7000, 7100
 SSA, CONTROLLER, OWNER = 1, 200, 201  # last byte of addresses; holders from 11 on
@@ -63,7 +63,8 @@ class Controller:
         self.programs, self.namespace = network.programs, network.namespace('controller')
         network.join(self.namespace, CONTROLLER)
         self.folder, self.process = network.folder, None
-        self.file, self.log = (os.path.join(network.folder, f'controller.{end}') for end in ('toml', 'log'))
+        self.file, self.log, self.ready = (
+            os.path.join(network.folder, f'controller.{end}') for end in ('toml', 'log', 'ready'))
         keys = network.keys
         self.configuration = {
             'controller': {'name': 'controller', 'listen': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}',
@@ -71,19 +72,22 @@ class Controller:
                            'ca': keys.path('ca.crt'), 'database': 'controller.db'},
             'policy': {'scheme': 'shamir', 'k': network.k, 'n': network.n, 'cell': f'{network.cell} B'}}
 
-    def start(self):
+    def start(self, wait=True):
         with open(self.file, 'w', encoding='utf-8') as file:
             file.write('\n'.join([*toml(self.configuration), '']))
-        ready = os.path.join(self.folder, 'controller.ready')
+        remove(self.ready)  # one that was killed left it there
         with open(self.log, 'ab') as output:
             self.process = self.namespace.start(self.programs.controller, '--config', self.file,
-                                                '--ready-file', ready, stdout=output, stderr=output)
+                                                '--ready-file', self.ready, stdout=output, stderr=output)
+        if wait:
+            self.wait_ready()
 
+    def wait_ready(self):
         def is_ready():
             if self.process.poll() is not None:
                 raise RuntimeError(f'ssn-controller ended with {self.process.returncode}: '
                                    f'{last_lines(self.log)}')
-            return os.path.exists(ready)
+            return os.path.exists(self.ready)
         wait_for(is_ready, 'ssn-controller to be ready')
 
     def kill(self):
