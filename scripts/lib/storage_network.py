@@ -11,8 +11,10 @@
         network.holders[0].kill()
         network.get('name', 'copy')
 
-The data planes drive veth interfaces of a bridge, the owner is a kernel of its own. Each process has its
-configuration as a tree in `configuration`, which may be changed before start(). Needs root.
+The data planes drive veth interfaces of a bridge, the owner is a kernel of its own. With links='vhost-user'
+the SSA shares memory with each shareholder instead: it has a port for each, beside the one at the bridge for
+owners; shareholders have the bridge for each other. Each process has its configuration as a tree in
+`configuration`, which may be changed before start(). Needs root.
 """
 import json
 import os
@@ -22,6 +24,8 @@ from processes import READY_SECONDS, DataPlane, KeyManagers, cpus, last_lines, r
 
 AGENT_PORT, CONTROLLER_PORT = 7000, 7100
 SSA, CONTROLLER, OWNER = 1, 200, 201  # last byte of addresses; holders from 11 on
+LINKS = ('veth', 'vhost-user')
+VIRTIO_QUEUE = 'queue_size=512,packed_vq=1,in_order=1,mrg_rxbuf=1'
 
 
 def data_address(number):
@@ -33,7 +37,7 @@ def control_address(number):
 
 
 class Node(DataPlane):
-    """A data plane with one port, at the data bridge."""
+    """A data plane with a port at the data bridge, and perhaps others."""
 
     def __init__(self, network, site, number, cpu):
         super().__init__(network.programs, network.folder, network.namespace(site), f'sae-{site}', cpu)
@@ -43,17 +47,24 @@ class Node(DataPlane):
         network.quiet(self.namespace, 'data')
         self.agent = f'{control_address(number)}:{AGENT_PORT}'
         self.join_keys(network.keys, site, self.agent)
-        self.configuration['port'] = [{'name': 'data', 'device': 'net_af_packet0,iface=data',
-                                       'addresses': [f'{data_address(number)}/24']}]
+        self.mtu = network.mtu
+        self.configuration['port'] = []
+        self.add_port('data', 'net_af_packet0,iface=data', data_address(number))
+        self.ways = {}  # peer's name -> port, local, remote
         self.configuration['controller'] = {'address': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}'}
         self.configuration['peer'] = []
 
+    def add_port(self, name, device, address):
+        self.configuration['port'].append(
+            {'name': name, 'device': device, 'mtu': self.mtu, 'addresses': [f'{address}/24']})
+
     def add_peer(self, other, role):
-        """Says how another node is reached, and what it is."""
+        """Says how another node is reached, and what it is: over the data bridge unless `ways` says else."""
+        port, local, remote = self.ways.get(
+            other.name, ('data', data_address(self.number), data_address(other.number)))
         self.configuration['peer'].append({
             'name': other.name, 'agent': other.agent, 'role': role,
-            'link': [{'port': 'data', 'local': data_address(self.number),
-                      'remote': data_address(other.number)}]})
+            'link': [{'port': port, 'local': local, 'remote': remote}]})
 
 
 class Controller:
@@ -101,9 +112,11 @@ class Controller:
 class StorageNetwork(Network):
     """Everything of the picture above."""
 
-    def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb'):
+    def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth'):
         super().__init__()
         self.folder, self.programs, self.k, self.n, self.cell, self.mtu = folder, programs, k, n, cell, mtu
+        assert links in LINKS, links
+        self.links = links
         self._joined = 0
         try:
             self.bridges = self.namespace('bridges')
@@ -119,6 +132,8 @@ class StorageNetwork(Network):
             self.owner = self.namespace('owner')
             self.join(self.owner, OWNER)
             self.owner.address('data', f'{data_address(OWNER)}/24')
+            if links == 'vhost-user':
+                self._share_memory()
             self._give_roles(store)
             self._write_owner()
         except BaseException:
@@ -134,8 +149,20 @@ class StorageNetwork(Network):
             self.bridges.run('ip', 'link', 'set', 'dev', port, 'master', bridge)
         namespace.address('control', f'{control_address(number)}/24')
 
+    def _share_memory(self):
+        """The SSA listens, so that a shareholder that was killed finds it again; it copies the packets."""
+        # For the queues of all its ports; packets of a large MTU are large.
+        self.ssa.configuration['eal']['memory'] = f'{128 if self.mtu < 2048 else 320} MiB'
+        for number, holder in enumerate(self.holders, 1):
+            path = os.path.join(self.folder, f'link{number}.sock')
+            ours, theirs = (f'10.2.{number}.{each}' for each in (1, 2))
+            self.ssa.add_port(f'link{number}', f'net_vhost{number},iface={path}', ours)
+            self.ssa.ways[holder.name] = f'link{number}', ours, theirs
+            holder.add_port('ssa', f'net_virtio_user0,path={path},{VIRTIO_QUEUE}', theirs)
+            holder.ways[self.ssa.name] = 'ssa', theirs, ours
+
     def _give_roles(self, store):
-        self.ssa.configuration['ssa'] = {}
+        self.ssa.configuration['ssa'] = {'port': 'data'}
         for holder in self.holders:
             holder.configuration['shareholder'] = {'store': store}
             if store == 'memory':
@@ -162,7 +189,8 @@ class StorageNetwork(Network):
         self.keys.start()
         self.controller.start()
         for node in self.nodes:
-            node.start(wait=False)
+            # Who connects over shared memory must find who listens.
+            node.start(wait=self.links == 'vhost-user' and node is self.ssa)
         for node in self.nodes:
             node.wait_ready()
         self.wait_for_connections(self.ssa.configuration['peer'])
