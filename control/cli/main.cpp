@@ -39,6 +39,10 @@ std::vector<CommandGroup> make_groups() {
        "  ssn kme init --out testnet --sites a,b          certificates and a configuration\n"
        "  ssn-kme --config testnet/kme.toml               starts the key managers\n"
        "  ssn kme status --socket testnet/control.sock    stock and rates\n"},
+      {"pki", "Certificates of nodes, owners and operators",
+       "  ssn pki init                              an authority, in ./pki\n"
+       "  ssn pki issue sae-h1 --role shareholder   sae-h1.crt and sae-h1.key\n"
+       "  ssn pki revoke sae-h1                     for good; then take pki/ca.crl to every node\n"},
       {"demo", "A whole storage network on this machine, to play with",
        "  sudo ssn demo up        starts it in network namespaces; says how to use it\n"
        "  sudo ssn demo down      takes all of it away\n"},
@@ -63,7 +67,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (auto make_group : {make_dataplane_commands, make_kme_commands, make_demo_commands}) {
+  for (auto make_group :
+       {make_dataplane_commands, make_kme_commands, make_pki_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

@@ -1,142 +1,56 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "test_network.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <openssl/bio.h>
-#include <openssl/ec.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
-#include <memory>
 #include <set>
 #include <utility>
+
+#include "files.h"
+#include "issuer.h"
 
 namespace ssn::kme {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using PrivateKey = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Memory = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
+using pki::Subject;
 
 constexpr std::size_t sites_max = 16;
 constexpr std::size_t site_name_max = 32;
 
-Error crypto_error(const char* what) {
-  char text[256] = "OpenSSL gave no reason";
-  if (const unsigned long code = ERR_get_error(); code != 0) {
-    ERR_error_string_n(code, text, sizeof text);
-  }
-  return {Exit::failed, what, text, "", "report this as a bug"};
+constexpr const char* what = "cannot write the test network";
+
+// Key managers are servers to SAEs and clients of each other; clients of a key manager look for where it is,
+// those of a data plane for who it is: an SAE's certificate does not do for a key manager.
+Subject key_manager(const std::string& name) {
+  return {Subject::Use::node, name, {}, {"DNS:localhost", "IP:127.0.0.1", "IP:::1", "DNS:" + name}};
 }
 
-// Writes a new file; secrets are readable by this user only from the first moment.
-Outcome write_file(const std::string& path, std::string_view text, mode_t mode) {
-  const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (fd < 0) {
-    return system_error(errno, "cannot write the test network", path);
-  }
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  const int error = errno;
-  if (::close(fd) != 0 || !written) {
-    return system_error(written ? errno : error, "cannot write the test network", path);
-  }
-  return done;
+// An SAE that is a data plane is asked by operators and by its peers.
+Subject node(const std::string& name, std::vector<std::string> roles) {
+  return {Subject::Use::node, name, std::move(roles), {"DNS:" + name}};
 }
 
 struct Identity {
-  PrivateKey key;
-  Certificate certificate;
+  pki::KeyPointer key;
+  pki::CertificatePointer certificate;
 };
 
-bool add_extension(X509& certificate, X509& issuer, int kind, const char* value) {
-  X509V3_CTX context;
-  X509V3_set_ctx(&context, &issuer, &certificate, nullptr, nullptr, 0);
-  const Extension extension(X509V3_EXT_conf_nid(nullptr, &context, kind, value));
-  return extension != nullptr && X509_add_ext(&certificate, extension.get(), -1) == 1;
-}
-
-bool set_serial(X509& certificate) {
-  std::uint64_t serial = 0;
-  return RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) == 1 &&
-         ASN1_INTEGER_set_uint64(X509_get_serialNumber(&certificate), serial >> 1) == 1;
-}
-
-enum class Kind { ca, kme, sae, controller, client };
-
-// `roles` become organizational units: docs/controller.md.
-bool set_name(X509& certificate, const std::string& common_name, const std::vector<std::string>& roles) {
-  X509_NAME* const name = X509_get_subject_name(&certificate);
-  const auto add = [name](const char* field, const std::string& value) {
-    const auto* const text = reinterpret_cast<const unsigned char*>(value.c_str());
-    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, text, -1, -1, 0) == 1;
-  };
-  return std::all_of(roles.begin(), roles.end(), [&](const std::string& role) { return add("OU", role); }) &&
-         add("CN", common_name);
-}
-
 // Signed by `issuer`; by itself where that is null.
-Result<Identity> make_identity(Kind kind, const std::string& common_name,
-                               const std::vector<std::string>& roles, unsigned days, Identity* issuer) {
-  Identity made{PrivateKey(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")), Certificate(X509_new())};
-  if (made.key == nullptr || made.certificate == nullptr) {
-    return crypto_error("cannot make a key");
-  }
-  X509& certificate = *made.certificate;
-  const Identity& signer = issuer == nullptr ? made : *issuer;
-  bool good =
-      X509_set_version(&certificate, 2) == 1 && set_serial(certificate) &&
-      X509_gmtime_adj(X509_getm_notBefore(&certificate), -3600) != nullptr &&
-      X509_time_adj_ex(X509_getm_notAfter(&certificate), static_cast<int>(days), 0, nullptr) != nullptr &&
-      X509_set_pubkey(&certificate, made.key.get()) == 1 && set_name(certificate, common_name, roles) &&
-      X509_set_issuer_name(&certificate, X509_get_subject_name(signer.certificate.get())) == 1;
-  X509& by = *signer.certificate;
-  good = good && add_extension(certificate, by, NID_subject_key_identifier, "hash") &&
-         add_extension(certificate, by, NID_basic_constraints,
-                       kind == Kind::ca ? "critical,CA:TRUE,pathlen:0" : "critical,CA:FALSE") &&
-         add_extension(certificate, by, NID_key_usage,
-                       kind == Kind::ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature");
-  if (kind != Kind::ca) {
-    // Key managers are servers to SAEs and clients of each other. An SAE that is a data plane is asked by
-    // operators and by its peers.
-    good = good && add_extension(certificate, by, NID_authority_key_identifier, "keyid:always") &&
-           add_extension(certificate, by, NID_ext_key_usage,
-                         kind == Kind::client ? "clientAuth" : "serverAuth,clientAuth");
-  }
-  // Clients of a key manager look for where it is, those of a data plane for who it is: an SAE's certificate
-  // does not do for a key manager.
-  if (kind == Kind::kme || kind == Kind::sae || kind == Kind::controller) {
-    const std::string where = kind == Kind::kme ? "DNS:localhost,IP:127.0.0.1,IP:::1," : "";
-    good =
-        good && add_extension(certificate, by, NID_subject_alt_name, (where + "DNS:" + common_name).c_str());
-  }
-  if (!good || X509_sign(&certificate, signer.key.get(), EVP_sha256()) == 0) {
-    return crypto_error("cannot make a certificate");
-  }
-  return made;
-}
-
-std::string_view text_of(const Memory& memory) {
-  char* data = nullptr;
-  const long length = BIO_get_mem_data(memory.get(), &data);
-  return {data, static_cast<std::size_t>(length)};
+Result<Identity> make_identity(const Subject& subject, unsigned days, const Identity* issuer) {
+  Result<pki::KeyPointer> key = pki::make_key();
+  if (!key.ok()) return key.error();
+  const pki::Signer signer =
+      issuer == nullptr ? pki::Signer{} : pki::Signer{issuer->certificate.get(), issuer->key.get()};
+  Result<pki::CertificatePointer> certificate =
+      pki::make_certificate(subject, {0, days}, *key.value(), issuer == nullptr ? nullptr : &signer);
+  if (!certificate.ok()) return certificate.error();
+  return Identity{std::move(key.value()), std::move(certificate.value())};
 }
 
 // A basic string of TOML.
@@ -165,11 +79,10 @@ class Writer {
  private:
   Outcome write(const std::string& name, std::string_view text, mode_t mode) {
     files_.push_back(wanted_.folder + "/" + name);
-    return write_file(files_.back(), text, mode);
+    return pki::create_file(files_.back(), text, mode, what);
   }
   Outcome write_identity(const std::string& name, const Identity& identity);
-  Outcome write_new_identity(Kind kind, const std::string& name, const std::vector<std::string>& roles,
-                             Identity& issuer);
+  Outcome write_new_identity(const Subject& subject, const Identity& issuer);
   Outcome write_secret(const std::string& name);
   std::string configuration() const;
   std::string site_table(std::size_t i) const;
@@ -180,23 +93,18 @@ class Writer {
 };
 
 Outcome Writer::write_identity(const std::string& name, const Identity& identity) {
-  const Memory certificate(BIO_new(BIO_s_mem()));
-  const Memory key(BIO_new(BIO_s_secmem()));
-  if (certificate == nullptr || key == nullptr ||
-      PEM_write_bio_X509(certificate.get(), identity.certificate.get()) != 1 ||
-      PEM_write_bio_PrivateKey(key.get(), identity.key.get(), nullptr, nullptr, 0, nullptr, nullptr) != 1) {
-    return crypto_error("cannot write a certificate");
-  }
-  if (Outcome written = write(name + ".crt", text_of(certificate), 0644); !written.ok()) {
+  const Result<std::string> certificate = pki::to_pem(*identity.certificate);
+  const Result<pki::SecretText> key = pki::to_pem(*identity.key);
+  if (!certificate.ok() || !key.ok()) return certificate.ok() ? key.error() : certificate.error();
+  if (Outcome written = write(name + ".crt", certificate.value(), 0644); !written.ok()) {
     return written;
   }
-  return write(name + ".key", text_of(key), 0600);
+  return write(name + ".key", key.value().view(), 0600);
 }
 
-Outcome Writer::write_new_identity(Kind kind, const std::string& name, const std::vector<std::string>& roles,
-                                   Identity& issuer) {
-  const Result<Identity> made = make_identity(kind, name, roles, wanted_.days, &issuer);
-  return made.ok() ? write_identity(name, made.value()) : made.error();
+Outcome Writer::write_new_identity(const Subject& subject, const Identity& issuer) {
+  const Result<Identity> made = make_identity(subject, wanted_.days, &issuer);
+  return made.ok() ? write_identity(subject.name, made.value()) : made.error();
 }
 
 // Without a branch or an index: the digits are secret.
@@ -209,7 +117,7 @@ Outcome Writer::write_secret(const std::string& name) {
   unsigned char bytes[32];
   char text[2 * sizeof bytes + 2];
   if (RAND_bytes(bytes, sizeof bytes) != 1) {
-    return crypto_error("cannot make the secret of a link");
+    return pki::openssl_error("cannot make the secret of a link");
   }
   for (std::size_t i = 0; i < sizeof bytes; ++i) {
     text[2 * i] = hex_digit(bytes[i] >> 4U);
@@ -274,30 +182,27 @@ Outcome Writer::write_all() {
   if (Outcome written = write("kme.toml", configuration(), 0644); !written.ok()) {
     return written;
   }
-  Result<Identity> ca =
-      make_identity(Kind::ca, "Shareline test network CA (EMULATOR)", {}, wanted_.days, nullptr);
+  const Result<Identity> ca = make_identity(
+      {Subject::Use::authority, "Shareline test network CA (EMULATOR)", {}, {}}, wanted_.days, nullptr);
   if (!ca.ok()) {
     return ca.error();
   }
   if (Outcome written = write_identity("ca", ca.value()); !written.ok()) {
     return written;
   }
-  for (const auto& [kind, name] : {std::pair{Kind::client, "operator"}, std::pair{Kind::client, "owner"},
-                                   std::pair{Kind::controller, "controller"}}) {
-    if (Outcome written = write_new_identity(kind, name, {name}, ca.value()); !written.ok()) {
-      return written;
-    }
-  }
+  std::vector<Subject> subjects = {{Subject::Use::client, "operator", {"operator"}, {}},
+                                   {Subject::Use::client, "owner", {"owner"}, {}},
+                                   node("controller", {"controller"})};
   for (const std::string& site : wanted_.sites) {
     if (Outcome written = write("sae-" + site + ".toml", node_configuration(site), 0644); !written.ok()) {
       return written;
     }
-    if (Outcome written = write_new_identity(Kind::kme, "kme-" + site, {}, ca.value()); !written.ok()) {
-      return written;
-    }
+    subjects.push_back(key_manager("kme-" + site));
     // Any node of a test network may make shares and store them.
-    if (Outcome written = write_new_identity(Kind::sae, "sae-" + site, {"ssa", "shareholder"}, ca.value());
-        !written.ok()) {
+    subjects.push_back(node("sae-" + site, {"ssa", "shareholder"}));
+  }
+  for (const Subject& subject : subjects) {
+    if (Outcome written = write_new_identity(subject, ca.value()); !written.ok()) {
       return written;
     }
   }

@@ -1,108 +1,48 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "certificate.h"
 
-#include <fcntl.h>
 #include <fmt/core.h>
-#include <openssl/bio.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <memory>
 #include <vector>
+
+#include "files.h"
+#include "issuer.h"
 
 namespace ssn::pki {
 namespace {
 
-template <auto Free>
-struct Deleter {
-  template <typename T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using PrivateKey = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using Memory = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
-using Store = std::unique_ptr<X509_STORE, Deleter<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, Deleter<X509_STORE_CTX_free>>;
+using Store = std::unique_ptr<X509_STORE, OpensslDeleter<X509_STORE_free>>;
+using StoreContext = std::unique_ptr<X509_STORE_CTX, OpensslDeleter<X509_STORE_CTX_free>>;
 
 constexpr std::size_t file_max = std::size_t{256} << 10;
 constexpr std::size_t chain_max = 8;
 constexpr const char* const what = "cannot use the certificate";
-constexpr const char* const make_fix = "give PEM files; `ssn kme init` makes a set for tests";
+constexpr const char* const make_fix = "give PEM files; `ssn pki` makes them, `ssn kme init` a set for tests";
 
 constexpr std::string_view role_names[roles_count] = {"owner", "ssa", "shareholder", "controller",
                                                       "operator"};
 
-void free_stack(STACK_OF(X509) * stack) { sk_X509_free(stack); }
-using Chain = std::unique_ptr<STACK_OF(X509), Deleter<free_stack>>;
-
-Memory reader_of(std::string_view pem) {
-  return Memory(pem.size() > file_max ? nullptr : BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-}
-
-// An encrypted PEM file must not ask the terminal for its password.
-int no_password(char*, int, int, void*) { return -1; }
-
-Certificate next_certificate(BIO* memory) {
-  return Certificate(memory == nullptr ? nullptr : PEM_read_bio_X509(memory, nullptr, no_password, nullptr));
-}
-
-std::vector<Certificate> all_certificates(std::string_view pem) {
-  std::vector<Certificate> found;
-  const Memory memory = reader_of(pem);
-  while (found.size() < chain_max) {
-    Certificate next = next_certificate(memory.get());
-    if (next == nullptr) {
-      break;
-    }
-    found.push_back(std::move(next));
-  }
-  ERR_clear_error();
-  return found;
-}
+using Chain = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
 
 bool printable(char c) { return c > 0x20 && c < 0x7F; }
 
 std::string common_name(const X509& certificate) {
-  const X509_NAME* const subject = X509_get_subject_name(&certificate);
-  const int first = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-  if (first < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, first) >= 0) {
-    return "";
-  }
-  const ASN1_STRING* const value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, first));
-  unsigned char* utf8 = nullptr;
-  const int length = ASN1_STRING_to_UTF8(&utf8, value);
-  std::string name;
-  if (length > 0 && static_cast<std::size_t>(length) <= common_name_max) {
-    name.assign(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(length));
-  }
-  OPENSSL_free(utf8);
-  return std::all_of(name.begin(), name.end(), printable) ? name : "";
+  const std::string name = common_name_of(*X509_get_subject_name(&certificate));
+  return name.size() <= common_name_max && std::all_of(name.begin(), name.end(), printable) ? name : "";
 }
 
 Roles roles_in(const X509& certificate) {
   Roles roles;
-  const X509_NAME* const subject = X509_get_subject_name(&certificate);
-  for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_organizationalUnitName, at)) >= 0;) {
-    unsigned char* utf8 = nullptr;
-    const int length = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at)));
-    const std::string_view unit(length > 0 ? reinterpret_cast<const char*>(utf8) : "",
-                                length > 0 ? static_cast<std::size_t>(length) : 0);
+  for (const std::string& unit : subject_of(certificate).roles) {
     for (std::size_t i = 0; i < roles_count; ++i) {
-      if (unit == role_names[i]) {
-        roles.add(static_cast<Role>(i));
-      }
+      if (unit == role_names[i]) roles.add(static_cast<Role>(i));
     }
-    OPENSSL_free(utf8);
   }
   return roles;
 }
@@ -115,38 +55,8 @@ Holder holder(const X509& certificate) {
   return found;
 }
 
-Result<std::string> read_file(const std::string& path, bool secret) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (fd < 0) {
-    return system_error(errno, what, path);
-  }
-  struct stat status{};
-  Result<std::string> result = std::string(file_max + 1, '\0');
-  ssize_t got = 0;
-  if (::fstat(fd, &status) != 0) {
-    result = system_error(errno, what, path);
-  } else if (!S_ISREG(status.st_mode)) {
-    result = Error{Exit::refused, what, "it is not a regular file", path, make_fix};
-  } else if (secret && (status.st_mode & 077) != 0) {
-    result = Error{Exit::refused, what, "other users may read the private key", path,
-                   fmt::format("chmod 600 {}", path)};
-  } else if ((got = ::read(fd, result.value().data(), file_max + 1)) < 0) {
-    OPENSSL_cleanse(result.value().data(), result.value().size());
-    result = system_error(errno, what, path);
-  } else if (static_cast<std::size_t>(got) > file_max) {
-    result =
-        Error{Exit::refused, what, fmt::format("it is larger than {} KiB", file_max >> 10), path, make_fix};
-  } else {
-    result.value().resize(static_cast<std::size_t>(got));
-  }
-  ::close(fd);
-  return result;
-}
-
 Outcome check_key(const Identity& identity, X509& certificate, const std::string& path) {
-  const Memory memory = reader_of(identity.key);
-  const PrivateKey key(
-      memory == nullptr ? nullptr : PEM_read_bio_PrivateKey(memory.get(), nullptr, no_password, nullptr));
+  const KeyPointer key = key_from(identity.key);
   const bool fits = key != nullptr && X509_check_private_key(&certificate, key.get()) == 1;
   ERR_clear_error();
   if (key == nullptr) {
@@ -160,8 +70,9 @@ Outcome check_key(const Identity& identity, X509& certificate, const std::string
   return done;
 }
 
-Outcome check_chain(const std::vector<Certificate>& chain, const std::vector<Certificate>& trusted,
-                    CertificateUse use, const IdentityFiles& files) {
+Outcome check_chain(const std::vector<CertificatePointer>& chain,
+                    const std::vector<CertificatePointer>& trusted, CertificateUse use,
+                    const IdentityFiles& files) {
   const Store store(X509_STORE_new());
   const StoreContext context(X509_STORE_CTX_new());
   const Chain others(sk_X509_new_null());
@@ -169,7 +80,7 @@ Outcome check_chain(const std::vector<Certificate>& chain, const std::vector<Cer
   for (std::size_t i = 1; ready && i < chain.size(); ++i) {
     ready = sk_X509_push(others.get(), chain[i].get()) > 0;
   }
-  for (const Certificate& ca : trusted) {
+  for (const CertificatePointer& ca : trusted) {
     ready = ready && X509_STORE_add_cert(store.get(), ca.get()) == 1;
   }
   if (!ready || X509_STORE_CTX_init(context.get(), store.get(), chain[0].get(), others.get()) != 1) {
@@ -208,9 +119,7 @@ Identity::~Identity() { OPENSSL_cleanse(key.data(), key.size()); }
 std::string_view name(Role role) noexcept { return role_names[static_cast<std::size_t>(role)]; }
 
 Holder holder_of(std::string_view pem) {
-  const Memory memory = reader_of(pem);
-  const Certificate certificate = next_certificate(memory.get());
-  ERR_clear_error();
+  const CertificatePointer certificate = certificate_from(pem);
   return certificate == nullptr ? Holder() : holder(*certificate);
 }
 
@@ -224,14 +133,14 @@ Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
                {&files.key, &identity.key, true},
                {&files.ca, &identity.ca, false}};
   for (const auto& part : parts) {
-    Result<std::string> text = read_file(*part.path, part.secret);
+    Result<std::string> text = read_file(*part.path, file_max, part.secret, what);
     if (!text.ok()) {
       return text.error();
     }
     *part.text = std::move(text.value());
   }
-  const std::vector<Certificate> chain = all_certificates(identity.certificate);
-  const std::vector<Certificate> trusted = all_certificates(identity.ca);
+  const std::vector<CertificatePointer> chain = certificates_from(identity.certificate, chain_max);
+  const std::vector<CertificatePointer> trusted = certificates_from(identity.ca, chain_max);
   if (chain.empty() || trusted.empty()) {
     return Error{Exit::refused, what, "it holds no certificate in PEM",
                  chain.empty() ? files.certificate : files.ca, make_fix};

@@ -12,6 +12,7 @@ _ssn() {
     offload) group_words='list test' ;;
     dataplane) group_words='status counters trace top graph swap' ;;
     kme) group_words='init status outage rate drain inject heal' ;;
+    pki) group_words='init issue request renew revoke crl list show' ;;
     demo) group_words='up status down' ;;
   esac
   if [[ -n $group_words ]]; then
@@ -23,7 +24,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm doctor topology version offload dataplane kme demo'
+    local first='split combine inspect seal open put get verify ls stat rm doctor topology version offload dataplane kme pki demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -42,7 +43,7 @@ _ssn() {
       mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$word") && return
       ;;
     --random) mapfile -t COMPREPLY < <(compgen -W 'drbg' -- "$word") && return ;;
-    --out) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
+    --out | --authority) mapfile -t COMPREPLY < <(compgen -d -- "$word") && return ;;
     --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
     --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
@@ -82,6 +83,14 @@ _ssn() {
     'kme outage') options+=' --for --end --socket' ;;
     'kme inject') options+=' --count --for --socket' ;;
     'kme '*) options+=' --socket' ;;
+    'pki init') options+=' --authority --name --days --request --chain' ;;
+    'pki issue') options+=' --authority --role --address --csr --days --out' ;;
+    'pki request') options+=' --role --address --out' ;;
+    'pki renew') options+=' --authority --new-key --days --out' ;;
+    'pki revoke') options+=' --authority --reason --days' ;;
+    'pki crl') options+=' --authority --days' ;;
+    'pki list') options+=' --authority --check' ;;
+    'pki show') options+=' --authority' ;;
     'demo '*) options+=' --folder' ;;
   esac
   if [[ $word == -* ]]; then

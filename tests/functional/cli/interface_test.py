@@ -17,7 +17,8 @@ COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
             "kme rate", "kme drain", "kme inject", "kme heal",
-            "demo up", "demo status", "demo down"]
+            "pki init", "pki issue", "pki request", "pki renew", "pki revoke", "pki crl", "pki list",
+            "pki show", "demo up", "demo status", "demo down"]
 GROUPS = sorted({c.split()[0] for c in COMMANDS if " " in c})
 FIRST_WORDS = list(dict.fromkeys(c.split()[0] for c in COMMANDS))
 HERE = os.path.dirname(os.path.realpath(__file__))

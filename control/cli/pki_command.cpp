@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// `ssn pki SUBCOMMAND`: certificates of nodes, owners and operators, from an authority in a folder.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <ctime>
+
+#include "authority.h"
+#include "certificate.h"
+#include "command.h"
+#include "files.h"
+#include "text_table.h"
+
+namespace ssn::cli {
+namespace {
+
+using pki::Authority;
+using pki::IssuedCertificate;
+using pki::IssuedRecord;
+using pki::Subject;
+using enum OptionTable::Need;
+
+constexpr std::size_t file_max = std::size_t{256} << 10;
+constexpr std::int64_t day = 86400;
+// Whoever runs `list` now and then hears of it in time.
+constexpr std::int64_t warning_days = 30;
+
+std::string_view name_of(IssuedRecord::State state) noexcept {
+  switch (state) {
+    case IssuedRecord::State::valid:
+      return "valid";
+    case IssuedRecord::State::expired:
+      return "expired";
+    case IssuedRecord::State::revoked:
+      return "revoked";
+  }
+  return "";
+}
+
+std::string utc(std::int64_t seconds) {
+  const std::time_t time = seconds;
+  tm fields{};
+  ::gmtime_r(&time, &fields);
+  char text[32];
+  (void)std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &fields);
+  return text;
+}
+
+std::vector<std::string> words_of(const std::string& list) {
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < list.size();) {
+    const std::size_t end = std::min(list.find(',', at), list.size());
+    if (end != at) words.push_back(list.substr(at, end - at));
+    at = end + 1;
+  }
+  return words;
+}
+
+Error wrong_role(const std::string& role) {
+  std::string all;
+  for (std::size_t i = 0; i < pki::roles_count; ++i) {
+    all += fmt::format("{}{}", i == 0 ? "" : ", ", pki::name(static_cast<pki::Role>(i)));
+  }
+  return {Exit::usage, "cannot understand the command line", fmt::format("'{}' is no role", role), "--role",
+          "give one or more of: " + all};
+}
+
+bool is_address(const std::string& text) {
+  return text.find(':') != std::string::npos ||
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+}
+
+// Nodes are asked by others, which look for their name; owners and operators only ask.
+Result<Subject> subject_for(const std::string& name, const std::string& roles, const std::string& addresses) {
+  Subject subject;
+  subject.name = name;
+  subject.roles = words_of(roles);
+  for (const std::string& role : subject.roles) {
+    std::size_t known = 0;
+    while (known < pki::roles_count && pki::name(static_cast<pki::Role>(known)) != role) ++known;
+    if (known == pki::roles_count) return wrong_role(role);
+    const auto is = static_cast<pki::Role>(known);
+    if (is != pki::Role::owner && is != pki::Role::operators) subject.use = Subject::Use::node;
+  }
+  if (subject.roles.empty()) return wrong_role("");
+  if (subject.use == Subject::Use::node) subject.alternates.push_back("DNS:" + name);
+  for (const std::string& address : words_of(addresses)) {
+    subject.alternates.push_back((is_address(address) ? "IP:" : "DNS:") + address);
+  }
+  return subject;
+}
+
+// One `ssn pki` command: options, and what all say alike.
+class PkiCommand : public Command {
+ public:
+  PkiCommand(const char* name, const char* summary, const char* examples)
+      : name_(name), summary_(summary), examples_(examples), schema_(fmt::format("ssn.pki.{}/1", name)) {}
+  const char* name() const noexcept final { return name_; }
+  const char* group() const noexcept final { return "pki"; }
+  const char* summary() const noexcept final { return summary_; }
+  const char* examples() const noexcept final { return examples_; }
+
+  void declare(OptionTable& table) final {
+    declare_more(table);
+    if (needs_authority()) {
+      table.text("--authority", authority_, "FOLDER", optional, "Where the authority lies (default: pki)");
+    }
+  }
+
+  Exit run(const OutputOptions& output) final {
+    const Result<Exit> result = act(output);
+    if (result.ok()) return result.value();
+    print_error(result.error());
+    if (output.json) print_error_document(schema_, result.error());
+    return result.error().code;
+  }
+
+ protected:
+  virtual void declare_more(OptionTable&) {}
+  virtual bool needs_authority() const { return true; }
+  virtual Result<Exit> act(const OutputOptions& output) = 0;
+
+  const std::string& authority() const { return authority_; }
+  const std::string& schema() const { return schema_; }
+
+ private:
+  const char* name_;
+  const char* summary_;
+  const char* examples_;
+  std::string schema_;
+  std::string authority_ = "pki";
+};
+
+// Files that were written, and what else there is to say.
+void say(const OutputOptions& output, const std::string& schema, const std::vector<std::string>& files,
+         const std::string& serial, const std::string& note) {
+  if (output.json) {
+    JsonWriter json;
+    begin_document(json, schema, nullptr);
+    if (!serial.empty()) json.member("serial", serial);
+    json.key("files").begin_array();
+    for (const std::string& file : files) json.value(file);
+    json.end_array().end_object();
+    print_text(json.text());
+    return;
+  }
+  for (const std::string& file : files) print_text(file + "\n");
+  print_note(output, note);
+}
+
+class InitCommand final : public PkiCommand {
+ public:
+  InitCommand()
+      : PkiCommand("init", "Make a certificate authority in a folder",
+                   "  ssn pki init                          in ./pki, signed by itself\n"
+                   "  ssn pki init --request                to be signed by your own authority: pki/ca.csr\n"
+                   "  ssn pki init --chain signed.pem       what came back\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.text("--name", name_, "TEXT", optional, "Its common name (default: Shareline CA)");
+    table.number("--days", days_, 1, Authority::days_max, optional,
+                 "How long it lasts (default: 3650; not with --request)");
+    table.flag("--request", request_, "Let another authority sign it: write ca.csr");
+    table.text("--chain", chain_, "FILE", optional,
+               "Complete it: its signed certificate, and those above it up to the root, in PEM");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    if (request_ && !chain_.empty()) {
+      return Error{Exit::usage, "cannot understand the command line",
+                   "--request and --chain exclude each other", "ssn pki init",
+                   "first --request, then --chain with what was signed"};
+    }
+    if (!chain_.empty()) {
+      const Result<std::string> text = pki::read_file(chain_, file_max, false, "cannot read the chain");
+      if (!text.ok()) return text.error();
+      if (Outcome done = Authority::complete(authority(), text.value()); !done.ok()) return done.error();
+    } else if (request_) {
+      if (Outcome done = Authority::make_request(authority(), name_); !done.ok()) return done.error();
+      say(output, schema(), {authority() + "/ca.csr", authority() + "/ca.key"}, "",
+          "let ca.csr be signed as an authority, then: ssn pki init --chain FILE");
+      return Exit::ok;
+    } else if (Outcome done = Authority::make(authority(), name_, days_); !done.ok()) {
+      return done.error();
+    }
+    say(output, schema(), {authority() + "/ca.crt", authority() + "/ca.key", authority() + "/ca.crl"}, "",
+        "ca.crt goes to every node; ca.key stays here, best on a machine without a network");
+    return Exit::ok;
+  }
+
+  std::string name_ = "Shareline CA";
+  unsigned days_ = 3650;
+  bool request_ = false;
+  std::string chain_;
+};
+
+// Where a certificate and its key are written.
+struct Target {
+  std::string folder = ".";
+  std::string name;
+  std::string path(const char* end) const { return folder + "/" + name + end; }
+};
+
+Result<std::vector<std::string>> write_issued(const Target& target, const IssuedCertificate& issued,
+                                              bool replaces) {
+  constexpr const char* what = "cannot write the certificate";
+  std::vector<std::string> files;
+  const auto put = [&](const std::string& path, std::string_view text, mode_t mode) {
+    files.push_back(path);
+    return replaces ? pki::replace_file(path, text, mode, what) : pki::create_file(path, text, mode, what);
+  };
+  // The key first: a certificate without one would be of no use.
+  if (!issued.key.view().empty()) {
+    if (Outcome written = put(target.path(".key"), issued.key.view(), 0600); !written.ok()) {
+      return written.error();
+    }
+  }
+  if (Outcome written = put(target.path(".crt"), issued.certificate, 0644); !written.ok()) {
+    return written.error();
+  }
+  return files;
+}
+
+class IssueCommand final : public PkiCommand {
+ public:
+  IssueCommand()
+      : PkiCommand("issue", "Issue a certificate to a node, an owner or an operator",
+                   "  ssn pki issue sae-h1 --role shareholder --out /etc/shareline\n"
+                   "  ssn pki issue alice --role owner\n"
+                   "  ssn pki issue sae-s --role ssa --csr sae-s.csr     its key never leaves it\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.argument("NAME", target_.name, "Name of the node, owner or operator: the common name");
+    table.text("--role", roles_, "ROLE,...", required,
+               "What it is: owner, ssa, shareholder, controller, operator");
+    table.text("--address", addresses_, "HOST,...", optional,
+               "Names and addresses for programs that look for where they connect to");
+    table.text("--csr", request_, "FILE", optional, "For the key of this request (PKCS #10)");
+    table.number("--days", days_, 1, Authority::days_max, optional, "How long it lasts (default: 365)");
+    table.text("--out", target_.folder, "FOLDER", optional, "For NAME.crt and NAME.key (default: here)");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    const Result<Subject> subject = subject_for(target_.name, roles_, addresses_);
+    if (!subject.ok()) return subject.error();
+    Result<Authority> by = Authority::open(authority());
+    if (!by.ok()) return by.error();
+    Result<IssuedCertificate> issued = IssuedCertificate();
+    if (request_.empty()) {
+      issued = by.value().issue(subject.value(), days_);
+    } else {
+      const Result<std::string> text = pki::read_file(request_, file_max, false, "cannot read the request");
+      if (!text.ok()) return text.error();
+      issued = by.value().sign(text.value(), subject.value(), days_);
+    }
+    if (!issued.ok()) return issued.error();
+    const Result<std::vector<std::string>> files = write_issued(target_, issued.value(), false);
+    if (!files.ok()) return files.error();
+    say(output, schema(), files.value(), issued.value().serial,
+        fmt::format("serial number {}; its holder trusts {}/ca.crt", issued.value().serial, authority()));
+    return Exit::ok;
+  }
+
+  Target target_;
+  std::string roles_;
+  std::string addresses_;
+  std::string request_;
+  unsigned days_ = 365;
+};
+
+class RequestCommand final : public PkiCommand {
+ public:
+  RequestCommand()
+      : PkiCommand(
+            "request", "Make a key here, and a request for its certificate",
+            "  ssn pki request sae-s --role ssa     sae-s.key stays, sae-s.csr goes to the authority\n") {}
+
+ private:
+  bool needs_authority() const override { return false; }
+  void declare_more(OptionTable& table) override {
+    table.argument("NAME", target_.name, "Name of the node, owner or operator: the common name");
+    table.text("--role", roles_, "ROLE,...", required,
+               "What it is: owner, ssa, shareholder, controller, operator");
+    table.text("--address", addresses_, "HOST,...", optional,
+               "Names and addresses for programs that look for where they connect to");
+    table.text("--out", target_.folder, "FOLDER", optional, "For NAME.csr and NAME.key (default: here)");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    constexpr const char* what = "cannot write the request";
+    const Result<Subject> subject = subject_for(target_.name, roles_, addresses_);
+    if (!subject.ok()) return subject.error();
+    const Result<pki::KeyPointer> key = pki::make_key();
+    if (!key.ok()) return key.error();
+    const Result<pki::RequestPointer> request = pki::make_request(subject.value(), *key.value());
+    if (!request.ok()) return request.error();
+    const Result<std::string> text = pki::to_pem(*request.value());
+    const Result<pki::SecretText> secret = pki::to_pem(*key.value());
+    if (!text.ok() || !secret.ok()) return text.ok() ? secret.error() : text.error();
+    if (Outcome put = pki::create_file(target_.path(".key"), secret.value().view(), 0600, what); !put.ok()) {
+      return put.error();
+    }
+    if (Outcome put = pki::create_file(target_.path(".csr"), text.value(), 0644, what); !put.ok()) {
+      return put.error();
+    }
+    say(output, schema(), {target_.path(".key"), target_.path(".csr")}, "",
+        fmt::format("at the authority: ssn pki issue {} --role {} --csr {}.csr", target_.name, roles_,
+                    target_.name));
+    return Exit::ok;
+  }
+
+  Target target_;
+  std::string roles_;
+  std::string addresses_;
+};
+
+class RenewCommand final : public PkiCommand {
+ public:
+  RenewCommand()
+      : PkiCommand("renew", "Issue a certificate anew before it ends: same holder, same roles",
+                   "  ssn pki renew sae-h1 --out /etc/shareline     replaces sae-h1.crt, keeps the key\n"
+                   "  ssn pki renew sae-h1 --new-key\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.argument("NAME", target_.name, "Common name of the holder");
+    table.flag("--new-key", new_key_, "Make another key, too");
+    table.number("--days", days_, 1, Authority::days_max, optional, "How long it lasts (default: 365)");
+    table.text("--out", target_.folder, "FOLDER", optional,
+               "Where NAME.crt is replaced, and with --new-key NAME.key (default: here)");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    Result<Authority> by = Authority::open(authority());
+    if (!by.ok()) return by.error();
+    const Result<IssuedCertificate> issued = by.value().renew(target_.name, days_, new_key_);
+    if (!issued.ok()) return issued.error();
+    const Result<std::vector<std::string>> files = write_issued(target_, issued.value(), true);
+    if (!files.ok()) return files.error();
+    say(output, schema(), files.value(), issued.value().serial,
+        "the certificate before it holds until it ends, or is revoked by its serial number");
+    return Exit::ok;
+  }
+
+  Target target_;
+  bool new_key_ = false;
+  unsigned days_ = 365;
+};
+
+class RevokeCommand final : public PkiCommand {
+ public:
+  RevokeCommand()
+      : PkiCommand("revoke", "Revoke certificates for good, and make the list of revoked ones anew",
+                   "  ssn pki revoke sae-h1 --reason keyCompromise     all of sae-h1\n"
+                   "  ssn pki revoke 5A01B2C3D4E5F607                  one, by its serial number\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.argument("NAME", what_, "Common name, or serial number");
+    table.choice("--reason", reason_, pki::revocation_reasons(), "Why (default: unspecified)");
+    table.number("--days", days_, 1, Authority::days_max, optional,
+                 "How long the new list holds (default: 30)");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    Result<Authority> by = Authority::open(authority());
+    if (!by.ok()) return by.error();
+    const Result<std::size_t> revoked = by.value().revoke(what_, reason_, days_);
+    if (!revoked.ok()) return revoked.error();
+    if (output.json) {
+      JsonWriter json;
+      begin_document(json, schema(), nullptr);
+      json.member("revoked", std::uint64_t{revoked.value()}).member("list", authority() + "/ca.crl");
+      json.end_object();
+      print_text(json.text());
+      return Exit::ok;
+    }
+    print_text(fmt::format("{} revoked\n{}/ca.crl\n", revoked.value(), authority()));
+    print_note(output, "take ca.crl to every node");
+    return Exit::ok;
+  }
+
+  std::string what_;
+  std::string reason_ = "unspecified";
+  unsigned days_ = 30;
+};
+
+class CrlCommand final : public PkiCommand {
+ public:
+  CrlCommand()
+      : PkiCommand("crl", "Make the list of revoked certificates anew, before it ends",
+                   "  ssn pki crl --days 7\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.number("--days", days_, 1, Authority::days_max, optional, "How long it holds (default: 30)");
+  }
+  Result<Exit> act(const OutputOptions& output) override {
+    Result<Authority> by = Authority::open(authority());
+    if (!by.ok()) return by.error();
+    if (Outcome made = by.value().renew_list(days_); !made.ok()) return made.error();
+    say(output, schema(), {authority() + "/ca.crl"}, "", "take it to every node");
+    return Exit::ok;
+  }
+
+  unsigned days_ = 30;
+};
+
+bool ends_soon(const IssuedRecord& record, std::int64_t now) {
+  return record.state == IssuedRecord::State::valid && record.until - now < warning_days * day;
+}
+
+class ListCommand final : public PkiCommand {
+ public:
+  ListCommand()
+      : PkiCommand("list", "List the certificates that were issued",
+                   "  ssn pki list\n"
+                   "  ssn pki list --check     exit code 3 where one ends within 30 days\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.flag("--check", check_, "Fail (3) where the newest certificate of a name ends within 30 days");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    const Result<Authority> by = Authority::open(authority());
+    if (!by.ok()) return by.error();
+    const Result<std::vector<IssuedRecord>> records = by.value().list();
+    if (!records.ok()) return records.error();
+    const std::int64_t now = std::time(nullptr);
+    std::string soon;
+    for (std::size_t i = 0; check_ && i < records.value().size(); ++i) {
+      if (needs_renewal(records.value(), i, now))
+        soon += (soon.empty() ? "" : ", ") + records.value()[i].name;
+    }
+    const Error error{Exit::degraded, "certificates end soon, or have ended", soon, authority(),
+                      "ssn pki renew NAME for each, or revoke what nobody uses any more"};
+    if (output.json) {
+      print_json(records.value(), now, soon.empty() ? nullptr : &error);
+    } else {
+      print_table(records.value(), now);
+      print_note(output, fmt::format("{} certificates", records.value().size()));
+    }
+    if (soon.empty()) return Exit::ok;
+    print_error(error);
+    return error.code;
+  }
+
+  // One that ends soon, or has ended, and was not renewed.
+  static bool needs_renewal(const std::vector<IssuedRecord>& records, std::size_t i, std::int64_t now) {
+    const IssuedRecord& record = records[i];
+    if (record.state == IssuedRecord::State::revoked) return false;
+    return record.until - now < warning_days * day &&
+           std::none_of(
+               records.begin(), records.end(),
+               [&](const IssuedRecord& other) {
+                 return other.name == record.name && other.until > record.until &&
+                        other.state != IssuedRecord::State::revoked;
+               });
+  }
+
+  void print_json(const std::vector<IssuedRecord>& records, std::int64_t now, const Error* error) const {
+    JsonWriter json;
+    begin_document(json, schema(), error);
+    json.key("certificates").begin_array();
+    for (const IssuedRecord& record : records) {
+      json.begin_object().member("serial", record.serial).member("name", record.name);
+      json.member("state", name_of(record.state)).member("until", utc(record.until));
+      json.member("ends_soon", ends_soon(record, now)).key("revoked");
+      if (record.state == IssuedRecord::State::revoked) {
+        json.begin_object().member("at", utc(record.revoked_at)).member("reason", record.reason).end_object();
+      } else {
+        json.null();
+      }
+      json.end_object();
+    }
+    json.end_array().end_object();
+    print_text(json.text());
+  }
+
+  static void print_table(const std::vector<IssuedRecord>& records, std::int64_t now) {
+    TextTable table({"SERIAL", "STATE", "UNTIL (UTC)", "NAME", ""});
+    for (const IssuedRecord& record : records) {
+      std::string remark = record.reason;
+      if (ends_soon(record, now)) remark = fmt::format("ends in {} days", (record.until - now) / day);
+      table.add({record.serial, std::string(name_of(record.state)), utc(record.until), record.name, remark});
+    }
+    if (!table.empty()) print_text(table.text());
+  }
+
+  bool check_ = false;
+};
+
+class ShowCommand final : public PkiCommand {
+ public:
+  ShowCommand()
+      : PkiCommand("show", "Show what a certificate says, and whether it is revoked",
+                   "  ssn pki show sae-h1              the newest of sae-h1\n"
+                   "  ssn pki show 5A01B2C3D4E5F607    by serial number\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.argument("NAME", what_, "Common name, or serial number");
+  }
+
+  Result<Exit> act(const OutputOptions& output) override {
+    const Result<Authority> by = Authority::open(authority());
+    if (!by.ok()) return by.error();
+    const Result<std::vector<IssuedRecord>> records = by.value().list();
+    if (!records.ok()) return records.error();
+    const auto found =
+        std::find_if(records.value().rbegin(), records.value().rend(),
+                     [&](const IssuedRecord& each) { return each.name == what_ || each.serial == what_; });
+    if (found == records.value().rend()) {
+      return Error{Exit::not_found, "cannot show the certificate",
+                   fmt::format("none was issued to '{}', and none has that serial number", what_),
+                   authority(), "see `ssn pki list`"};
+    }
+    const Result<std::string> pem = by.value().certificate(found->serial);
+    if (!pem.ok()) return pem.error();
+    const pki::CertificatePointer certificate = pki::certificate_from(pem.value());
+    if (certificate == nullptr) {
+      return Error{Exit::integrity, "cannot show the certificate", "what was kept of it cannot be read",
+                   authority(), "take issued/ from a backup"};
+    }
+    print(output, *found, pki::subject_of(*certificate));
+    return Exit::ok;
+  }
+
+  void print(const OutputOptions& output, const IssuedRecord& record, const Subject& subject) const {
+    const char* const use = subject.use == Subject::Use::node ? "node" : "client";
+    if (output.json) {
+      JsonWriter json;
+      begin_document(json, schema(), nullptr);
+      json.member("serial", record.serial).member("name", record.name).member("use", use);
+      json.member("state", name_of(record.state)).member("until", utc(record.until));
+      json.member("reason", record.reason).key("roles").begin_array();
+      for (const std::string& role : subject.roles) json.value(role);
+      json.end_array().key("addresses").begin_array();
+      for (const std::string& each : subject.alternates) json.value(each);
+      json.end_array().end_object();
+      print_text(json.text());
+      return;
+    }
+    std::string roles;
+    for (const std::string& role : subject.roles) roles += (roles.empty() ? "" : ", ") + role;
+    std::string addresses;
+    for (const std::string& each : subject.alternates) addresses += (addresses.empty() ? "" : ", ") + each;
+    print_text(fmt::format(
+        "name       {}\nroles      {}\nuse        {}\naddresses  {}\nserial     {}\n"
+        "until      {} UTC\nstate      {}{}\n",
+        record.name, roles, use, addresses.empty() ? "none" : addresses, record.serial, utc(record.until),
+        name_of(record.state), record.reason.empty() ? "" : ", " + record.reason));
+  }
+
+  std::string what_;
+};
+
+}  // namespace
+
+std::vector<std::unique_ptr<Command>> make_pki_commands() {
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(std::make_unique<InitCommand>());
+  commands.push_back(std::make_unique<IssueCommand>());
+  commands.push_back(std::make_unique<RequestCommand>());
+  commands.push_back(std::make_unique<RenewCommand>());
+  commands.push_back(std::make_unique<RevokeCommand>());
+  commands.push_back(std::make_unique<CrlCommand>());
+  commands.push_back(std::make_unique<ListCommand>());
+  commands.push_back(std::make_unique<ShowCommand>());
+  return commands;
+}
+
+}  // namespace ssn::cli

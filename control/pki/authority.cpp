@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "authority.h"
+
+#include <fmt/core.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <filesystem>
+#include <utility>
+
+#include "certificate.h"
+#include "files.h"
+
+namespace ssn::pki {
+namespace {
+
+constexpr std::size_t file_max = std::size_t{256} << 10;
+constexpr std::size_t index_max = std::size_t{64} << 20;
+constexpr std::size_t chain_max = 8;
+constexpr const char* what = "cannot use the certificate authority";
+
+// RFC 5280, 5.3.1, without those that take a revocation back.
+constexpr std::array<std::pair<std::string_view, int>, 8> reasons = {{{"unspecified", 0},
+                                                                      {"keyCompromise", 1},
+                                                                      {"CACompromise", 2},
+                                                                      {"affiliationChanged", 3},
+                                                                      {"superseded", 4},
+                                                                      {"cessationOfOperation", 5},
+                                                                      {"privilegeWithdrawn", 9},
+                                                                      {"AACompromise", 10}}};
+
+// Two digits of the year until 2049, as in certificates.
+std::string index_time(std::int64_t seconds) {
+  const std::time_t time = seconds;
+  tm fields{};
+  ::gmtime_r(&time, &fields);
+  char text[32];
+  const bool long_year = fields.tm_year >= 150;
+  (void)std::strftime(text, sizeof text, long_year ? "%Y%m%d%H%M%SZ" : "%y%m%d%H%M%SZ", &fields);
+  return text;
+}
+
+std::optional<std::int64_t> seconds_of(std::string_view text) {
+  const bool long_year = text.size() == 15;
+  if ((!long_year && text.size() != 13) || text.back() != 'Z' ||
+      !std::all_of(text.begin(), text.end() - 1, [](char c) { return c >= '0' && c <= '9'; })) {
+    return std::nullopt;
+  }
+  const auto number = [&](std::size_t at, std::size_t digits) {
+    int value = 0;
+    for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + (text[i] - '0');
+    return value;
+  };
+  const std::size_t rest = long_year ? 4 : 2;
+  tm fields{};
+  fields.tm_year = long_year ? number(0, 4) - 1900 : number(0, 2) + (number(0, 2) < 50 ? 100 : 0);
+  fields.tm_mon = number(rest, 2) - 1;
+  fields.tm_mday = number(rest + 2, 2);
+  fields.tm_hour = number(rest + 4, 2);
+  fields.tm_min = number(rest + 6, 2);
+  fields.tm_sec = number(rest + 8, 2);
+  return ::timegm(&fields);
+}
+
+std::vector<std::string_view> fields_of(std::string_view line) {
+  std::vector<std::string_view> fields;
+  for (std::size_t at = 0; at <= line.size();) {
+    const std::size_t end = std::min(line.find('\t', at), line.size());
+    fields.push_back(line.substr(at, end - at));
+    at = end + 1;
+  }
+  return fields;
+}
+
+std::string holder_line(const Subject& subject) {
+  std::string line;
+  for (const std::string& role : subject.roles) line += "/OU=" + role;
+  return line + "/CN=" + subject.name;
+}
+
+bool good_serial(std::string_view serial) {
+  return !serial.empty() && serial.size() <= 40 && std::all_of(serial.begin(), serial.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
+  });
+}
+
+std::optional<IssuedRecord> record_of(std::string_view line, std::int64_t now) {
+  const std::vector<std::string_view> fields = fields_of(line);
+  if (fields.size() != 6 || fields[0].size() != 1 || !good_serial(fields[3])) return std::nullopt;
+  const std::optional<std::int64_t> until = seconds_of(fields[1]);
+  const std::size_t name = fields[5].rfind("/CN=");
+  if (!until || name == std::string_view::npos) return std::nullopt;
+  IssuedRecord record;
+  record.serial = fields[3];
+  record.name = fields[5].substr(name + 4);
+  record.until = *until;
+  if (fields[0] == "R") {
+    const std::size_t comma = std::min(fields[2].find(','), fields[2].size());
+    const std::optional<std::int64_t> at = seconds_of(fields[2].substr(0, comma));
+    if (!at) return std::nullopt;
+    record.state = IssuedRecord::State::revoked;
+    record.revoked_at = *at;
+    if (comma < fields[2].size()) record.reason = fields[2].substr(comma + 1);
+  } else if (fields[0] == "V" || fields[0] == "E") {
+    record.state = *until < now ? IssuedRecord::State::expired : IssuedRecord::State::valid;
+  } else {
+    return std::nullopt;
+  }
+  return record;
+}
+
+Error index_error(const std::string& path, std::size_t line) {
+  return {Exit::integrity, what, fmt::format("line {} of its index cannot be understood", line), path,
+          "mend the line, or take the index from a backup: state, end, revocation, serial number, file and "
+          "holder, with tabs between"};
+}
+
+// Names go into the index, file names and certificates.
+Outcome check_name(const std::string& name) {
+  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-' || c == '@' || c == ':';
+  });
+  if (good) return done;
+  return Error{Exit::usage, "cannot issue the certificate",
+               fmt::format("'{}' is no name: 1 to 64 letters, digits and . _ - @ :", name), "",
+               "give the name of the node, operator or owner"};
+}
+
+Outcome check_days(unsigned days) {
+  if (days >= 1 && days <= Authority::days_max) return done;
+  return Error{Exit::usage, what, fmt::format("it cannot last {} days", days), "",
+               fmt::format("give 1 to {} days", Authority::days_max)};
+}
+
+std::int64_t now() { return std::time(nullptr); }
+
+Outcome make_folder(const std::string& folder) {
+  std::error_code error;
+  if (std::filesystem::exists(folder, error) &&
+      (!std::filesystem::is_directory(folder, error) || !std::filesystem::is_empty(folder, error))) {
+    return Error{Exit::refused, "cannot make a certificate authority", "the folder exists and is not empty",
+                 folder, "choose another one; nothing is ever overwritten"};
+  }
+  if (::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
+    return system_error(errno, "cannot make a certificate authority", folder);
+  }
+  if (::mkdir((folder + "/issued").c_str(), 0700) != 0 && errno != EEXIST) {
+    return system_error(errno, "cannot make a certificate authority", folder);
+  }
+  return create_file(folder + "/index.txt.attr", "unique_subject = no\n", 0644, what);
+}
+
+Outcome write_key(const std::string& folder, EVP_PKEY& key) {
+  const Result<SecretText> text = to_pem(key);
+  if (!text.ok()) return text.error();
+  return create_file(folder + "/ca.key", text.value().view(), 0600, what);
+}
+
+Subject authority_subject(const std::string& name) { return {Subject::Use::authority, name, {}, {}}; }
+
+Error not_our_chain(const std::string& folder, const char* why) {
+  return {Exit::refused, "cannot complete the certificate authority", why, folder,
+          "give the certificate that was made from ca.csr, followed by the certificates above it up to the "
+          "root, in PEM"};
+}
+
+// Each signed by the next, the last by itself.
+bool is_chain(const std::vector<CertificatePointer>& chain) {
+  for (std::size_t i = 0; i < chain.size(); ++i) {
+    X509& by = *chain[std::min(i + 1, chain.size() - 1)];
+    if (X509_check_issued(&by, chain[i].get()) != X509_V_OK ||
+        X509_verify(chain[i].get(), X509_get0_pubkey(&by)) != 1) {
+      ERR_clear_error();
+      return false;
+    }
+  }
+  return !chain.empty();
+}
+
+}  // namespace
+
+std::optional<int> revocation_reason(std::string_view name) noexcept {
+  for (const auto& [known, code] : reasons) {
+    if (known == name) return code;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> revocation_reasons() {
+  std::vector<std::string> names;
+  for (const auto& each : reasons) names.emplace_back(each.first);
+  return names;
+}
+
+Outcome Authority::make(const std::string& folder, const std::string& name, unsigned days) {
+  if (Outcome checked = check_days(days); !checked.ok()) return checked;
+  if (Outcome made = make_folder(folder); !made.ok()) return made;
+  Result<KeyPointer> key = make_key();
+  if (!key.ok()) return key.error();
+  const Result<CertificatePointer> certificate =
+      make_certificate(authority_subject(name), {0, days}, *key.value(), nullptr);
+  if (!certificate.ok()) return certificate.error();
+  const Result<std::string> text = to_pem(*certificate.value());
+  if (!text.ok()) return text.error();
+  if (Outcome written = write_key(folder, *key.value()); !written.ok()) return written;
+  if (Outcome written = create_file(folder + "/ca.crt", text.value(), 0644, what); !written.ok()) {
+    return written;
+  }
+  Result<Authority> opened = open(folder);
+  return opened.ok() ? opened.value().renew_list(std::min(days, 30U)) : opened.error();
+}
+
+Outcome Authority::make_request(const std::string& folder, const std::string& name) {
+  if (Outcome made = make_folder(folder); !made.ok()) return made;
+  Result<KeyPointer> key = make_key();
+  if (!key.ok()) return key.error();
+  const Result<RequestPointer> request = pki::make_request(authority_subject(name), *key.value());
+  if (!request.ok()) return request.error();
+  const Result<std::string> text = to_pem(*request.value());
+  if (!text.ok()) return text.error();
+  if (Outcome written = write_key(folder, *key.value()); !written.ok()) return written;
+  return create_file(folder + "/ca.csr", text.value(), 0644, what);
+}
+
+Outcome Authority::complete(const std::string& folder, const std::string& chain_pem) {
+  Result<std::string> key_pem = read_file(folder + "/ca.key", file_max, true, what);
+  if (!key_pem.ok()) return key_pem.error();
+  const SecretText secret(std::move(key_pem.value()));
+  const KeyPointer key = key_from(secret.view());
+  if (key == nullptr) return not_our_chain(folder, "ca.key holds no private key");
+  const std::vector<CertificatePointer> chain = certificates_from(chain_pem, chain_max);
+  if (!is_chain(chain)) return not_our_chain(folder, "the certificates are no chain up to a root");
+  if (X509_check_private_key(chain.front().get(), key.get()) != 1) {
+    ERR_clear_error();
+    return not_our_chain(folder, "the first certificate is not for the key of this authority");
+  }
+  if (X509_check_ca(chain.front().get()) != 1) {
+    return not_our_chain(folder, "the first certificate is not one of an authority (CA:TRUE is missing)");
+  }
+  std::string text;
+  for (const CertificatePointer& each : chain) {
+    const Result<std::string> pem = to_pem(*each);
+    if (!pem.ok()) return pem.error();
+    text += pem.value();
+  }
+  if (Outcome written = replace_file(folder + "/ca.crt", text, 0644, what); !written.ok()) return written;
+  Result<Authority> opened = open(folder);
+  return opened.ok() ? opened.value().renew_list(30) : opened.error();
+}
+
+Result<Authority> Authority::open(const std::string& folder) {
+  Authority opened(folder);
+  if (::access((folder + "/ca.crt").c_str(), F_OK) != 0) {
+    const bool pending = ::access((folder + "/ca.csr").c_str(), F_OK) == 0;
+    return Error{Exit::not_found, what, pending ? "nobody has signed its request yet" : "there is none",
+                 folder,
+                 pending ? "have ca.csr signed, then: ssn pki init --authority FOLDER --chain FILE"
+                         : "give --authority its folder, or make one: ssn pki init --authority FOLDER"};
+  }
+  Result<std::string> key_pem = read_file(folder + "/ca.key", file_max, true, what);
+  if (!key_pem.ok()) return key_pem.error();
+  const SecretText secret(std::move(key_pem.value()));
+  Result<std::string> chain = read_file(folder + "/ca.crt", file_max, false, what);
+  if (!chain.ok()) return chain.error();
+  opened.chain_pem_ = std::move(chain.value());
+  opened.chain_ = certificates_from(opened.chain_pem_, chain_max);
+  opened.key_ = key_from(secret.view());
+  if (opened.chain_.empty() || opened.key_ == nullptr ||
+      X509_check_private_key(opened.chain_.front().get(), opened.key_.get()) != 1) {
+    ERR_clear_error();
+    return Error{Exit::integrity, what, "ca.key is not the private key of ca.crt", folder,
+                 "take both from a backup"};
+  }
+  return opened;
+}
+
+Result<IssuedCertificate> Authority::issue(const Subject& subject, unsigned days) {
+  const Result<KeyPointer> key = make_key();
+  if (!key.ok()) return key.error();
+  Result<SecretText> text = to_pem(*key.value());
+  if (!text.ok()) return text.error();
+  Result<IssuedCertificate> issued = issue_for(*key.value(), subject, days);
+  if (issued.ok()) issued.value().key = std::move(text.value());
+  return issued;
+}
+
+Result<IssuedCertificate> Authority::sign(const std::string& request_pem, const Subject& subject,
+                                          unsigned days) {
+  const RequestPointer request = request_from(request_pem);
+  EVP_PKEY* const key = request == nullptr ? nullptr : X509_REQ_get0_pubkey(request.get());
+  // Whoever asks has the private key.
+  if (key == nullptr || X509_REQ_verify(request.get(), key) != 1) {
+    ERR_clear_error();
+    return Error{
+        Exit::refused, "cannot issue the certificate",
+        key == nullptr ? "it holds no request (PKCS #10) in PEM" : "the request's signature is wrong", "",
+        "make one: ssn pki request NAME --role ROLE"};
+  }
+  if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC) {
+    return Error{Exit::refused, "cannot issue the certificate", "its key is not an elliptic curve's", "",
+                 "make a request with a key over P-256: ssn pki request NAME --role ROLE"};
+  }
+  return issue_for(*key, subject, days);
+}
+
+Result<IssuedCertificate> Authority::issue_for(EVP_PKEY& key, const Subject& subject, unsigned days) {
+  if (Outcome checked = check_name(subject.name); !checked.ok()) return checked.error();
+  if (Outcome checked = check_days(days); !checked.ok()) return checked.error();
+  if (end_of(*chain_.front()) < now()) {
+    return Error{Exit::refused, "cannot issue the certificate", "that of the authority has ended", folder_,
+                 "make another authority, or have ca.csr signed again"};
+  }
+  const Result<FolderLock> lock = FolderLock::take(folder_, what);
+  if (!lock.ok()) return lock.error();
+  const Result<std::vector<IssuedRecord>> before = list();
+  if (!before.ok()) return before.error();
+  if (before.value().size() >= certificates_max) {
+    return Error{Exit::temporary, "cannot issue the certificate",
+                 fmt::format("{} were issued, no more are kept", certificates_max), folder_,
+                 "make another authority"};
+  }
+  const Signer by = signer();
+  const Result<CertificatePointer> made = make_certificate(subject, {0, days}, key, &by);
+  if (!made.ok()) return made.error();
+  IssuedCertificate issued;
+  issued.serial = serial_of(*made.value());
+  Result<std::string> text = to_pem(*made.value());
+  if (!text.ok()) return text.error();
+  issued.certificate = std::move(text.value());
+  const std::string file = fmt::format("issued/{}.pem", issued.serial);
+  if (Outcome written = create_file(folder_ + "/" + file, issued.certificate, 0644, what); !written.ok()) {
+    return written.error();
+  }
+  const std::string line = fmt::format("V\t{}\t\t{}\t{}\t{}", index_time(end_of(*made.value())),
+                                       issued.serial, file, holder_line(subject));
+  if (Outcome written = append_line(folder_ + "/index.txt", line, what); !written.ok()) {
+    return written.error();
+  }
+  // Whoever trusts the root alone needs what lies between.
+  for (std::size_t i = 0; i + 1 < chain_.size(); ++i) {
+    const Result<std::string> pem = to_pem(*chain_[i]);
+    if (!pem.ok()) return pem.error();
+    issued.certificate += pem.value();
+  }
+  return issued;
+}
+
+Result<IssuedCertificate> Authority::renew(const std::string& name, unsigned days, bool new_key) {
+  const Result<std::vector<IssuedRecord>> all = list();
+  if (!all.ok()) return all.error();
+  const auto newest = std::find_if(all.value().rbegin(), all.value().rend(), [&](const IssuedRecord& each) {
+    return each.name == name && each.state != IssuedRecord::State::revoked;
+  });
+  if (newest == all.value().rend()) {
+    return Error{Exit::not_found, "cannot renew the certificate",
+                 fmt::format("'{}' has none that is not revoked", name), folder_,
+                 "see `ssn pki list`, or issue one: ssn pki issue"};
+  }
+  const Result<std::string> pem = certificate(newest->serial);
+  if (!pem.ok()) return pem.error();
+  const CertificatePointer old = certificate_from(pem.value());
+  EVP_PKEY* const key = old == nullptr ? nullptr : X509_get0_pubkey(old.get());
+  if (key == nullptr) {
+    return Error{Exit::integrity, "cannot renew the certificate", "what was kept of it cannot be read",
+                 folder_, "issue another one: ssn pki issue"};
+  }
+  const Subject subject = subject_of(*old);
+  return new_key ? issue(subject, days) : issue_for(*key, subject, days);
+}
+
+Result<std::size_t> Authority::revoke(const std::string& name_or_serial, const std::string& reason,
+                                      unsigned list_days) {
+  if (!revocation_reason(reason)) {
+    return Error{Exit::usage, "cannot revoke the certificate", fmt::format("'{}' is no reason", reason), "",
+                 "see `ssn pki revoke --help`"};
+  }
+  const Result<FolderLock> lock = FolderLock::take(folder_, what);
+  if (!lock.ok()) return lock.error();
+  const std::string path = folder_ + "/index.txt";
+  const Result<std::string> index = read_file(path, index_max, false, what);
+  if (!index.ok()) return index.error();
+  std::string text;
+  std::size_t known = 0;
+  std::size_t revoked = 0;
+  const std::string_view whole = index.value();
+  for (std::size_t at = 0, number = 1; at < whole.size(); ++number) {
+    const std::size_t end = std::min(whole.find('\n', at), whole.size());
+    std::string line(whole.substr(at, end - at));
+    at = end + 1;
+    const std::optional<IssuedRecord> record = record_of(line, now());
+    if (!record) return index_error(path, number);
+    if (record->name == name_or_serial || record->serial == name_or_serial) {
+      ++known;
+      if (record->state != IssuedRecord::State::revoked) {
+        const std::vector<std::string_view> fields = fields_of(line);
+        line = fmt::format("R\t{}\t{}{}\t{}\t{}\t{}", fields[1], index_time(now()),
+                           reason == "unspecified" ? "" : "," + reason, fields[3], fields[4], fields[5]);
+        ++revoked;
+      }
+    }
+    text += line + "\n";
+  }
+  if (known == 0) {
+    return Error{Exit::not_found, "cannot revoke the certificate",
+                 fmt::format("none was issued to '{}', and none has that serial number", name_or_serial),
+                 folder_, "see `ssn pki list`"};
+  }
+  if (Outcome written = replace_file(path, text, 0644, what); !written.ok()) return written.error();
+  const Result<std::vector<IssuedRecord>> records = list();
+  if (!records.ok()) return records.error();
+  if (Outcome written = write_list(records.value(), list_days); !written.ok()) return written.error();
+  return revoked;
+}
+
+Outcome Authority::renew_list(unsigned days) {
+  const Result<FolderLock> lock = FolderLock::take(folder_, what);
+  if (!lock.ok()) return lock.error();
+  const Result<std::vector<IssuedRecord>> records = list();
+  return records.ok() ? write_list(records.value(), days) : records.error();
+}
+
+Outcome Authority::write_list(const std::vector<IssuedRecord>& records, unsigned days) {
+  if (Outcome checked = check_days(days); !checked.ok()) return checked;
+  std::vector<Revoked> revoked;
+  for (const IssuedRecord& each : records) {
+    if (each.state == IssuedRecord::State::revoked) {
+      revoked.push_back({each.serial, each.revoked_at, revocation_reason(each.reason).value_or(0)});
+    }
+  }
+  const std::string path = folder_ + "/crlnumber";
+  unsigned long long number = 1;
+  if (::access(path.c_str(), F_OK) == 0) {
+    const Result<std::string> text = read_file(path, 64, false, what);
+    if (!text.ok()) return text.error();
+    number = std::strtoull(text.value().c_str(), nullptr, 16);
+  }
+  // The number is used up before anybody can see a list with it.
+  if (Outcome written = replace_file(path, fmt::format("{:016X}\n", number + 1), 0644, what); !written.ok()) {
+    return written;
+  }
+  const Result<ListPointer> list = make_revocation_list(revoked, number, days, signer());
+  if (!list.ok()) return list.error();
+  const Result<std::string> text = to_pem(*list.value());
+  return text.ok() ? replace_file(folder_ + "/ca.crl", text.value(), 0644, what) : text.error();
+}
+
+Result<std::vector<IssuedRecord>> Authority::list() const {
+  std::vector<IssuedRecord> records;
+  const std::string path = folder_ + "/index.txt";
+  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return records;
+  const Result<std::string> index = read_file(path, index_max, false, what);
+  if (!index.ok()) return index.error();
+  const std::string_view whole = index.value();
+  const std::int64_t time = now();
+  for (std::size_t at = 0; at < whole.size();) {
+    const std::size_t end = whole.find('\n', at);
+    if (end == std::string_view::npos) break;  // was cut off while it was written: never handed out
+    std::optional<IssuedRecord> record = record_of(whole.substr(at, end - at), time);
+    if (!record) return index_error(path, records.size() + 1);
+    records.push_back(std::move(*record));
+    at = end + 1;
+  }
+  return records;
+}
+
+Result<std::string> Authority::certificate(const std::string& serial) const {
+  if (!good_serial(serial)) {
+    return Error{Exit::usage, "cannot show the certificate", "that is no serial number", serial,
+                 "see `ssn pki list`"};
+  }
+  return read_file(fmt::format("{}/issued/{}.pem", folder_, serial), file_max, false,
+                   "cannot show the certificate");
+}
+
+}  // namespace ssn::pki

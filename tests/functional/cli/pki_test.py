@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""`ssn pki`: an authority in a folder. What it makes is judged by OpenSSL's own command."""
+
+import concurrent.futures
+import os
+import re
+import shutil
+import subprocess
+
+from support import *
+
+DEGRADED = 3
+ROOT = """[ca]
+default_ca = folder
+[folder]
+dir = {folder}
+database = {folder}/index.txt
+new_certs_dir = {folder}/issued
+certificate = {folder}/ca.crt
+private_key = {folder}/ca.key
+crlnumber = {folder}/crlnumber
+rand_serial = yes
+default_md = sha256
+default_days = 30
+default_crl_days = 5
+policy = any
+copy_extensions = none
+[any]
+commonName = supplied
+organizationalUnitName = optional
+[sub]
+basicConstraints = critical,CA:TRUE
+keyUsage = critical,keyCertSign,cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+"""
+
+
+@unittest.skipIf(shutil.which("openssl") is None, "there is no openssl")
+class Authority(Case):
+    def openssl(self, *arguments, code=0):
+        done = subprocess.run(["openssl", *arguments], cwd=self.dir, capture_output=True, text=True,
+                              check=False)
+        self.assertEqual(done.returncode, code, (arguments, done.stdout, done.stderr))
+        return done.stdout + done.stderr
+
+    def pki(self, *arguments, code=OK):
+        done = self.ssn("pki", *arguments, code=code)
+        return (done.stdout + done.stderr).decode()
+
+    def document(self, *arguments):
+        return self.json("pki", *arguments)
+
+    def configure(self, folder, name="openssl.cnf"):
+        with open(os.path.join(self.dir, name), "w", encoding="ascii") as file:
+            file.write(ROOT.format(folder=folder))
+        return name
+
+    def verify(self, *certificates, trust="pki/ca.crt", code=0, arguments=()):
+        return self.openssl("verify", "-CAfile", trust, *arguments, *certificates, code=code)
+
+    def test_certificates(self):
+        """OpenSSL accepts what is issued, for what it is meant, and keys are nobody else's to read"""
+        self.pki("init", "--name", "An authority", "--days", "400")
+        self.pki("issue", "sae-h1", "--role", "shareholder", "--address", "10.1.0.11,fd00::1,h1.example.org")
+        self.pki("issue", "alice", "--role", "owner,operator")
+        self.assertIn("OK", self.verify("sae-h1.crt", arguments=["-purpose", "sslserver", "-x509_strict"]))
+        self.verify("sae-h1.crt", arguments=["-purpose", "sslclient", "-x509_strict"])
+        self.verify("alice.crt", arguments=["-purpose", "sslclient", "-x509_strict"])
+        self.verify("alice.crt", arguments=["-purpose", "sslserver"], code=2)
+        text = self.openssl("x509", "-in", "sae-h1.crt", "-noout", "-text")
+        for wanted in ("OU = shareholder, CN = sae-h1", "DNS:sae-h1", "IP Address:10.1.0.11",
+                       "DNS:h1.example.org", "FD00:0:0:0:0:0:0:1", "CA:FALSE", "ASN1 OID: prime256v1"):
+            self.assertIn(wanted, text)
+        self.assertIn("OU = owner, OU = operator, CN = alice",
+                      self.openssl("x509", "-in", "alice.crt", "-noout", "-subject"))
+        for name in ("pki/ca.key", "sae-h1.key", "alice.key"):
+            self.assertEqual(os.stat(os.path.join(self.dir, name)).st_mode & 0o777, 0o600, name)
+            self.openssl("pkey", "-in", name, "-noout", "-check")
+
+    def test_nothing_is_overwritten(self):
+        """an authority, a certificate and a key that exist stay as they are"""
+        self.pki("init")
+        self.pki("init", code=REFUSED)
+        self.pki("issue", "alice", "--role", "owner")
+        before = self.get("alice.key"), self.get("alice.crt")
+        self.pki("issue", "alice", "--role", "owner", code=REFUSED)
+        self.assertEqual(before, (self.get("alice.key"), self.get("alice.crt")))
+
+    def test_wrong_wishes(self):
+        """names, roles and folders that cannot be are refused with a reason"""
+        self.pki("issue", "alice", "--role", "owner", code=NOT_FOUND)
+        self.pki("init")
+        for name in ("", "a/b", "a b", "a\tb", "x" * 65, "\u00e9"):
+            self.pki("issue", name, "--role", "owner", code=USAGE)
+        self.assertIn("shareholder", self.pki("issue", "alice", "--role", "king", code=USAGE))
+        self.pki("issue", "alice", "--role", ",", code=USAGE)
+        self.pki("issue", "alice", code=USAGE)
+        self.pki("revoke", "nobody", code=NOT_FOUND)
+        self.pki("renew", "nobody", code=NOT_FOUND)
+        self.pki("show", "nobody", code=NOT_FOUND)
+        os.chmod(os.path.join(self.dir, "pki/ca.key"), 0o644)
+        self.assertIn("chmod 600", self.pki("issue", "alice", "--role", "owner", code=REFUSED))
+
+    def test_revocation(self):
+        """what is revoked is on the list for good, and OpenSSL refuses it"""
+        self.pki("init")
+        for name in ("a", "b", "c"):
+            self.pki("issue", name, "--role", "owner")
+        with_list = ["-crl_check", "-CRLfile", "pki/ca.crl"]
+        self.verify("a.crt", "b.crt", "c.crt", arguments=with_list)
+        self.assertEqual(self.document("revoke", "b", "--reason", "keyCompromise")["revoked"], 1)
+        self.assertEqual(self.document("revoke", "b")["revoked"], 0)
+        serial = self.document("show", "c")["serial"]
+        self.assertEqual(self.document("revoke", serial)["revoked"], 1)
+        self.verify("a.crt", arguments=with_list)
+        for name in ("b.crt", "c.crt"):
+            self.assertIn("revoked", self.verify(name, code=2, arguments=with_list))
+        text = self.openssl("crl", "-in", "pki/ca.crl", "-CAfile", "pki/ca.crt", "-noout", "-text")
+        self.assertIn("verify OK", text)
+        self.assertIn("Key Compromise", text)
+        numbers = [int(re.search(r"CRL Number: *\n *(\d+)", text)[1])]
+        self.pki("crl", "--days", "2")
+        text = self.openssl("crl", "-in", "pki/ca.crl", "-noout", "-text")
+        numbers.append(int(re.search(r"CRL Number: *\n *(\d+)", text)[1]))
+        self.assertLess(numbers[0], numbers[1])
+        self.assertEqual(text.count("Serial Number:"), 2)
+        states = {each["name"]: each["state"] for each in self.document("list")["certificates"]}
+        self.assertEqual(states, {"a": "valid", "b": "revoked", "c": "revoked"})
+        self.pki("revoke", "a", "--reason", "certificateHold", code=USAGE)
+
+    def test_renewal(self):
+        """the same holder with another term; the key stays unless a new one is asked for"""
+        self.pki("init")
+        self.pki("issue", "sae-s", "--role", "ssa", "--address", "10.1.0.1", "--days", "5")
+        self.assertIn("ssn pki renew", self.pki("list", "--check", code=DEGRADED))
+        key, names = self.get("sae-s.key"), ["-noout", "-subject", "-ext", "subjectAltName"]
+        public = self.openssl("x509", "-in", "sae-s.crt", "-noout", "-pubkey")
+        said = self.openssl("x509", "-in", "sae-s.crt", *names)
+        self.pki("renew", "sae-s")
+        self.assertEqual(self.get("sae-s.key"), key)
+        self.assertEqual(self.openssl("x509", "-in", "sae-s.crt", "-noout", "-pubkey"), public)
+        self.assertEqual(self.openssl("x509", "-in", "sae-s.crt", *names), said)
+        self.openssl("x509", "-in", "sae-s.crt", "-noout", "-checkend", str(300 * 86400))
+        self.pki("list", "--check")
+        self.pki("renew", "sae-s", "--new-key")
+        self.assertNotEqual(self.get("sae-s.key"), key)
+        self.assertEqual(self.openssl("pkey", "-in", "sae-s.key", "-pubout"),
+                         self.openssl("x509", "-in", "sae-s.crt", "-noout", "-pubkey"))
+        self.verify("sae-s.crt")
+        self.assertEqual(self.document("revoke", "sae-s")["revoked"], 3)
+        self.pki("renew", "sae-s", code=NOT_FOUND)
+
+    def test_requests(self):
+        """the key stays where it was made; the authority says what the certificate says"""
+        self.pki("init")
+        self.pki("request", "sae-s", "--role", "ssa")
+        self.assertIn("OU = ssa, CN = sae-s",
+                      self.openssl("req", "-in", "sae-s.csr", "-noout", "-verify", "-text"))
+        self.pki("issue", "sae-s", "--role", "ssa", "--csr", "sae-s.csr")
+        self.assertEqual(self.openssl("pkey", "-in", "sae-s.key", "-pubout"),
+                         self.openssl("x509", "-in", "sae-s.crt", "-noout", "-pubkey"))
+        # Whoever asks to be an operator is not one by that.
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", "m.key", "-subj", "/OU=operator/CN=mallory", "-out", "m.csr")
+        self.pki("issue", "alice", "--role", "owner", "--csr", "m.csr")
+        self.assertIn("subject=OU = owner, CN = alice",
+                      self.openssl("x509", "-in", "alice.crt", "-noout", "-subject"))
+        damaged = bytearray(self.get("m.csr"))
+        damaged[damaged.index(b"\n") + 100] ^= 1
+        self.put("damaged.csr", bytes(damaged))
+        self.pki("issue", "bob", "--role", "owner", "--csr", "damaged.csr", code=REFUSED)
+        self.openssl("req", "-new", "-newkey", "rsa:2048", "-nodes", "-keyout", "r.key", "-subj", "/CN=r",
+                     "-out", "r.csr")
+        self.pki("issue", "r", "--role", "owner", "--csr", "r.csr", code=REFUSED)
+
+    def test_outside_authority(self):
+        """an authority of OpenSSL's signs ours: certificates verify up to its root"""
+        os.makedirs(self.path("root/issued"))
+        self.put("root/index.txt", b"")
+        config = self.configure("root")
+        self.pki("init", "--request", "--name", "Storage")
+        self.assertIn("ca.csr", self.pki("issue", "alice", "--role", "owner", code=NOT_FOUND))
+        self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", "root/ca.key", "-out", "root/ca.crt", "-subj", "/CN=Outside", "-days", "90",
+                     "-addext", "keyUsage=critical,keyCertSign,cRLSign")
+        self.openssl("ca", "-batch", "-config", config, "-extensions", "sub", "-in", "pki/ca.csr", "-out",
+                     "sub.crt", "-notext")
+        self.pki("init", "--chain", "sub.crt", code=REFUSED)  # the root is missing
+        self.put("chain.pem", self.get("sub.crt") + self.get("root/ca.crt"))
+        self.put("backwards.pem", self.get("root/ca.crt") + self.get("sub.crt"))
+        self.pki("init", "--chain", "backwards.pem", code=REFUSED)
+        self.pki("init", "--chain", "chain.pem")
+        self.pki("issue", "alice", "--role", "owner")
+        self.verify("alice.crt")
+        self.assertEqual(self.get("alice.crt").count(b"BEGIN CERTIFICATE"), 2)
+        self.verify("alice.crt", trust="root/ca.crt", arguments=["-untrusted", "alice.crt"])
+
+    def test_openssl_reads_the_folder(self):
+        """`openssl ca` goes on where `ssn pki` stopped, and the other way round"""
+        self.pki("init")
+        config = self.configure("pki")
+        self.pki("issue", "a", "--role", "owner")
+        self.pki("issue", "b", "--role", "owner")
+        self.pki("renew", "b", "--out", ".")
+        self.pki("revoke", "a")
+        self.openssl("ca", "-config", config, "-gencrl", "-out", "theirs.crl")
+        self.assertEqual(
+            self.openssl("crl", "-in", "theirs.crl", "-noout", "-text").count("Serial Number:"), 1)
+        self.openssl("ca", "-config", config, "-revoke", "b.crt", "-crl_reason", "superseded")
+        self.pki("crl")
+        self.assertIn("Superseded", self.openssl("crl", "-in", "pki/ca.crl", "-noout", "-text"))
+        self.verify("b.crt", code=2, arguments=["-crl_check", "-CRLfile", "pki/ca.crl"])
+
+    def test_cut_off_and_damaged(self):
+        """a line that was cut off is forgotten, one that is wrong is named"""
+        self.pki("init")
+        self.pki("issue", "a", "--role", "owner")
+        with open(os.path.join(self.dir, "pki/index.txt"), "ab") as index:
+            index.write(b"V\t2711230")
+        self.assertEqual(len(self.document("list")["certificates"]), 1)
+        self.pki("issue", "b", "--role", "owner")
+        self.assertEqual([each["name"] for each in self.document("list")["certificates"]], ["a", "b"])
+        with open(os.path.join(self.dir, "pki/index.txt"), "ab") as index:
+            index.write(b"V\tnever\t\t00\tf\t/CN=x\n")
+        self.assertIn("line 3", self.pki("list", code=INTEGRITY))
+
+    def test_at_once(self):
+        """many commands at once: every certificate is in the index, once"""
+        self.pki("init")
+        names = [f"n{i}" for i in range(12)]
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda name: self.pki("issue", name, "--role", "owner"), names))
+        listed = self.document("list")["certificates"]
+        self.assertEqual(sorted(each["name"] for each in listed), sorted(names))
+        self.assertEqual(len({each["serial"] for each in listed}), len(names))
+
+
+if __name__ == "__main__":
+    main()
