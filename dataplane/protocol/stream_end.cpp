@@ -31,6 +31,7 @@ void StreamEnd::check() const noexcept { assert(account_.balanced()); }
 
 enum ssn_status StreamEnd::poll() noexcept {
   if (ended_ || failed_) return SSN_FAILED;
+  room_from_ = stream_->released;
   const enum ssn_status status = ssn_key_stream_poll(stream_);
   const std::uint64_t end = stream_->end;
   if (end < end_ || end - stream_->released > stream_->ring_bytes) {
@@ -76,8 +77,8 @@ Take StreamEnd::why_not(std::uint64_t until, const StreamMarks& marks) const noe
   if (ended_) return Take::ended;
   if (until > end_) {
     if (failed_ || stream_->health == SSN_KEY_HEALTH_FAILED) return Take::ended;
-    // The device cannot deliver before ranges that are held are done with.
-    return until - stream_->released > stream_->ring_bytes ? Take::busy : Take::shortage;
+    // The device cannot deliver before ranges that are held are done with, and it was asked since.
+    return until - room_from_ > stream_->ring_bytes ? Take::busy : Take::shortage;
   }
   if (until > marks.granted() && !planted(PlantedFault::skipped_write_ahead)) {
     return Take::not_written_ahead;

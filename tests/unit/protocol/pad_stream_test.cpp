@@ -117,7 +117,7 @@ TEST(PadSender, SaysWhyThereIsNoMore) {
   PadRange range;
   EXPECT_EQ(sender.pads.reserve(1344, range), Take::busy);
   sender.pads.give_back();
-  EXPECT_EQ(sender.pads.reserve(1344, range), Take::shortage);
+  EXPECT_EQ(sender.pads.reserve(1344, range), Take::busy);  // nobody has asked the device since
   ASSERT_EQ(sender.pads.poll(), SSN_OK);
   EXPECT_EQ(sender.pads.reserve(1344, range), Take::ok);
   sender.keys.fail();
@@ -125,6 +125,26 @@ TEST(PadSender, SaysWhyThereIsNoMore) {
   }
   while (sender.pads.available() >= 1344) ASSERT_EQ(sender.pads.reserve(1344, range), Take::ok);
   EXPECT_EQ(sender.pads.reserve(1344, range), Take::ended);
+}
+
+// Room that was given back a moment ago is no shortage, or what waits would be given up for it (policy
+// refuse).
+TEST(PadSender, IsShortOnceTheDeviceHadRoomAndDeliveredNothing) {
+  Sender sender;
+  sender.keys.deliver(ring_bytes);
+  ASSERT_EQ(sender.pads.poll(), SSN_OK);
+  std::vector<PadRange> ranges(ring_bytes / 1344);
+  Take why{};
+  ASSERT_EQ(sender.pads.reserve_burst(1344, ranges, why), ranges.size());
+  PadRange range;
+  EXPECT_EQ(sender.pads.reserve(1344, range), Take::busy);
+  EXPECT_EQ(sender.pads.poll(), SSN_AGAIN);
+  EXPECT_EQ(sender.pads.reserve(1344, range), Take::busy);  // all of the ring is held
+  for (const PadRange& each : ranges) sender.pads.use(each);
+  sender.pads.give_back();
+  EXPECT_EQ(sender.pads.reserve(1344, range), Take::busy);
+  EXPECT_EQ(sender.pads.poll(), SSN_AGAIN);
+  EXPECT_EQ(sender.pads.reserve(1344, range), Take::shortage);
 }
 
 TEST(PadStreams, OpenWhatWasSealedInAnyOrder) {

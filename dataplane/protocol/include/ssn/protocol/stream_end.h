@@ -18,7 +18,7 @@ enum class Take : std::uint8_t {
   ok,
   shortage,           ///< the key manager has not delivered as much: the shortage policy decides
   not_written_ahead,  ///< the ledger is behind: try again when it has caught up
-  busy,               ///< too much is taken and not yet done with
+  busy,               ///< too much is taken and not yet done with, or was when the device was last asked
   ended,              ///< nothing more will ever come from this stream
 };
 
@@ -88,7 +88,8 @@ class StreamEnd {
   ssn_key_stream* stream_;
   RangeWindow window_;
   std::uint64_t granule_;
-  std::uint64_t end_ = 0;  // delivered and believed
+  std::uint64_t end_ = 0;        // delivered and believed
+  std::uint64_t room_from_ = 0;  // what was released when the device was last asked
   bool ended_ = false;
   bool failed_ = false;  // the driver broke the interface: no more calls to it
   KeyAccount account_;
