@@ -141,15 +141,16 @@ void Connection::fail_device() {
   for (test::TestKeyStream* keys : {&d_out_, &a_out_, &d_in_, &a_in_}) keys->fail();
 }
 
-std::vector<Connection::Packet> Connection::send_round(unsigned frames, bool calm, std::uint64_t now) {
+std::vector<Connection::Packet> Connection::send_round(unsigned frames, std::optional<std::size_t> turn,
+                                                       std::uint64_t now) {
   std::vector<Packet> out;
   const bool all_came =
       std::all_of(senders_.begin(), senders_.end(), [](const auto& each) { return each->all_came(); });
   for (std::size_t i = 0; i < senders_.size(); ++i) {
     SendingStream& sender = *senders_[i];
-    if (frames != 0 && !calm) {
+    if (frames != 0 && !turn) {
       sender.feed(frames, now);
-    } else if (frames != 0 && all_came && i == frames % senders_.size()) {
+    } else if (frames != 0 && all_came && i == *turn % senders_.size()) {
       sender.feed_calmly(now);
     }
     for (Outgoing& each : sender.round(now)) out.push_back({i, std::move(each)});

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,7 +48,8 @@ class Connection {
     std::size_t stream = 0;
     Outgoing outgoing;
   };
-  std::vector<Packet> send_round(unsigned frames, bool calm, std::uint64_t now);
+  /// `turn`: whose it is to offer frames, calmly, if they all came; none: everybody's, in haste.
+  std::vector<Packet> send_round(unsigned frames, std::optional<std::size_t> turn, std::uint64_t now);
   /// One packet of this connection, or what claims to be one: parsed, and of this key index.
   void arrive(std::span<const std::uint8_t> packet, std::uint64_t object, std::uint64_t now);
   void receive_round(std::uint64_t now);

@@ -127,17 +127,30 @@ bool World::all_idle() {
 }
 
 // Who lost more than a window finds the place again with the next packets, and loses those
-// (docs/wire-mode.md): so some frames are sent before all must arrive.
+// (docs/wire-mode.md): so every stream sends some frames in its turn before all must arrive.
 void World::warm_up() {
   note("warm up");
   phase_ = Phase::warming;
   phase_since_ = scheduler_.now();
   feeding_ = true;
-  for (unsigned i = 0; i < warm_rounds; ++i) {
-    scheduler_.at(i * warm_for, [this] {
-      for (const auto& book : books_) book->begin_complete();
-    });
-  }
+  warm_round_ = 0;
+  cold_.clear();
+  for (const auto& book : books_) cold_.push_back(book->next());
+  warm_on();
+}
+
+// A turn; as many as it takes until everybody had one and sent something.
+void World::warm_on() {
+  for (const auto& book : books_) book->begin_complete();
+  scheduler_.at(warm_for, [this] {
+    ++warm_round_;
+    bool warm = warm_round_ >= warm_rounds;
+    for (std::size_t i = 0; i < books_.size(); ++i) warm = warm && books_[i]->next() > cold_[i];
+    if (!warm) return warm_on();
+    phase_ = Phase::settling;
+    phase_since_ = idle_since_ = scheduler_.now();
+    feeding_ = false;
+  });
 }
 
 // From here on nothing may be lost: up to n - k links are cut, and attackers do what they like.
@@ -171,6 +184,10 @@ void World::begin_complete() {
   for (const auto& book : books_) book->begin_complete();
 }
 
+bool World::all_sent() {
+  return std::all_of(books_.begin(), books_.end(), [](const auto& book) { return book->any_since(); });
+}
+
 bool World::all_came() {
   return std::all_of(books_.begin(), books_.end(), [](const auto& book) { return book->missing() == 0; });
 }
@@ -192,7 +209,10 @@ void World::explain_missing() {
                         (sender == nullptr ? "" : "; " + sender->describe_sender(stream.wire.id)) +
                         (receiver == nullptr ? "" : "; " + receiver->describe_receiver(stream.wire.id)));
   }
-  if (recorder_.clean()) recorder_.violation("a healed world does not come to rest");
+  if (recorder_.clean()) {
+    recorder_.violation(all_sent() ? "a healed world does not come to rest"
+                                   : "a stream of a healed world has nothing to send with");
+  }
 }
 
 void World::advance_phase() {
@@ -202,10 +222,9 @@ void World::advance_phase() {
       if (report_.cells >= plan_.cells || now >= bad_at_most) heal();
       break;
     case Phase::warming:
-      if (now - phase_since_ < warm_rounds * warm_for) break;
-      phase_ = Phase::settling;
-      phase_since_ = idle_since_ = now;
-      feeding_ = false;
+      if (now - phase_since_ > together_within) {
+        recorder_.violation("a stream has no keys to send with in a healed world");
+      }
       break;
     case Phase::healing:
     case Phase::settling:
@@ -224,9 +243,8 @@ void World::advance_phase() {
       }
       break;
     case Phase::complete:
-      if (feeding_ && now - phase_since_ >= feed_for) feeding_ = false;
-      if (feeding_) break;
-      if (all_came() && all_together() && all_idle()) {
+      if (feeding_ && now - phase_since_ >= feed_for && all_sent()) feeding_ = false;
+      if (!feeding_ && all_came() && all_together() && all_idle()) {
         report_.healed_ns = now - phase_since_;
         phase_ = Phase::over;
       } else if (now - phase_since_ > complete_within) {

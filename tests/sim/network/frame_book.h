@@ -30,6 +30,7 @@ class FrameBook {
   std::uint64_t went_in() const noexcept { return went_in_; }
   /// From now on every frame that goes in must come out.
   void begin_complete() noexcept { complete_from_ = next(); }
+  bool any_since() const noexcept { return next() > complete_from_; }
   /// Of those, the ones that have not come out.
   std::uint64_t first_missing() const noexcept;
   std::uint64_t missing() const noexcept { return missing_after(complete_from_); }

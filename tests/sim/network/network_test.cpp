@@ -27,14 +27,12 @@ std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
   return text == nullptr || *text == '\0' ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-// Most seeds are always the same, so that a change of the code is seen; every eighth is new in every run.
-// About one new seed in 2000 loses frames in a healed world (700653, 703133), which is not understood yet.
+// The first seeds are always the same, so that a change of the code is seen; as many are new in every run.
 TEST(NetworkSimulator, NothingIsBroken) {
   const std::uint64_t runs = number_of("SSN_SIM_RUNS", sanitized ? 60 : 520);
   Totals totals;
   for (std::uint64_t i = 0; i < runs; ++i) {
-    const bool is_new = i % 8 == 7;
-    const std::uint64_t seed = is_new ? test::TestRandom(test::test_seed() + i).next() >> 16 : 1 + i - i / 8;
+    const std::uint64_t seed = i % 2 == 0 ? 1 + i / 2 : test::TestRandom(test::test_seed() + i).next() >> 16;
     const Report report = run_seed(seed);
     totals.add(report);
     EXPECT_GE(report.cells, 256U) << "seed " << seed;
@@ -47,6 +45,15 @@ TEST(NetworkSimulator, NothingIsBroken) {
   if (HasFailure() || runs < 500) return;
   for (const std::string_view mark : Marks::expected()) {
     EXPECT_GT(totals.marks.of(mark), 0U) << "never met: " << mark;
+  }
+}
+
+// Seeds that once found something that no other did.
+TEST(NetworkSimulator, NothingIsBrokenAgain) {
+  for (const std::uint64_t seed : {700653ULL, 703133ULL, 270831721809218ULL}) {
+    for (const std::string& violation : run_seed(seed).violations) {
+      ADD_FAILURE() << violation << "\nto repeat: ssn-sim --seed " << seed;
+    }
   }
 }
 

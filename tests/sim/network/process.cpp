@@ -16,7 +16,7 @@ Ledger open_ledger(Recorder& recorder, const CrashDisk& disk, const std::string&
   return std::move(Ledger::open(name, Ledger::initial_image(name), extent).value());
 }
 
-hw::OffloadDevice open_device(Recorder& recorder, const OffloadPlan& plan) {
+std::optional<hw::OffloadDevice> open_device(Recorder& recorder, const OffloadPlan& plan) {
   if (plan.driver.empty()) return {};
   Result<hw::OffloadDevice> device = hw::OffloadDevice::open({plan.driver, plan.settings});
   if (device.ok()) return std::move(device.value());
@@ -43,15 +43,13 @@ Process::~Process() { peers.clear(); }
 
 void Process::make_peers() {
   const Plan& plan = *parts_.plan;
-  const bool with_device = !plan.nodes[node].offload.driver.empty();
   InstanceId instance;
   random.fill(instance.data(), instance.size());
   for (std::size_t i = 0; i < plan.streams.size(); ++i) {
     const StreamPlan& stream = plan.streams[i];
     if (stream.a != node && stream.b != node) continue;
     const std::size_t other = stream.a == node ? stream.b : stream.a;
-    Result<std::unique_ptr<StreamCode>> code =
-        StreamCode::make(stream.wire, with_device ? &device_ : nullptr);
+    Result<std::unique_ptr<StreamCode>> code = StreamCode::make(stream.wire, device());
     if (!code.ok()) {
       parts_.recorder->violation("a stream cannot be made: " + code.error().why);
       continue;
@@ -102,7 +100,7 @@ void Process::open(Peer& to) {
     local.context.code = codes_.at(at).get();
     local.context.implementation = &implementation;
     local.context.offload = &plan.nodes[node].offload;
-    local.context.device = plan.nodes[node].offload.driver.empty() ? nullptr : &device_;
+    local.context.device = device();
     local.context.recorder = parts_.recorder;
     local.context.marks = parts_.marks;
     const std::size_t direction = plan.streams[at].a == node ? 0 : 1;

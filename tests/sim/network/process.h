@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,9 +62,10 @@ class Process {
  private:
   void make_peers();
   void open(Peer& peer);
+  hw::OffloadDevice* device() noexcept { return device_ ? &*device_ : nullptr; }
 
   WorldParts parts_;
-  hw::OffloadDevice device_;
+  std::optional<hw::OffloadDevice> device_;  // none: no queue
   std::map<std::size_t, std::unique_ptr<protocol::StreamCode>> codes_;
 };
 

@@ -122,9 +122,11 @@ void SendingStream::feed_calmly(std::uint64_t now) {
   offer(lengths, now);
 }
 
+// As far as the device goes: the ledger is waited for, and never writes as much ahead where its extent is
+// small.
 bool SendingStream::has_keys() const {
   const WireStream& wire = context_.plan->wire;
-  return keys_.pads->available() >= std::uint64_t{8} * wire.n * wire.cell_bytes;
+  return keys_.pads->delivered() - keys_.pads->next() >= std::uint64_t{8} * wire.n * wire.cell_bytes;
 }
 
 void SendingStream::take_out(std::vector<Outgoing>& out) {

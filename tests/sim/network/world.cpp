@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <algorithm>
+#include <optional>
 #include <string_view>
 
 namespace ssn::sim {
@@ -167,7 +168,9 @@ void World::traffic(Process& process) {
     connection.receive_round(now);
     const bool calm = phase_ != Phase::bad;
     const unsigned frames = feeding_ ? random_.between(0, calm ? 3 : 6) : 0;
-    std::vector<Connection::Packet> packets = connection.send_round(frames, calm, now);
+    std::optional<std::size_t> turn;
+    if (calm) turn = phase_ == Phase::warming ? warm_round_ : frames;
+    std::vector<Connection::Packet> packets = connection.send_round(frames, turn, now);
     report_.cells += packets.size();
     if (!packets.empty()) note("sent", process.node, peer.node, packets.size());
     for (const Connection::Packet& each : packets) {

@@ -69,7 +69,9 @@ class World {
   bool all_together();
   bool all_idle();
   void warm_up();
+  void warm_on();
   void begin_complete();
+  bool all_sent();
   bool all_came();
   void explain_missing();
   void advance_phase();
@@ -90,6 +92,8 @@ class World {
   Phase phase_ = Phase::bad;
   std::uint64_t phase_since_ = 0;
   std::uint64_t idle_since_ = 0;
+  unsigned warm_round_ = 0;
+  std::vector<std::uint64_t> cold_;  // for each book: frames that had gone in when warming began
   bool feeding_ = true;
 };
 
