@@ -242,6 +242,7 @@ bool Ssa::add_holder(std::uint16_t holder, protocol::Channel& channel, std::uint
   its.context.holders[holder].asked = 0;
   its.context.holders[holder].late_times = 0;
   its.context.holders[holder].shaky_until_ns = 0;
+  its.context.holders[holder].mute = false;
   for (std::size_t i = 0; i < its.used; ++i) {
     if (its.slots[i].write != nullptr) its.slots[i].write->holder_came(holder);
     if (its.slots[i].read != nullptr) its.slots[i].read->holder_changed(holder);

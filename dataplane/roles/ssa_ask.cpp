@@ -11,6 +11,9 @@ namespace {
 
 // A holder that is later than that many times `late` does not count as one that still may answer.
 constexpr std::uint64_t silent_factor = 2;
+// One that said nothing for that many times the longest `late` is not waited for, even if nothing can be
+// checked without it.
+constexpr std::uint64_t mute_factor = 2;
 // A holder that was late is asked only where there is no better one, for so long; twice as long each time.
 constexpr std::uint64_t late_memory_ns = 500'000'000;
 constexpr unsigned most_doublings = 6;
@@ -19,15 +22,19 @@ constexpr std::uint64_t ask_again_ns = 1'500'000'000;
 
 }  // namespace
 
-// Not to be counted on now.
-bool SsaRead::shaky(unsigned index, std::uint64_t now) const noexcept {
+// Not to be waited for, even where fewer shares are there than can be checked: it is slow for good, or gone.
+bool SsaRead::unlikely(std::size_t at, unsigned index, unsigned cell, std::uint64_t now) noexcept {
   const HolderLink& link = context_->holders[members_[index].holder];
-  return link.channel->suspect() || now < link.shaky_until_ns;
+  if (link.channel->suspect()) return true;
+  const Ask& ask = ask_of(at, index);
+  const bool contested = (batches_[at].contested >> cell & 1) != 0;
+  // What is undecided waits for everybody all the same: work().
+  if ((ask.asked >> cell & 1) != 0) return ask.silent && (contested || ask.mute || link.mute);
+  return !contested && link.mute && now < link.shaky_until_ns;
 }
 
 SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
   const std::uint64_t bit = std::uint64_t{1} << cell;
-  const bool contested = (batches_[at].contested & bit) != 0;
   Counted counted;
   for (unsigned i = 0; i < n_; ++i) {
     const Member& member = members_[i];
@@ -42,8 +49,7 @@ SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell, std::uint64_t now
     if (channel_of(i) == nullptr) continue;
     const bool asked = (ask.asked & bit) != 0;
     if (asked && !ask.late) ++counted.coming;
-    const bool unlikely = asked ? ask.silent : contested ? channel_of(i)->suspect() : shaky(i, now);
-    if (!unlikely) ++counted.attainable;
+    if (!unlikely(at, i, cell, now)) ++counted.attainable;
   }
   return counted;
 }
@@ -81,6 +87,9 @@ void SsaRead::note_late(std::size_t at, std::uint64_t now) noexcept {
     if (!ask.silent &&
         (since > late * silent_factor || (link.channel != nullptr && link.channel->suspect()))) {
       ask.silent = ask.late = batch.look = true;
+    }
+    if (!ask.mute && since > options_.most_late_ns * mute_factor) {
+      ask.mute = link.mute = batch.look = true;
     }
     if (now - ask.asked_ns > ask_again_ns) {
       unask(at, i, waits);
@@ -127,7 +136,7 @@ bool SsaRead::ask(std::size_t at, unsigned index, std::uint64_t cells, std::uint
   Ask& ask = ask_of(at, index);
   ask.asked |= cells;
   ask.asked_ns = ask.heard_ns = now;
-  ask.late = ask.silent = false;
+  ask.late = ask.silent = ask.mute = false;
   context_->holders[members_[index].holder].asked += static_cast<std::uint32_t>(std::popcount(cells));
   context_->counters.shares_asked += static_cast<std::uint64_t>(std::popcount(cells));
   return true;
@@ -178,7 +187,7 @@ void SsaRead::work(std::size_t at, std::uint64_t now) noexcept {
     const std::uint64_t bit = std::uint64_t{1} << cell;
     if ((batch.wanted & bit) == 0) continue;
     const Counted counted = count(at, cell, now);
-    if (counted.have >= enough(batch, cell, counted)) {
+    if ((batch.undecided & bit) == 0 && counted.have >= enough(batch, cell, counted)) {
       const Given given = give(at, cell, now);
       if (given == Given::not_now) {  // there is no room for the others, either
         batch.look = true;
@@ -186,9 +195,12 @@ void SsaRead::work(std::size_t at, std::uint64_t now) noexcept {
       }
       if (given == Given::given) continue;
     }
-    if (counted.possible < k_) {
+    const bool over = now >= batch.deadline_ns;
+    if ((batch.undecided & bit) != 0 && (over || counted.possible == counted.have)) {
+      contradict(at, cell);
+    } else if (counted.possible < k_) {
       refuse(at, cell, protocol::AnswerCode::incomplete);
-    } else if (now >= batch.deadline_ns) {
+    } else if (over) {
       const bool contested = (batch.contested & bit) != 0;
       refuse(at, cell, contested ? protocol::AnswerCode::quarantined : protocol::AnswerCode::incomplete);
     }

@@ -60,6 +60,7 @@ struct HolderLink {
   std::uint64_t since_ns = 0;        ///< that it has a connection, or has none
   std::uint64_t shaky_until_ns = 0;  ///< it was late: not counted on before that
   std::uint32_t late_times = 0;      ///< how often in a row
+  bool mute = false;                 ///< and said nothing for far longer: not even a check waits for it
   std::uint32_t asked = 0;           ///< cells that reads wait for
   AnswerTime answers;
 };

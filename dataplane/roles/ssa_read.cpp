@@ -234,6 +234,7 @@ void SsaRead::refuse(std::size_t at, unsigned cell, protocol::AnswerCode code) n
   const std::uint64_t bit = std::uint64_t{1} << cell;
   batch.refused |= bit;
   batch.wanted &= ~bit;
+  batch.undecided &= ~bit;
   if (batch.code != protocol::AnswerCode::quarantined) batch.code = code;
 }
 
@@ -310,8 +311,10 @@ bool SsaRead::arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t 
     if (link.asked != 0) --link.asked;
     link.late_times = 0;
     link.shaky_until_ns = 0;
+    link.mute = ask.mute = false;
     if ((ask.asked & ~ask.got & ~ask.failed) == 0) link.answers.note(now - ask.asked_ns);
     share(at, in_batch, index) = &cell;
+    batch.undecided &= ~bit;
     batch.look = true;
     ++context_->counters.shares_in;
     return true;
@@ -356,7 +359,7 @@ void SsaRead::holder_changed(std::uint16_t holder) noexcept {
     unask(at, index, UINT64_MAX);
     batches_[at].look = true;
     ask.busy = 0;
-    ask.late = ask.silent = false;
+    ask.late = ask.silent = ask.mute = false;
   }
 }
 

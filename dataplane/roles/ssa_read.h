@@ -65,6 +65,7 @@ class SsaRead {
     std::uint64_t heard_ns = 0;
     bool late = false;
     bool silent = false;
+    bool mute = false;
   };
   struct Batch {
     bool used = false;
@@ -74,6 +75,7 @@ class SsaRead {
     std::uint32_t first = 0;      // a multiple of 64
     std::uint64_t wanted = 0;     // cells that are not done with
     std::uint64_t contested = 0;  // their shares contradict each other
+    std::uint64_t undecided = 0;  // and it cannot be told which are wrong before more of them come
     std::uint64_t refused = 0;    // to be answered: cannot be had
     protocol::AnswerCode code = protocol::AnswerCode::incomplete;
     std::uint64_t request = 0;  // the owner's
@@ -87,7 +89,7 @@ class SsaRead {
   struct Counted {            // of one cell of a batch
     unsigned have = 0;        // shares that are there
     unsigned coming = 0;      // and those that should come soon
-    unsigned attainable = 0;  // and those that could be asked for, or are late
+    unsigned attainable = 0;  // and those that could be asked for, or are waited for
     unsigned possible = 0;    // and those whose holders may come back
   };
 
@@ -118,7 +120,7 @@ class SsaRead {
   // ssa_ask.cpp
   void work(std::size_t at, std::uint64_t now) noexcept;
   void note_late(std::size_t at, std::uint64_t now) noexcept;
-  bool shaky(unsigned index, std::uint64_t now) const noexcept;
+  bool unlikely(std::size_t at, unsigned index, unsigned cell, std::uint64_t now) noexcept;
   Counted count(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
   unsigned enough(const Batch& batch, unsigned cell, const Counted& counted) const noexcept;
   void ask_more(std::size_t at, std::uint64_t now) noexcept;
@@ -131,6 +133,7 @@ class SsaRead {
   Given give(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
   bool agree() noexcept;
   bool locate(std::size_t at, unsigned cell) noexcept;
+  void contradict(std::size_t at, unsigned cell) noexcept;
   bool room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
   void recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
   void send_blocks(std::uint64_t now) noexcept;

@@ -53,6 +53,7 @@ void SsaRead::ban(unsigned index, std::uint32_t cell) noexcept {
     if (!batches_[at].used) continue;
     unask(at, index, UINT64_MAX);
     batches_[at].look = true;
+    batches_[at].undecided = 0;  // what is left may agree
     for (unsigned i = 0; i < batch_cells; ++i) {
       protocol::Cell*& its = share(at, i, index);
       if (its == nullptr) continue;
@@ -73,6 +74,19 @@ bool SsaRead::locate(std::size_t at, unsigned cell) noexcept {
   }
   ++context_->counters.cells_corrected;
   return true;
+}
+
+// The shares of a cell contradict each other, and no others come that could tell which are wrong.
+void SsaRead::contradict(std::size_t at, unsigned cell) noexcept {
+  ++context_->counters.cells_contradict;
+  SsaEvent event;
+  event.kind = SsaEvent::Kind::contradiction;
+  event.trouble = SsaTrouble::lies;
+  event.cell = batches_[at].first + cell;
+  event.session = session_;
+  event.key = key_;
+  context_->events.push(event, context_->counters);
+  refuse(at, cell, protocol::AnswerCode::quarantined);
 }
 
 // Takes packets for the blocks of a cell that the owner wants, into fresh_. False: not now.
@@ -166,16 +180,8 @@ SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) n
       }
     }
     if (!locate(at, cell)) {
-      ++context_->counters.cells_contradict;
-      SsaEvent event;
-      event.kind = SsaEvent::Kind::contradiction;
-      event.trouble = SsaTrouble::lies;
-      event.cell = batch.first + cell;
-      event.session = session_;
-      event.key = key_;
-      context_->events.push(event, context_->counters);
-      refuse(at, cell, protocol::AnswerCode::quarantined);
-      return Given::given;
+      batch.undecided |= bit;
+      return Given::not_yet;
     }
     collect(at, cell);
   }

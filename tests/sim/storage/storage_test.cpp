@@ -33,15 +33,13 @@ std::uint64_t part() {
   return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
 }
 
-// Most seeds are always the same, so that a change of the code is seen; every eighth is new in every run.
-// About one new seed in 1500 has an object refused that should be read back (800879), which is not understood
-// yet.
+// The first seeds are always the same, so that a change of the code is seen; as many are new in every run.
 TEST(StorageSimulator, NothingIsBroken) {
   StorageTotals totals;
   for (std::uint64_t i = 0; i < runs(); ++i) {
     const std::uint64_t at = part() * runs() + i;
     const std::uint64_t seed =
-        at % 8 == 7 ? test::TestRandom(test::test_seed() + at).next() >> 32 : 1 + at - at / 8;
+        i % 2 == 0 ? 1 + at / 2 : test::TestRandom(test::test_seed() + at).next() >> 32;
     const StorageReport report = run_storage_seed(seed);
     totals.add(report);
     for (const std::string& violation : report.violations) {
@@ -72,6 +70,13 @@ TEST(StorageSimulator, NothingIsBroken) {
                                  "rot",
                                  "SSA restarts"}) {
     EXPECT_GT(totals.marks[mark], 0U) << "never met: " << mark;
+  }
+}
+
+// A seed that once found something that no other did.
+TEST(StorageSimulator, NothingIsBrokenAgain) {
+  for (const std::string& violation : run_storage_seed(800879).violations) {
+    ADD_FAILURE() << violation << "\nto repeat: ssn-sim --storage --seed 800879";
   }
 }
 

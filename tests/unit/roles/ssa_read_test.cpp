@@ -130,6 +130,37 @@ TEST(SsaRead, ALiarIsCorrectedAndNamed) {
   }
 }
 
+// One of five is slow, so that four shares contradict each other for a while and nobody can tell which is
+// wrong.
+TEST(SsaRead, ALiarIsToldByTheShareThatComesLate) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
+    Stored stored(small(), seed, 200);
+    SsaWorld& world = stored.world;
+    world.holders[seed % 5]->lies_percent = 100;
+    world.holders[(seed + 1 + seed % 4) % 5]->back.options.delay_ns = 300 * one_ms;
+    const TestOwner& reader = stored.get();
+    EXPECT_EQ(world.wrong(), "") << "seed " << seed;
+    EXPECT_EQ(reader.refused_count, 0U) << "seed " << seed;
+    EXPECT_TRUE(reader.content == stored.content) << "seed " << seed;
+    EXPECT_EQ(world.count_events(SsaEvent::Kind::contradiction), 0U) << "seed " << seed;
+    if (HasFailure()) return;
+  }
+}
+
+// Slow ones are no reason to believe k shares of which one is wrong.
+TEST(SsaRead, ALiarBesideTwoSlowHoldersGetsNothingWrongThrough) {
+  for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
+    Stored stored(small(), seed, 200);
+    SsaWorld& world = stored.world;
+    world.holders[seed % 5]->lies_percent = 100;
+    for (std::size_t i = 1; i <= 2; ++i) world.holders[(seed + i) % 5]->back.options.delay_ns = 300 * one_ms;
+    const TestOwner& reader = stored.get();
+    EXPECT_EQ(world.wrong(), "") << "seed " << seed;
+    EXPECT_TRUE(stored.nothing_wrong(reader)) << "seed " << seed;
+    if (HasFailure()) return;
+  }
+}
+
 // As many liars as can be noticed, more than can be corrected: nothing wrong is ever given.
 TEST(SsaRead, TwoLiarsOfFiveNeverGetAnythingWrongThrough) {
   for (std::uint64_t seed = 1; seed <= seeds(5); ++seed) {
