@@ -130,31 +130,6 @@ void Connection::fail(ConnectionFailure failure) noexcept {
   }
 }
 
-void Connection::catch_up(std::uint64_t now_ns) noexcept {
-  const std::uint64_t opened = receive_pads_->seen() + receive_tags_->seen();
-  if (opened != opened_ || opened_ns_ == 0) {
-    opened_ = opened;
-    opened_ns_ = now_ns;
-  }
-  const std::uint64_t pads = peer_pads_.load(std::memory_order_relaxed);
-  const std::uint64_t tag_keys = peer_tag_keys_.load(std::memory_order_relaxed);
-  const std::uint64_t pad_ring = streams_[pads_in].ring_bytes();
-  const std::uint64_t tag_ring = streams_[tag_keys_in].ring_bytes();
-  const bool pads_beyond = pads > receive_pads_->released() + pad_ring;
-  const bool tag_keys_beyond = tag_keys > receive_tags_->released() + tag_ring;
-  if ((pads_beyond || tag_keys_beyond) && now_ns - opened_ns_ >= catch_up_ns) {
-    // To the middle of the rings: what comes next lies there.
-    if (pads_beyond) skip_pads_to_ = std::max(skip_pads_to_, pads - pad_ring / 2);
-    if (tag_keys_beyond) receive_tags_->discard_below(protocol::packet_at(tag_keys - tag_ring / 2));
-    opened_ns_ = now_ns;
-    ++skips_;
-  }
-  // The device delivers what lies between, in its order, and it is given up as it comes.
-  if (skip_pads_to_ > receive_pads_->released()) {
-    static_cast<void>(receive_pads_->discard_below(skip_pads_to_));
-  }
-}
-
 void Connection::service(std::uint64_t now_ns) noexcept {
   if (receive_.ended) {
     alarm_.store(receive_.alarm, std::memory_order_release);
@@ -164,7 +139,10 @@ void Connection::service(std::uint64_t now_ns) noexcept {
   const bool receives = receive_pads_->poll() != SSN_FAILED && receive_tags_->poll() != SSN_FAILED;
   if (!sends) fail(ConnectionFailure::send_stream);
   if (!receives) fail(ConnectionFailure::receive_stream);
-  if (!receive_.ended) catch_up(now_ns);
+  if (!receive_.ended) {
+    catch_up_.advance(*receive_pads_, *receive_tags_, peer_pads_.load(std::memory_order_relaxed),
+                      peer_tag_keys_.load(std::memory_order_relaxed), now_ns);
+  }
   send_pads_->give_back();
   send_tags_->give_back();
   receive_pads_->give_back();
@@ -188,7 +166,7 @@ ConnectionSnapshot Connection::numbers() const noexcept {
   numbers.streams[tag_keys_in] = report_of(*receive_tags_, streams_[tag_keys_in]);
   numbers.sent_next = send_tags_->next();
   numbers.received_next = receive_tags_->seen();
-  numbers.skips = skips_;
+  numbers.skips = catch_up_.skips();
   return numbers;
 }
 

@@ -174,7 +174,14 @@ void Connection::arrive(std::span<const std::uint8_t> packet, std::uint64_t obje
   inbox_[at].push_back(cell);
 }
 
+void Connection::hear(const Connection& peer) noexcept {
+  if (peer.ksid_[0] != ksid_[2]) return;  // another epoch
+  peer_pads_ = peer.marks_[0].progress();
+  peer_tag_keys_ = peer.marks_[1].progress();
+}
+
 void Connection::receive_round(std::uint64_t now) {
+  if (!receive_.ended) catch_up_.advance(pads_in_, tags_in_, peer_pads_, peer_tag_keys_, now);
   for (std::size_t i = 0; i < receivers_.size(); ++i) {
     ReceivingStream& receiver = *receivers_[i];
     std::vector<Cell*> cells;
@@ -232,6 +239,7 @@ bool Connection::jobs_in_flight() const {
 }
 
 void Connection::count_marks(Marks& marks) const {
+  marks.hit("receiver found its place again", catch_up_.skips());
   for (const auto& each : senders_) each->count_marks(marks);
   for (const auto& each : receivers_) each->count_marks(marks);
   constexpr DropReason reasons[] = {

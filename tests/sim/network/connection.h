@@ -10,6 +10,7 @@
 
 #include "packet_ends.h"
 #include "ssn/protocol/association.h"
+#include "ssn/protocol/catch_up.h"
 #include "stream_ends.h"
 #include "test_key_stream.h"
 
@@ -53,6 +54,8 @@ class Connection {
   /// One packet of this connection, or what claims to be one: parsed, and of this key index.
   void arrive(std::span<const std::uint8_t> packet, std::uint64_t object, std::uint64_t now);
   void receive_round(std::uint64_t now);
+  /// The peer says over the control channel how far it has sent.
+  void hear(const Connection& peer) noexcept;
   /// After every step. `deep`: counts every bit.
   void check(bool deep) const;
   bool idle() const;
@@ -90,6 +93,9 @@ class Connection {
   protocol::SendKeys send_;
   protocol::ReceiveKeys receive_;
   protocol::ReceiveProgress progress_;
+  protocol::CatchUp catch_up_;
+  std::uint64_t peer_pads_ = 0;
+  std::uint64_t peer_tag_keys_ = 0;
   protocol::PacketCounters sent_, received_;
   std::vector<std::uint64_t> ids_;
   std::vector<std::unique_ptr<SendingStream>> senders_;

@@ -43,6 +43,7 @@ constexpr std::array names = {
     std::string_view("block split"),
     std::string_view("block recovered"),
     std::string_view("block given up"),
+    std::string_view("receiver found its place again"),
     std::string_view("share verified alone"),
     std::string_view("split failed and redone on the CPU"),
     std::string_view("split late"),

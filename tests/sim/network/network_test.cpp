@@ -50,7 +50,7 @@ TEST(NetworkSimulator, NothingIsBroken) {
 
 // Seeds that once found something that no other did.
 TEST(NetworkSimulator, NothingIsBrokenAgain) {
-  for (const std::uint64_t seed : {700653ULL, 703133ULL, 270831721809218ULL}) {
+  for (const std::uint64_t seed : {700653ULL, 703133ULL, 270831721809218ULL, 940181ULL}) {
     for (const std::string& violation : run_seed(seed).violations) {
       ADD_FAILURE() << violation << "\nto repeat: ssn-sim --seed " << seed;
     }

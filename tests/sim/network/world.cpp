@@ -165,6 +165,8 @@ void World::traffic(Process& process) {
       peer.association->end();
       continue;
     }
+    const Connection* const other = this->connection(peer.node, process.node);
+    if (other != nullptr && !network_.parted(peer.node, process.node)) connection.hear(*other);
     connection.receive_round(now);
     const bool calm = phase_ != Phase::bad;
     const unsigned frames = feeding_ ? random_.between(0, calm ? 3 : 6) : 0;

@@ -26,6 +26,7 @@
 #include "ssn/hw/key_device.h"
 #include "ssn/hw/secret_buffer.h"
 #include "ssn/kernels/kernels.h"
+#include "ssn/protocol/catch_up.h"
 #include "ssn/protocol/ledger_state.h"
 #include "ssn/protocol/opener.h"
 #include "ssn/protocol/sealer.h"
@@ -133,15 +134,11 @@ class Connection {
   ssn_memory memory(ConnectionStream stream) const noexcept { return streams_[stream].memory(); }
   /// Random blocks; null where the configuration asks for none.
   RandomStream* random() noexcept { return random_.get(); }
-  /// Once a burst, and at least every second: takes in keys, gives room back, notices failures. `now_ns`: any
-  /// clock that only grows; numbers are published every snapshot_ns.
-  ///
-  /// A receiver that missed more than its rings hold (a link was cut, a worker stood still) would never find
-  /// its place again: every packet lies beyond what its device can deliver. So where nothing was opened for
-  /// catch_up_ns, and the peer has sent from beyond the rings, it gives up what lies between.
+  /// Once a burst, and at least every second: takes in keys, gives room back, notices failures, finds its
+  /// place again where it was lost (catch_up.h). `now_ns`: any clock that only grows; numbers are published
+  /// every snapshot_ns.
   void service(std::uint64_t now_ns) noexcept;
   static constexpr std::uint64_t snapshot_ns = 10'000'000;
-  static constexpr std::uint64_t catch_up_ns = 20'000'000;
   /// The worker's last call: it holds no pointer into this object any more, in no table, job or packet.
   void let_go() noexcept;
   /// For the worker's own use: whatever it keeps for this connection.
@@ -173,7 +170,6 @@ class Connection {
   Outcome make_ends(const ConnectionLimits& limits, const kernels::Implementation& implementation);
   Outcome make_computational();
   void fail(ConnectionFailure failure) noexcept;
-  void catch_up(std::uint64_t now_ns) noexcept;
   void publish() noexcept;
   ConnectionSnapshot numbers() const noexcept;
 
@@ -197,10 +193,7 @@ class Connection {
   protocol::ReceiveKeys receive_;
   protocol::ReceiveConnection receive_connection_;
   std::uint64_t published_ns_ = 0;
-  std::uint64_t opened_ = 0;  // a number that grows with what is opened
-  std::uint64_t opened_ns_ = 0;
-  std::uint64_t skip_pads_to_ = 0;
-  std::uint64_t skips_ = 0;
+  protocol::CatchUp catch_up_;
 
   std::atomic<std::uint64_t> peer_pads_{0};
   std::atomic<std::uint64_t> peer_tag_keys_{0};
