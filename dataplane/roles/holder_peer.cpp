@@ -68,6 +68,7 @@ HolderPeer::HolderPeer(HolderContext& context, std::uint32_t place)
   const auto name = [this](StoreRequest& request, std::size_t index) {
     request.context = std::uint64_t{place_} << 32 | index;
   };
+  untold_.reserve(context.options.cells);
   for (std::uint32_t i = 0; i < puts_.size(); ++i) {
     name(puts_[i].request, i);
     free_puts_.push(i);
@@ -167,11 +168,7 @@ std::uint64_t HolderPeer::step(std::uint64_t now_ns) noexcept {
   if (channel_ == nullptr) return UINT64_MAX;
   starved_ = false;
   take_settled();
-  if (telling_ != 0) {
-    for (Put& put : puts_) {
-      if (put.state == Put::State::telling) tell_stored(put, now_ns);
-    }
-  }
+  tell_stored(now_ns);
   submit_puts();
   step_seals(now_ns);
   step_removals();
@@ -180,7 +177,7 @@ std::uint64_t HolderPeer::step(std::uint64_t now_ns) noexcept {
   finish_jobs();
   post_answers(now_ns);
   channel_->set_credit(credit(), now_ns);
-  starved_ = starved_ || telling_ != 0 || ready_ != 0 || !answers_.empty();
+  starved_ = starved_ || !untold_.empty() || ready_ != 0 || !answers_.empty();
   std::uint64_t due = starved_ ? now_ns + starved_ns : UINT64_MAX;
   for (const Seal& seal : seals_) {
     if (seal.state == Seal::State::gathering) {
@@ -214,25 +211,24 @@ bool HolderPeer::audit() const noexcept {
   std::uint32_t units = 0;
   std::uint32_t partials = 0;
   std::uint32_t ready = 0;
-  std::uint32_t telling = 0;
   std::size_t free = 0;
   std::uint32_t stored = 0;
   for (const Put& put : puts_) {
     units += put.units;
     free += put.state == Put::State::free ? 1U : 0U;
     ready += put.state == Put::State::ready ? 1U : 0U;
-    telling += put.state == Put::State::telling ? 1U : 0U;
     stored += put.state == Put::State::in_store ? 1U : 0U;
     partials += put.partial && put.state != Put::State::free ? 1U : 0U;
     if (put.state == Put::State::free && put.units != 0) return false;
     if (put.state != Put::State::free && put.request.count > put.units) return false;
   }
+  for (const Untold& each : untold_) units += each.units;
   for (const StripeRead& read : reads_) stored += read.state == StripeRead::State::in_store ? 1U : 0U;
   for (const Seal& seal : seals_) stored += seal.state == Seal::State::in_store ? 1U : 0U;
   for (const Removal& removal : removals_) stored += removal.state == Removal::State::in_store ? 1U : 0U;
   return units == held_ && held_ <= context_.options.cells && partials == partials_ &&
-         partials_ <= context_.options.partial_puts && ready == ready_ && telling == telling_ &&
-         free == free_puts_.size() && stored == in_store_ && flying_ <= context_.options.sent_cells;
+         partials_ <= context_.options.partial_puts && ready == ready_ && free == free_puts_.size() &&
+         stored == in_store_ && flying_ <= context_.options.sent_cells;
 }
 
 }  // namespace ssn::roles

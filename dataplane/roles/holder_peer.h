@@ -111,15 +111,20 @@ class HolderPeer {
   using Cell = protocol::Cell;
   using Placement = protocol::Placement;
 
-  /// Up to 64 cells that go to the store together. Their cells are here until they were told as stored.
+  /// Up to 64 cells that go to the store together.
   struct Put {
-    enum class State : std::uint8_t { free, open, ready, in_store, telling };
+    enum class State : std::uint8_t { free, open, ready, in_store };
     store::StoreRequest request;
-    std::uint64_t untold = 0;  // cells that are durable, and the channel cannot remember it yet
-    std::uint64_t since_ns = 0;
     std::uint32_t units = 0;  // of credit
     State state = State::free;
     bool partial = false;
+  };
+  /// A cell that is durable, and the channel cannot remember it yet. Its put is free: others go to the store
+  /// meanwhile, such as the one that the channel waits for.
+  struct Untold {
+    Cell* cell = nullptr;
+    std::uint64_t since_ns = 0;
+    std::uint32_t units = 0;
   };
   struct ReadJob {
     Placement what;
@@ -189,7 +194,8 @@ class HolderPeer {
   void close_put() noexcept;
   void submit_puts() noexcept;
   void put_came_back(Put& put, std::uint64_t now_ns) noexcept;
-  void tell_stored(Put& put, std::uint64_t now_ns) noexcept;
+  bool tell(const Cell& cell, std::uint32_t units, std::uint64_t now_ns) noexcept;
+  void tell_stored(std::uint64_t now_ns) noexcept;
   void free_put(Put& put) noexcept;
   void end_puts() noexcept;
 
@@ -241,7 +247,7 @@ class HolderPeer {
   std::uint32_t held_ = 0;      // cells, of the credit
   std::uint32_t partials_ = 0;  // that are on their way
   std::uint32_t ready_ = 0;     // that the store has not taken yet
-  std::uint32_t telling_ = 0;
+  std::vector<Untold> untold_;  // room for the credit
 
   std::vector<ReadJob> jobs_;
   Queue<std::uint32_t> job_order_;

@@ -14,6 +14,15 @@ using namespace protocol;
 using store::StoreRequest;
 using store::StoreResult;
 
+namespace {
+
+// Of the credit.
+std::uint32_t units_of(const Cell& cell) noexcept {
+  return cell.open_result == OpenResult::kept && cell.length != 0 ? cell.range_length / cell.length : 1;
+}
+
+}  // namespace
+
 // False: no order that a holder can follow. A kept cell gets the length of a share's cells, as the store
 // wants it.
 bool HolderPeer::check_order(Cell& cell, std::uint32_t& units) noexcept {
@@ -60,7 +69,6 @@ HolderPeer::Put* HolderPeer::open_put() noexcept {
     open_->state = Put::State::open;
     open_->request.kind = StoreRequest::Kind::put;
     open_->request.count = 0;
-    open_->untold = 0;
     open_->units = 0;
   }
   return open_;
@@ -93,40 +101,41 @@ void HolderPeer::put_came_back(Put& put, std::uint64_t now_ns) noexcept {
     context_.pool.give_back(std::span<Cell* const>(put.request.cells).first(put.request.count));
     return free_put(put);
   }
-  put.untold = 0;
   Returns returns(context_.pool);
   for (std::uint32_t i = 0; i < put.request.count; ++i) {
     Cell& cell = *put.request.cells[i];
-    if (is_good(put.request.results[i])) {
-      put.untold |= std::uint64_t{1} << i;
+    if (!is_good(put.request.results[i])) {
+      answer_share(cell, answer_code(put.request.results[i]));
+    } else if (const std::uint32_t units = units_of(cell); !tell(cell, units, now_ns)) {
+      put.units -= units;
+      untold_.push_back({&cell, now_ns, units});  // reserved: it is still of the credit
       continue;
     }
-    answer_share(cell, answer_code(put.request.results[i]));
     returns.add(&cell);
   }
-  put.state = Put::State::telling;
-  put.since_ns = now_ns;
-  ++telling_;
-  tell_stored(put, now_ns);
+  free_put(put);
 }
 
-void HolderPeer::tell_stored(Put& put, std::uint64_t now_ns) noexcept {
-  const bool late = now_ns - put.since_ns >= context_.options.told_wait_ns;
+bool HolderPeer::tell(const Cell& cell, std::uint32_t units, std::uint64_t now_ns) noexcept {
+  if (!channel_->stored(cell.header, cell.range_length, now_ns)) return false;
+  context_.counters.stored += units;
+  return true;
+}
+
+void HolderPeer::tell_stored(std::uint64_t now_ns) noexcept {
   Returns returns(context_.pool);
-  for (std::uint64_t left = put.untold; left != 0; left &= left - 1) {
-    const auto i = static_cast<unsigned>(std::countr_zero(left));
-    Cell& cell = *put.request.cells[i];
-    const bool told = channel_->stored(cell.header, cell.range_length, now_ns);
-    if (!told && !late) continue;
-    const std::uint32_t units =
-        cell.open_result == OpenResult::kept && cell.length != 0 ? cell.range_length / cell.length : 1;
-    (told ? context_.counters.stored : context_.counters.untold) += units;
-    put.untold &= ~(std::uint64_t{1} << i);
-    returns.add(&cell);
+  std::size_t left = 0;
+  for (const Untold& each : untold_) {
+    const bool told = tell(*each.cell, each.units, now_ns);
+    if (!told && now_ns - each.since_ns < context_.options.told_wait_ns) {
+      untold_[left++] = each;
+      continue;
+    }
+    context_.counters.untold += told ? 0 : each.units;
+    held_ -= each.units;
+    returns.add(each.cell);
   }
-  if (put.untold != 0) return;
-  --telling_;
-  free_put(put);
+  untold_.resize(left);
 }
 
 void HolderPeer::free_put(Put& put) noexcept {
@@ -144,14 +153,15 @@ void HolderPeer::end_puts() noexcept {
   for (Put& put : puts_) {
     const bool kept = put.state == Put::State::free || put.state == Put::State::in_store;
     if (kept) continue;
-    for (std::uint32_t i = 0; i < put.request.count; ++i) {
-      const bool here = put.state != Put::State::telling || (put.untold >> i & 1U) != 0;
-      if (here) returns.add(put.request.cells[i]);
-    }
+    for (std::uint32_t i = 0; i < put.request.count; ++i) returns.add(put.request.cells[i]);
     free_put(put);
   }
+  for (const Untold& each : untold_) {
+    held_ -= each.units;
+    returns.add(each.cell);
+  }
+  untold_.clear();
   ready_ = 0;
-  telling_ = 0;
 }
 
 }  // namespace ssn::roles

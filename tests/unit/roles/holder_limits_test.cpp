@@ -237,11 +237,10 @@ TEST_F(HolderLimits, TellsLaterWhatTheChannelCannotRemember) {
   options.link.mix_percent = 50;
   start(options, 1);
   world_->ssa().fill({10, 1, 1}, 1500);
-  // Few cells stay behind such holes for longer than told_wait_ns; they are not waited for.
-  const auto untold = [&] { return world_->holder->counters().untold; };
-  ASSERT_TRUE(run([&] { return world_->ssa().count_stored() + untold() >= 1500; }))
-      << world_->wrong() << ": " << world_->ssa().count_stored() << " stored, " << untold() << " untold";
-  EXPECT_GE(world_->ssa().count_stored(), 1450U);
+  ASSERT_TRUE(run([&] { return world_->ssa().all_stored(); }))
+      << world_->wrong() << ": " << world_->ssa().count_stored() << " stored, "
+      << world_->holder->counters().untold << " untold";
+  EXPECT_EQ(world_->holder->counters().untold, 0U);
   EXPECT_EQ(world_->wrong(), "");
 }
 
