@@ -74,6 +74,38 @@ void SsaWrite::conclude() noexcept {
   end(static_cast<unsigned>(sealed) >= layout_.minimum ? SsaTrouble::none : SsaTrouble::too_few_holders);
 }
 
+// What its owner can do about it.
+protocol::AnswerCode SsaWrite::end_code() const noexcept {
+  if (result_.why == SsaTrouble::protocol) return protocol::AnswerCode::refused;
+  unsigned full = 0;
+  unsigned read_only = 0;
+  for (const Target& target : targets_) {
+    full += target.failed && target.trouble == SsaTrouble::disk_full ? 1 : 0;
+    read_only += target.failed && target.trouble == SsaTrouble::read_only ? 1 : 0;
+  }
+  if (2 * (full + read_only) <= failed_) return protocol::AnswerCode::incomplete;
+  return full >= read_only ? protocol::AnswerCode::disk_full : protocol::AnswerCode::read_only;
+}
+
+// A write that failed before its owner asked what came of it: otherwise nothing would be said until the
+// owner's patience is over.
+void SsaWrite::tell_end(std::uint64_t now) noexcept {
+  due_ = UINT64_MAX;
+  protocol::Channel* const channel = context_->owners[owner_].channel;
+  if (told_end_ || result_.why == SsaTrouble::none || result_.why == SsaTrouble::owner_gone ||
+      channel == nullptr || channel->ended()) {
+    return;
+  }
+  protocol::Answer answer;
+  answer.type = protocol::PacketType::cell;
+  answer.code = end_code();
+  std::array<std::uint8_t, protocol::answer_bytes> payload;
+  protocol::write_answer(answer, payload.data());
+  told_end_ = channel->post(protocol::PacketType::answer, {key_.object, 0, key_.generation, 0, 0}, payload,
+                            protocol::no_token, now + options_.finish_ns, now);
+  if (!told_end_) due_ = now + 1'000'000;
+}
+
 Protection SsaWrite::protection() const noexcept {
   if (code_.random_blocks() == 0) return Protection::none;
   return lowered_ ? Protection::computational : Protection::information_theoretic;

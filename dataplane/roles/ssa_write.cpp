@@ -404,10 +404,10 @@ void SsaWrite::release(std::uint64_t now) noexcept {
 }
 
 void SsaWrite::step(std::uint64_t now) noexcept {
-  if (result_.ended) return;
+  if (result_.ended) return tell_end(now);
   short_ = false;
   split_again(now);
-  if (result_.ended) return;
+  if (result_.ended) return tell_end(now);
   for (bool more = true; more;) {
     more = split_some(now);
     for (unsigned i = 0; i < n_; ++i) more = send_some(targets_[i], i, now) || more;
@@ -419,6 +419,7 @@ void SsaWrite::step(std::uint64_t now) noexcept {
   if (!result_.ended && sealing_) seal(now);
   next_look(now);
   stepped_ns_ = now;
+  if (result_.ended) tell_end(now);
 }
 
 void SsaWrite::next_look(std::uint64_t now) noexcept {

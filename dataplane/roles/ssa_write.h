@@ -154,6 +154,8 @@ class SsaWrite {
   bool ask_to_seal(Target& target, unsigned index, std::uint64_t now) noexcept;
   void seal_answered(unsigned index, const protocol::Answer& answer, std::uint64_t now) noexcept;
   void conclude() noexcept;
+  protocol::AnswerCode end_code() const noexcept;
+  void tell_end(std::uint64_t now) noexcept;
   Protection protection() const noexcept;
 
   SsaContext* context_ = nullptr;
@@ -197,6 +199,7 @@ class SsaWrite {
 
   bool finishing_ = false;
   bool sealing_ = false;
+  bool told_end_ = false;
   std::uint64_t total_blocks_ = 0;
   std::uint32_t total_cells_ = 0;
   std::uint64_t finish_ns_ = 0;

@@ -212,6 +212,14 @@ void TestOwner::take_block(const Cell& cell) {
 
 void TestOwner::take_answer(const Cell& cell) {
   const auto answer = read_answer({cell.data, cell.length});
+  const Placement& what = cell.header.placement;
+  if (writes_ && answer && answer->type == PacketType::cell && what.object == key.object &&
+      what.generation == key.generation) {
+    ++answers[answer->code];
+    write_over = true;
+    to_send_.clear();
+    return;
+  }
   if (!answer || answer->type != PacketType::read) {
     wrong = "an answer that no owner understands";
     return;

@@ -153,6 +153,7 @@ class TestOwner {
   std::vector<std::uint32_t> newly_stored;
   std::vector<bool> was_given;  ///< what was read
   std::map<protocol::AnswerCode, unsigned> answers;
+  bool write_over = false;  ///< the SSA said that it has failed
   std::string wrong;
 
  private:

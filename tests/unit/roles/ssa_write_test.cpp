@@ -6,6 +6,7 @@
 namespace ssn::test {
 namespace {
 
+using protocol::AnswerCode;
 using roles::SsaTrouble;
 
 SsaWorldOptions small() {
@@ -201,6 +202,36 @@ TEST(SsaWrite, EndsWithAReasonWhereTooFewHoldersAreLeft) {
     ASSERT_TRUE(written.ended) << "seed " << seed;
     EXPECT_EQ(written.why, SsaTrouble::too_few_holders) << name(written.why);
     expect_clean(world);
+  }
+}
+
+// The owner is told at once that its write has failed, over links that lose, and why.
+TEST(SsaWrite, TellsItsOwnerThatAWriteIsOver) {
+  for (std::uint64_t seed = 1; seed <= seeds(4); ++seed) {
+    SsaWorldOptions options = small();
+    options.owner_link.loss_percent = 20;
+    SsaWorld world(options, seed);
+    const bool full = seed % 2 == 0;
+    for (std::size_t i = 0; i < 3; ++i) {
+      HolderNode& node = *world.holders[i];
+      if (full) {
+        node.medium.set_capacity(100'000);
+      } else {
+        world.at(one_ms * (1 + seed), [&world, i] { world.kill(i); });
+      }
+    }
+    TestOwner& owner = world.add_owner();
+    const roles::SsaSession session = world.open_write(owner, {7, 1}, world.random_content(1500));
+    ASSERT_TRUE(world.run(60 * one_s, [&] { return world.ssa->result(session)->ended; })) << "seed " << seed;
+    EXPECT_EQ(world.ssa->result(session)->why, SsaTrouble::too_few_holders) << "seed " << seed;
+    EXPECT_TRUE(world.run(one_s, [&] { return owner.write_over; })) << "seed " << seed;
+    EXPECT_GT(owner.answers[full ? AnswerCode::disk_full : AnswerCode::incomplete], 0U) << "seed " << seed;
+    EXPECT_FALSE(owner.all_stored());
+    (void)world.ssa->close_write(session, world.now_ns);
+    world.remove_owner(owner);
+    EXPECT_EQ(world.wrong(), "") << "seed " << seed;
+    expect_clean(world);
+    if (HasFailure()) return;
   }
 }
 
