@@ -140,6 +140,11 @@ class Progress:
             width = shutil.get_terminal_size().columns - 1
             print("\r" + text[:width].ljust(width), end="", file=sys.stderr, flush=True)
 
+    def say(self, text):
+        """A line that stays, wherever it goes: for what takes minutes."""
+        self.done()
+        print(text, file=sys.stderr, flush=True)
+
     def done(self):
         self.show("")
         if self.enabled:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """scripts/bench network: files into a storage network of real processes and back, beside what plain UDP
-carries to as many sinks over links of the same kind at the same bridge."""
+carries to as many sinks over links of the same kind at the same bridge; and the same where the SSA shares
+memory with each shareholder (vhost-user), beside our own figure over veth."""
 
 import filecmp
 import json
@@ -11,23 +12,42 @@ import statistics
 import subprocess
 import tempfile
 import time
+import typing
 
 import network as namespaces
 from bench_common import (BenchmarkError, Progress, machine, positive, print_table, program, write_json)
 from network import stop
 from processes import Programs
-from storage_network import StorageNetwork, data_address
+from storage_network import LINKS, StorageNetwork, data_address
 
 SUMMARY = "put and get through a storage network of real processes, beside plain UDP on the same bridge"
 
-# store, k, n, MTU, whether --quick measures it
-CASES = tuple((store, k, n, mtu, (store, n, mtu) == ('memory', 5, 1500))
-              for store in ('memory', 'rocksdb') for k, n in ((3, 5), (2, 3)) for mtu in (1500, 9000))
+
+
+class Setting(typing.NamedTuple):
+    """What a case is measured with."""
+    store: str
+    k: int
+    n: int
+    mtu: int
+    links: str = LINKS[0]
+
+    def __str__(self):
+        return f'({self.k},{self.n}) {self.mtu} {self.store} {self.links}'
+
+    @property
+    def is_quick(self):
+        return (self.store, self.n, self.mtu) == ('memory', 5, 1500)
+
+
+CASES = tuple(Setting(store, k, n, mtu, links) for store in ('memory', 'rocksdb') for k, n in ((3, 5), (2, 3))
+              for mtu in (1500, 9000) for links in LINKS)
 CELLS = {1500: 1344, 9000: 8896}
 OVERHEAD = 64  # of a packet: header and tag
 # (3,5), memory, as ratios to the floor; by MTU.
 TARGETS = {'put': {1500: 1.0, 9000: 0.7}, 'get': {1500: 0.8, 9000: 0.6}}
 ROCKSDB_TARGET = 0.7
+VHOST_TARGET = 1.4  # to veth
 # Each byte of a share is written to RocksDB's log and to a blob file.
 WRITINGS = 2
 FLOOR_SENDER, FLOOR_SINKS = 100, 101  # last bytes of addresses
@@ -52,39 +72,58 @@ def run(options):
         return 0
     floor = program(options, 'network-bench', 'bench/udp_floor')
     build = floor.parent.parent
-    cases = [case for case in CASES if wanted(case, options)]
+    cases = [Case(setting) for setting in CASES if wanted(setting, options)]
     if not cases:
-        raise BenchmarkError('no case is left; there are: ' + '; '.join(map(name_of, CASES)))
+        raise BenchmarkError('no case is left; there are: ' + '; '.join(map(str, CASES)))
     description = machine(build)
     size = (options.mebibytes or (64 if options.quick else 1024)) << 20
-    results, failures = [], []
-    progress = Progress()
+    interrupted = False
+    try:
+        measure(cases, size, build, str(floor), options)
+    except KeyboardInterrupt:
+        interrupted = True
+    rows = report([case for case in cases if case.seconds], size)
     for case in cases:
-        result = Case(case, size)
-        try:
-            result.measure(build, str(floor), options, progress)
-            results.append(result)
-        except (BenchmarkError, RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
-            failures.append(f'{name_of(case)}: {error}')
-    progress.done()
-    rows = report(results, size)
+        if case.failure:
+            print(f'FAILED {case.failure}')
+    if interrupted:
+        raise KeyboardInterrupt
     if options.json is not None:
         write_json(options.json, 'network', description, rows)
-    print('\nvhost-user: not measured yet')
-    for failure in failures:
-        print(f'FAILED {failure}')
-    return 1 if failures else 0
+    return 1 if any(case.failure for case in cases) else 0
 
 
-def name_of(case):
-    store, k, n, mtu, _ = case
-    return f'({k},{n}) {mtu} {store}'
+def measure(cases, size, build, floor, options):
+    """All cases in turns, so that what is compared was measured on the same afternoon; each round has a
+    network of its own. A case that failed is not tried again."""
+    rounds = options.rounds or (2 if options.quick else 3)
+    progress = Progress()
+    with tempfile.TemporaryDirectory(prefix='ssn-network-bench.', dir=options.directory) as folder:
+        file = os.path.join(folder, 'file')
+        with open(file, 'wb') as out:
+            for _ in range(size >> 20):
+                out.write(os.urandom(1 << 20))
+        for number in range(1, rounds + 1):
+            for place, case in enumerate(cases, 1):
+                where = f'round {number} of {rounds}, case {place} of {len(cases)}, {case.name}'
+                if case.failure:
+                    continue
+                begun = time.monotonic()
+                try:
+                    case.measure(folder, file, build, floor,
+                                 lambda what, at=where: progress.show(f'{at}: {what}'))
+                    progress.say(f'{where}: {case.last_round()} ({time.monotonic() - begun:.0f} s)')
+                except (BenchmarkError, RuntimeError, OSError, ValueError,
+                        subprocess.SubprocessError) as error:
+                    case.failure = f'{case.name}, round {number}: {error}'
+                    progress.say(f'{where}: FAILED')
+    progress.done()
 
 
-def wanted(case, options):
+def wanted(setting, options):
     if options.filter is not None:
-        return options.filter.search(name_of(case)) is not None
-    return case[4] or not options.quick
+        return options.filter.search(str(setting)) is not None
+    return setting.is_quick or not options.quick
 
 
 def cpu_seconds(process):
@@ -163,49 +202,60 @@ def finish(sinks, size):
 
 
 class Case:
-    """One network and what was measured on it."""
+    """What was measured with one setting."""
 
-    def __init__(self, case, size):
-        self.case, self.size = case, size
-        self.store, self.k, self.n, self.mtu, _ = case
-        self.name = name_of(case)
+    def __init__(self, setting):
+        self.setting, self.name, self.size = setting, str(setting), 0
+        self.failure = ''  # the first
         self.seconds = {}  # what -> of each round
         self.cpu = {}      # what -> process -> of each round
-        self.disk = None   # bytes a second
+        self.disk = []     # bytes a second
 
-    def measure(self, build, floor_path, options, progress):
-        rounds = options.rounds or (2 if options.quick else 3)
-        with tempfile.TemporaryDirectory(prefix='ssn-network-bench.', dir=options.directory) as folder:
-            file, copy = os.path.join(folder, 'file'), os.path.join(folder, 'copy')
-            with open(file, 'wb') as out:
-                for _ in range(self.size >> 20):
-                    out.write(os.urandom(1 << 20))
-            self.disk = write_rate(file, copy)
-            with StorageNetwork(folder, Programs.built(str(build)), k=self.k, n=self.n, cell=CELLS[self.mtu],
-                                mtu=self.mtu, store=self.store) as network:
-                for node in network.nodes:
-                    node.configuration['port'][0]['mtu'] = self.mtu
-                floor = Floor(network, floor_path, CELLS[self.mtu] + OVERHEAD)
+    def measure(self, folder, file, build, floor_path, show):
+        """One round."""
+        setting, self.size = self.setting, os.path.getsize(file)
+        with tempfile.TemporaryDirectory(prefix='case.', dir=folder) as place:
+            copy = os.path.join(place, 'copy')
+            if setting.store == 'rocksdb':
+                show('disk')
+                self.disk.append(write_rate(file, copy))
+            show('network')
+            with StorageNetwork(place, Programs.built(str(build)), k=setting.k, n=setting.n,
+                                cell=CELLS[setting.mtu], mtu=setting.mtu, store=setting.store,
+                                links=setting.links) as network:
+                # Over shared memory the baseline is our own figure over veth.
+                floor = Floor(network, floor_path, CELLS[setting.mtu] + OVERHEAD) \
+                    if setting.links == LINKS[0] else None
                 network.start()
-                for number in range(1, rounds + 1):
-                    progress.show(f'{self.name}: round {number} of {rounds}')
-                    self.round(network, floor, file, copy, number)
+                round_of = {}  # only whole rounds count
+                self.transfers(network, file, copy, show, round_of)
+                if floor is not None:
+                    self.floors(floor, file, show, round_of)
+        for what, (seconds, used) in round_of.items():
+            self.seconds.setdefault(what, []).append(seconds)
+            for name, value in used.items():
+                self.cpu.setdefault(what, {}).setdefault(name, []).append(value)
 
-    def round(self, network, floor, file, copy, number):
-        name = f'file-{number}'
+    def transfers(self, network, file, copy, show, round_of):
         processes = {'ssa': network.ssa.process, 'kme': network.keys.process,
                      'controller': network.controller.process}
         processes |= {f'holder {i}': each.process for i, each in enumerate(network.holders, 1)}
-        self.timed('put', processes, lambda: self.stored(network.put(file, name)))
-        self.timed('get', processes, lambda: network.get(name, copy))
+        show('put')
+        round_of['put'] = self.timed(processes, lambda: self.stored(network.put(file, 'file')))
+        show('get')
+        round_of['get'] = self.timed(processes, lambda: network.get('file', copy))
         if not filecmp.cmp(file, copy, shallow=False):
             raise BenchmarkError('the file that came back is not the one that was stored')
         os.remove(copy)
-        network.ssn('rm', name)
-        self.timed('floor put', {}, lambda: floor.udp(self.n, self.size))
-        self.timed('floor get', {}, lambda: floor.udp(self.k, self.size))
+        network.ssn('rm', 'file')
+
+    def floors(self, floor, file, show, round_of):
+        for what, sinks in (('put', self.setting.n), ('get', self.setting.k)):
+            show(f'floor of {what}')
+            round_of[f'floor {what}'] = self.timed({}, lambda count=sinks: floor.udp(count, self.size))
         if shutil.which('openssl'):
-            self.timed('openssl and TCP', {}, lambda: floor.tcp(file, self.size))
+            show('openssl and TCP')
+            round_of['openssl and TCP'] = self.timed({}, lambda: floor.tcp(file, self.size))
 
     @staticmethod
     def stored(result):
@@ -213,36 +263,48 @@ class Case:
             raise BenchmarkError(f'too few holders have the file: {result}')
         return result
 
-    def timed(self, what, processes, action):
-        """Runs it; keeps how long it says that it took, or did, and the CPU seconds of all processes."""
+    @staticmethod
+    def timed(processes, action):
+        """Runs it: how long it says that it took, or did, and the CPU seconds of all processes."""
         before = {name: cpu_seconds(process) for name, process in processes.items()}
         children, begun = children_seconds(), time.monotonic()
         result = action()
         seconds = result if isinstance(result, float) else time.monotonic() - begun
         used = {'owner' if processes else 'all': children_seconds() - children}
         used |= {name: cpu_seconds(process) - before[name] for name, process in processes.items()}
-        self.seconds.setdefault(what, []).append(seconds)
-        for name, value in used.items():
-            self.cpu.setdefault(what, {}).setdefault(name, []).append(value)
+        return seconds, used
+
+    def last_round(self):
+        return ', '.join(f'{what} {self.size / seconds[-1] / 1e6:.1f}' for what, seconds
+                         in self.seconds.items()) + ' MB/s'
 
     def rate(self, what):
         """Bytes a second, the median of all rounds."""
         return self.size / statistics.median(self.seconds[what])
 
-    def ratio(self, what):
-        return statistics.median(floor / ours for floor, ours
-                                 in zip(self.seconds[f'floor {what}'], self.seconds[what]))
+    def ratio(self, what, baseline, other=None):
+        """To `baseline` of another case, or this one, measured in the same rounds."""
+        return statistics.median(base / ours for base, ours
+                                 in zip((other or self).seconds[baseline], self.seconds[what]))
+
+    def baseline(self, what, results):
+        """What it is compared to: its name, where it was measured, and that case; or nothing."""
+        if f'floor {what}' in self.seconds:
+            return f'floor {what}', self
+        veth = self.setting._replace(links=LINKS[0])
+        other = next((each for each in results if each is not self and each.setting == veth), None)
+        return (what, other) if other is not None and what in other.seconds else None
 
     def cpu_per_gib(self, what):
         return {name: statistics.median(values) / self.size * 2 ** 30
                 for name, values in self.cpu[what].items()}
 
-    def rows(self):
+    def rows(self, results):
         for what in self.seconds:
-            baseline = f'floor {what}' if f'floor {what}' in self.seconds else None
+            baseline = self.baseline(what, results)
             yield {'name': f'{what} {self.name}', 'value': self.rate(what), 'unit': 'B/s',
-                   'baseline': baseline and f'{baseline} {self.name}',
-                   'ratio': self.ratio(what) if baseline else None,
+                   'baseline': baseline and f'{baseline[0]} {baseline[1].name}',
+                   'ratio': baseline and self.ratio(what, *baseline),
                    'rounds': [self.size / each for each in self.seconds[what]],
                    'cpu_seconds_per_gib': self.cpu_per_gib(what)}
 
@@ -261,20 +323,22 @@ def write_rate(file, copy):
 
 def verdict(case, what, results):
     """What must hold, and whether it does."""
-    if what not in TARGETS:
+    store, k, n, mtu, links = case.setting
+    baseline = case.baseline(what, results)
+    if what not in TARGETS or (store, k, n) != ('memory', 3, 5) and (store, what, links) != (
+            'rocksdb', 'put', LINKS[0]):
         return ''
-    if case.store == 'memory':
-        if (case.k, case.n) != (3, 5):
-            return ''
-        least, ratio, of = TARGETS[what][case.mtu], case.ratio(what), 'the floor'
-    else:
-        if what != 'put':
-            return ''
-        bound = case.disk / (case.n * WRITINGS)
+    if store == 'rocksdb':
+        bound = statistics.median(case.disk) / (n * WRITINGS)
         for other in results:
-            if (other.store, other.k, other.n, other.mtu) == ('memory', case.k, case.n, case.mtu):
+            if other.setting == case.setting._replace(store='memory'):
                 bound = min(bound, other.rate('put'))
         least, ratio, of = ROCKSDB_TARGET, case.rate('put') / bound, 'memory or the disk'
+    elif baseline is None:
+        return f'no figure over {LINKS[0]} in this run'
+    else:
+        least = TARGETS[what][mtu] if links == LINKS[0] else VHOST_TARGET
+        ratio, of = case.ratio(what, *baseline), 'the floor' if links == LINKS[0] else LINKS[0]
     return f'{"ok" if ratio >= least else "SHORT"}: {ratio:.2f} of {of}, >= {least:g}'
 
 
@@ -285,17 +349,18 @@ def report(results, size):
     for case in results:
         for what, values in case.seconds.items():
             rates = [case.size / each / 1e6 for each in values]
-            cpu = case.cpu_per_gib(what)
+            cpu, baseline = case.cpu_per_gib(what), case.baseline(what, results)
             table.append([f'{case.name} {what}', f'{case.rate(what) / 1e6:.1f}',
                           f'{min(rates):.1f}-{max(rates):.1f}',
-                          f'{case.ratio(what):.2f}' if f'floor {what}' in case.seconds else '',
+                          f'{case.ratio(what, *baseline):.2f}' if baseline else '',
                           f'{sum(cpu.values()):.1f}', verdict(case, what, results)])
             if what in TARGETS:
                 holders = [value for name, value in cpu.items() if name.startswith('holder')]
                 processors.append([f'{case.name} {what}', *(f'{cpu[name]:.1f}' for name in (
                     'owner', 'ssa', 'kme', 'controller')), f'{statistics.mean(holders):.1f}'])
-    print_table(f'A file of {size >> 20} MiB: user data, as ratios to plain UDP to n (put) or k (get) sinks',
-                ['what', 'MB/s', 'rounds', 'to floor', 'CPU s/GiB', ''], table)
+    print_table(f'A file of {size >> 20} MiB: user data; veth as ratios to plain UDP to n (put) or k (get) '
+                'sinks, vhost-user to veth',
+                ['what', 'MB/s', 'rounds', 'ratio', 'CPU s/GiB', ''], table)
     print_table('CPU seconds per GiB of user data', ['what', 'owner', 'ssa', 'kme', 'controller', 'a holder'],
                 processors)
-    return [row for case in results for row in case.rows()]
+    return [row for case in results for row in case.rows(results)]
