@@ -270,11 +270,15 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
  private:
   void cancel() override { context_.TryCancel(); }
   void finish() override { RemoveHold(); }
-  // The name was compared when TLS began; but an alternative name would have done there.
+  // The name was compared when TLS began; but an alternative name would have done there. Once is enough: a
+  // call stays on its connection. It takes parsing a certificate, which costs more than all else about a
+  // message.
   bool proven() override {
+    if (proven_) return true;
     const std::shared_ptr<const grpc::AuthContext> auth = context_.auth_context();
     const Caller server = auth == nullptr ? Caller{} : caller_of(*auth);
-    return server.kind == Caller::Kind::certified && server.name == peer();
+    proven_ = server.kind == Caller::Kind::certified && server.name == peer();
+    return proven_;
   }
   std::string end_reason() override { return "the connection was lost, or the peer ended it"; }
 
@@ -282,6 +286,7 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
   grpc::ClientContext context_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<api::Peering::Stub> stub_;
+  bool proven_ = false;
 };
 
 class RefusedStream final : public grpc::ServerBidiReactor<PeerMessage, PeerMessage> {
