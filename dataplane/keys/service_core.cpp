@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "service_core.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
@@ -10,14 +12,23 @@
 namespace ssn::dataplane {
 namespace {
 
-/// While something is under way or pads are used: marks have to run ahead of them.
+/// While something is under way that nobody will tell of.
 constexpr std::chrono::milliseconds busy_tick{1};
+/// While pads are used: marks have to run ahead of them, so at most as long as half an extent lasts at so
+/// many bytes in a nanosecond.
+constexpr std::chrono::milliseconds moving_tick{4};
+constexpr std::uint64_t fastest_stream = 16;
 /// While connections are open and nothing moves.
 constexpr std::chrono::milliseconds idle_tick{10};
 constexpr std::chrono::milliseconds counts_as_moving{100};
 constexpr std::chrono::milliseconds slow_sync{100};
 /// A ledger thread that waits for its disk is not waited for.
 constexpr std::chrono::milliseconds report_patience{250};
+
+std::chrono::nanoseconds moving_tick_of(std::uint64_t extent) {
+  const std::chrono::nanoseconds lasts(extent / 2 / fastest_stream);
+  return std::clamp<std::chrono::nanoseconds>(lasts, busy_tick, moving_tick);
+}
 
 std::uint32_t draw_number() {
   std::array<std::uint8_t, 4> bytes{};
@@ -38,6 +49,7 @@ KeyService::Core::Core(KeyServiceConfiguration configuration, ledger::FileLedger
                        ConnectionSink& sink, const kernels::Implementation& implementation)
     : configuration_(std::move(configuration)),
       ledger_(std::move(ledger)),
+      moving_tick_(moving_tick_of(configuration_.ledger_extent)),
       channel_(&channel),
       implementation_(&implementation),
       events_(configuration_.observer),
@@ -299,12 +311,14 @@ KeyService::Core::Clock::time_point KeyService::Core::next_look(bool busy, Clock
     moved_at_ = now;
   }
   const bool moving = open && now - moved_at_ < counts_as_moving;
-  if (busy || moving) return now + busy_tick;
+  if (busy) return now + busy_tick;
+  if (moving) return now + moving_tick_;
   if (open) return std::min(next, now + idle_tick);
   return next;
 }
 
 void KeyService::Core::run() {
+  (void)::pthread_setname_np(::pthread_self(), "ssn-ledger");
   bool told_to_end = false;
   Clock::time_point until = Clock::now();
   for (;;) {

@@ -63,6 +63,7 @@ class KeyService::Core {
 
   KeyServiceConfiguration configuration_;
   ledger::FileLedger ledger_;
+  std::chrono::nanoseconds moving_tick_;
   PeerChannel* channel_;
   const kernels::Implementation* implementation_;
   EventLog events_;

@@ -2,6 +2,7 @@
 #include "ssn/store/store_thread.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -168,6 +169,7 @@ void StoreThread::Implementation::stop() {
 }
 
 void StoreThread::Implementation::run() {
+  (void)::pthread_setname_np(::pthread_self(), "ssn-store");
   while (true) {
     const bool stopping = stopping_.load(std::memory_order_acquire);
     std::uint64_t now = now_ns();
