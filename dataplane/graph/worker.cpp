@@ -15,9 +15,6 @@
 namespace ssn::dataplane {
 namespace {
 
-// Spinning costs a core and little time, yielding costs a system call, sleeping the time to be woken.
-constexpr unsigned spins = 64;
-constexpr unsigned yields = 64;
 // After so many commands the graph is walked again.
 constexpr unsigned commands_between_walks = 16;
 
@@ -32,9 +29,10 @@ void relax() noexcept {
 Worker::Worker(unsigned index, unsigned cpu, Idle idle, Counters& counters)
     : index_(index),
       cpu_(cpu),
-      idle_(idle),
+      policy_(idle),
       counters_{counters.get(index, "worker.walks"), counters.get(index, "worker.busy_walks"),
-                counters.get(index, "worker.sleeps"), counters.get(index, "worker.commands")} {}
+                counters.get(index, "worker.sleeps"), counters.get(index, "worker.naps"),
+                counters.get(index, "worker.commands")} {}
 
 Worker::~Worker() {
   if (event_ >= 0) {
@@ -149,13 +147,33 @@ void Worker::run() noexcept {
 }
 
 void Worker::rest(unsigned idle_walks) noexcept {
-  if (idle_ == Idle::poll || idle_walks < spins) {
-    relax();
-  } else if (idle_ == Idle::yield || awake_ || idle_walks < spins + yields) {
-    ::sched_yield();
-  } else {
-    sleep();
+  switch (policy_.rest(idle_walks, awake_, now_ns_)) {
+    case IdlePolicy::Rest::spin:
+      return relax();
+    case IdlePolicy::Rest::yield:
+      return yield();
+    case IdlePolicy::Rest::nap:
+      return nap();
+    case IdlePolicy::Rest::sleep:
+      return sleep();
   }
+}
+
+void Worker::yield() noexcept {
+  const std::uint64_t begin = clock_.read();
+  ::sched_yield();
+  const std::uint64_t end = clock_.read();
+  policy_.yielded(end - begin, end);
+}
+
+// Commands, and whoever leaves something for a node, end it; packets do not.
+void Worker::nap() noexcept {
+  sleeping_.exchange(true, std::memory_order_seq_cst);
+  if (inbox_.is_empty() && !stopping_.load(std::memory_order_acquire)) {
+    counters_.naps.add(1);
+    wait_for_event(nullptr, IdlePolicy::nap_ns(awake_, now_ns_, wake_ns_));
+  }
+  sleeping_.exchange(false, std::memory_order_seq_cst);
 }
 
 // How long nothing needs this worker as far as it knows.
@@ -183,7 +201,7 @@ void Worker::sleep() noexcept {
   walk();
   if (!worked_ && !awake_ && inbox_.is_empty() && !stopping_.load(std::memory_order_acquire)) {
     counters_.sleeps.add(1);
-    wait_for_event(sleep_limit());
+    wait_for_event(graph_, sleep_limit());
   }
   sleeping_.exchange(false, std::memory_order_seq_cst);
   for (std::size_t i = 0; sources != nullptr && i < sources->size(); ++i) {
@@ -193,12 +211,12 @@ void Worker::sleep() noexcept {
   }
 }
 
-void Worker::wait_for_event(std::uint64_t timeout_ns) noexcept {
+void Worker::wait_for_event(const WorkerGraph* graph, std::uint64_t timeout_ns) noexcept {
   nfds_t count = 1;
   pollfd entries[1 + WorkerGraph::wake_sources_max];
   entries[0] = {event_, POLLIN, 0};
-  if (graph_ != nullptr) {
-    for (const WakeSource& source : graph_->wake_sources) {
+  if (graph != nullptr) {
+    for (const WakeSource& source : graph->wake_sources) {
       assert(count <= WorkerGraph::wake_sources_max);
       entries[count++] = {source.fd, POLLIN, 0};
     }

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -238,6 +239,83 @@ TEST_F(WorkerTest, DoesNotOversleepWhatANodeWaitsFor) {
   ASSERT_TRUE(eventually([&] { return timer.rang >= 40; }));
   EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds(5));  // 10 s in long sleeps
   EXPECT_GT(counters_.value("worker.sleeps"), 0U);
+  set_graph(nullptr);
+}
+
+using Rest = IdlePolicy::Rest;
+
+TEST(IdlePolicy, SpinsYieldsAndSleepsWhereNobodyElseWantsTheCore) {
+  constexpr std::uint64_t now = 1'000'000'000;
+  IdlePolicy event(Worker::Idle::event);
+  event.yielded(IdlePolicy::long_yield_ns - 1, now);
+  EXPECT_EQ(event.rest(0, false, now), Rest::spin);
+  EXPECT_EQ(event.rest(IdlePolicy::spins - 1, false, now), Rest::spin);
+  EXPECT_EQ(event.rest(IdlePolicy::spins, false, now), Rest::yield);
+  EXPECT_EQ(event.rest(IdlePolicy::spins + IdlePolicy::yields, false, now), Rest::sleep);
+  EXPECT_EQ(event.rest(IdlePolicy::spins + IdlePolicy::yields, true, now), Rest::yield);
+}
+
+TEST(IdlePolicy, NapsOnceAndSleepsForAWhileWhereAYieldTookLong) {
+  constexpr std::uint64_t now = 1'000'000'000;
+  IdlePolicy event(Worker::Idle::event);
+  event.yielded(IdlePolicy::long_yield_ns, now);
+  EXPECT_EQ(event.rest(IdlePolicy::crowded_spins - 1, false, now), Rest::spin);
+  EXPECT_EQ(event.rest(IdlePolicy::crowded_spins, false, now), Rest::nap);
+  EXPECT_EQ(event.rest(IdlePolicy::crowded_spins + 1, false, now), Rest::sleep);
+  EXPECT_EQ(event.rest(1000, true, now), Rest::nap) << "something is under way";
+  EXPECT_EQ(event.rest(IdlePolicy::crowded_spins, false, now + IdlePolicy::crowded_ns), Rest::spin);
+}
+
+TEST(IdlePolicy, NeverNapsWhereItIsToPollOrYield) {
+  constexpr std::uint64_t now = 1'000'000'000;
+  for (const Worker::Idle idle : {Worker::Idle::poll, Worker::Idle::yield}) {
+    IdlePolicy policy(idle);
+    policy.yielded(10 * IdlePolicy::long_yield_ns, now);
+    for (unsigned walks = 0; walks < 1000; ++walks) {
+      const Rest rest = policy.rest(walks, false, now);
+      ASSERT_TRUE(rest == Rest::spin || (rest == Rest::yield && idle == Worker::Idle::yield)) << walks;
+    }
+  }
+}
+
+TEST(IdlePolicy, NapsEndWithWhatIsDue) {
+  constexpr std::uint64_t now = 1'000'000'000;
+  EXPECT_EQ(IdlePolicy::nap_ns(false, now, UINT64_MAX), IdlePolicy::usual_nap_ns);
+  EXPECT_EQ(IdlePolicy::nap_ns(false, now, now + 120'000), 120'000U);
+  EXPECT_EQ(IdlePolicy::nap_ns(false, now, now + 1), IdlePolicy::least_nap_ns);
+  EXPECT_EQ(IdlePolicy::nap_ns(false, now, 0), IdlePolicy::least_nap_ns);
+  EXPECT_EQ(IdlePolicy::nap_ns(true, now, UINT64_MAX), IdlePolicy::least_nap_ns);
+}
+
+// Two threads that never rest, on the worker's core.
+TEST_F(WorkerTest, NapsWhereOthersWantItsCore) {
+  cpu_set_t before;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++cpu) {
+    if (CPU_ISSET(cpu, &before)) CPU_SET(cpu, &one);
+  }
+  make(Worker::Idle::event);
+  // So that it does not just sleep.
+  const WorkerGraph graph{
+      [](void* worker) { static_cast<Worker*>(worker)->keep_awake(); }, worker_.get(), {}, false};
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);  // and of threads made from here on
+  std::atomic<bool> done{false};
+  std::vector<std::thread> others;
+  for (int i = 0; i < 2; ++i) {
+    others.emplace_back([&] {
+      while (!done) {
+      }
+    });
+  }
+  start();
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+  set_graph(&graph);
+  EXPECT_TRUE(eventually([&] { return counters_.value("worker.naps") >= 20; }));
+  run([] {});  // commands are run as ever
+  done = true;
+  for (std::thread& each : others) each.join();
   set_graph(nullptr);
 }
 

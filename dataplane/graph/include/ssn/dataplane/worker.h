@@ -17,6 +17,7 @@
 
 #include "ssn/dataplane/configuration.h"
 #include "ssn/dataplane/counters.h"
+#include "ssn/dataplane/idle_policy.h"
 #include "ssn/dataplane/inbox.h"
 #include "ssn/dataplane/worker_clock.h"
 #include "ssn/hw/result.h"
@@ -113,13 +114,15 @@ class Worker {
   void walk() noexcept;
   bool run_commands() noexcept;
   void rest(unsigned idle_walks) noexcept;
+  void yield() noexcept;
+  void nap() noexcept;
   void sleep() noexcept;
-  void wait_for_event(std::uint64_t timeout_ns) noexcept;
+  void wait_for_event(const WorkerGraph* graph, std::uint64_t timeout_ns) noexcept;
   std::uint64_t sleep_limit() noexcept;
 
   const unsigned index_;
   const unsigned cpu_;
-  const Idle idle_;
+  IdlePolicy policy_;
 
   // The worker's own; the first cache line is what nodes touch.
   alignas(64) std::uint64_t now_ns_ = 0;
@@ -135,6 +138,7 @@ class Worker {
     Counter& walks;
     Counter& busy_walks;
     Counter& sleeps;
+    Counter& naps;
     Counter& commands;
   } counters_;
 
