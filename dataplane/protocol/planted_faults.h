@@ -21,6 +21,7 @@ enum class PlantedFault : std::uint8_t {
   reuse_mask,           ///< a packet that was given up leaves its number to the next
   ignore_rollback,      ///< a node behind what its peer saw is let in
   uncovered_header,     ///< the tag leaves the last bytes of the header open
+  unchecked_tag,        ///< a packet is opened whatever its tag says
   unmarked_number,      ///< an accepted packet number stays fresh
   unchecked_repeat,     ///< a second message under a pad range passes for a retransmission
   // Wire mode.

@@ -117,7 +117,7 @@ class StorageNetwork(Network):
         self.folder, self.programs, self.k, self.n, self.cell, self.mtu = folder, programs, k, n, cell, mtu
         assert links in LINKS, links
         self.links = links
-        self._joined = 0
+        self.ports = {}  # of the bridges: (bridge, name of the namespace) -> interface in `bridges`
         try:
             self.bridges = self.namespace('bridges')
             for name in ('data', 'control'):
@@ -142,9 +142,8 @@ class StorageNetwork(Network):
 
     def join(self, namespace, number):
         """Links a namespace to both bridges; the control side is the kernel's."""
-        self._joined += 1
         for bridge in ('data', 'control'):
-            port = f'{bridge[0]}{self._joined}'
+            port = self.ports[bridge, namespace.name] = f'{bridge[0]}-{namespace.name}'
             self.link(namespace, bridge, self.bridges, port, self.mtu)
             self.bridges.run('ip', 'link', 'set', 'dev', port, 'master', bridge)
         namespace.address('control', f'{control_address(number)}/24')

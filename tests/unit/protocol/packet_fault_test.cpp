@@ -25,6 +25,16 @@ bool headers_are_covered() {
   return ends.open_one(packet) == OpenResult::dropped;
 }
 
+/// Whether a changed byte of a share is noticed.
+bool payloads_are_covered() {
+  PacketEnds ends;
+  ends.deliver(much, much);
+  Bytes plain;
+  Bytes packet = ends.seal_one(1344, plain);
+  packet[packet.size() / 2] ^= 1;
+  return ends.open_one(packet) == OpenResult::dropped;
+}
+
 /// Whether a replayed packet is dropped.
 bool numbers_are_marked() {
   PacketEnds ends;
@@ -70,6 +80,7 @@ struct Promise {
 
 TEST(PacketFaults, EachIsNoticed) {
   for (const Promise& promise : {Promise{PlantedFault::uncovered_header, headers_are_covered},
+                                 Promise{PlantedFault::unchecked_tag, payloads_are_covered},
                                  Promise{PlantedFault::unmarked_number, numbers_are_marked},
                                  Promise{PlantedFault::unchecked_repeat, repeats_are_compared},
                                  Promise{PlantedFault::lost_erase, pads_are_erased}}) {
