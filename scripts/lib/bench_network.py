@@ -148,7 +148,7 @@ class Floor:
         self.addresses = [data_address(FLOOR_SINKS + i) for i in range(network.n)]
 
     def member(self, number):
-        namespace = self.network.namespace(f'floor {number}')
+        namespace = self.network.namespace(f'floor-{number}')
         self.network.join(namespace, number)
         namespace.address('data', f'{data_address(number)}/24')
         return namespace
