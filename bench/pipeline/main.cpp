@@ -4,12 +4,9 @@
 #include <fmt/core.h>
 #include <rte_cycles.h>
 #include <sched.h>
-#include <stdlib.h>
 
-#include <charconv>
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -17,6 +14,7 @@
 #include "../keys/device.h"
 #include "kernel.h"
 #include "probe.h"
+#include "tools.h"
 #include "traffic.h"
 #include "watch.h"
 #include "world.h"
@@ -25,7 +23,6 @@ namespace ssn::bench {
 namespace {
 
 using std::chrono::milliseconds;
-using Clock = std::chrono::steady_clock;
 
 struct Options {
   WorldOptions world;
@@ -44,11 +41,6 @@ constexpr const char* usage =
     "[--random=stream|drbg]\n"
     "  [--keys=memory|kmnic] [--offload=cpu|none] [--cold] [--cut=LINKS] [--burst=32] [--window=64]\n"
     "  [--rounds=5] [--milliseconds=100] [--verify=FRAMES] [--pad-ring=KIB] [--core=1] [--main-core=0]\n";
-
-bool read_number(std::string_view text, std::uint64_t& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc() && end == text.data() + text.size();
-}
 
 bool read_option(std::string_view argument, Options& options) {
   const std::size_t equals = argument.find('=');
@@ -74,31 +66,6 @@ bool read_option(std::string_view argument, Options& options) {
   }
   if (name == "--pad-ring") return options.world.pad_ring_bytes = number << 10, true;
   return name == "--verify" ? (options.verify = number, true) : false;
-}
-
-[[noreturn]] void stop(const Error& error) {
-  fmt::print(stderr, "pipeline_bench: {}: {} ({})\n  {}\n", error.what, error.why, error.where, error.fix);
-  std::_Exit(1);
-}
-
-// Runs a function on the worker, between two walks.
-template <typename Function>
-void on_worker(dataplane::Worker& worker, Function function) {
-  dataplane::Ticket ticket = 0;
-  const dataplane::Command command{[](void* argument) { (*static_cast<Function*>(argument))(); }, &function};
-  if (!worker.post(command, &ticket)) stop({Exit::failed, "the worker takes no command", "", "", ""});
-  while (!worker.wait(ticket, milliseconds(1000))) {
-  }
-}
-
-template <typename Condition>
-bool eventually(Condition condition, milliseconds patience) {
-  const auto until = Clock::now() + patience;
-  while (!condition()) {
-    if (Clock::now() > until) return false;
-    std::this_thread::sleep_for(milliseconds(1));
-  }
-  return true;
 }
 
 class Run {
@@ -135,7 +102,6 @@ class Run {
     for (const auto& each : world_.drops()) sum += each.name == "drop.late_share" ? 0 : each.value;
     return sum;
   }
-  static void print_side(const char* name, const Probe::Result& side);
 
   const Options& options_;
   World& world_;
@@ -197,19 +163,6 @@ void Run::measure() {
   check_traffic();
 }
 
-void Run::print_side(const char* name, const Probe::Result& side) {
-  fmt::print(
-      "\"{}\": {{\"cycles\": {:.1f}, \"between\": {:.1f}, \"windows\": {}, \"blocks\": {}, \"nodes\": [",
-      name, side.cycles, side.between, side.windows, side.blocks);
-  bool first = true;
-  for (const Probe::Node& node : side.nodes) {
-    fmt::print("{}{{\"name\": \"{}\", \"cycles\": {:.1f}, \"packets\": {:.3f}, \"burst\": {:.1f}}}",
-               first ? "" : ", ", node.name, node.cycles, node.packets, node.burst);
-    first = false;
-  }
-  fmt::print("]}}");
-}
-
 void Run::print() const {
   const auto hertz = static_cast<double>(rte_get_tsc_hz());
   fmt::print(
@@ -242,22 +195,6 @@ void Run::print() const {
   fmt::print("}}\n");
 }
 
-class Folder {
- public:
-  Folder() : path_((std::filesystem::temp_directory_path() / "ssn-bench-XXXXXX").string()) {
-    if (::mkdtemp(path_.data()) == nullptr) {
-      stop({Exit::failed, "cannot make a folder for run-time files", path_, "", "set TMPDIR"});
-    }
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const noexcept { return path_; }
-
- private:
-  std::string path_;
-};
-
 int run(Options options) {
   const Folder folder;
   options.world.folder = folder.path();
@@ -284,7 +221,7 @@ int run(Options options) {
   traffic_options.cold = options.cold;
   Traffic traffic(traffic_options);
   constexpr unsigned walks = 8;
-  const auto probe = std::make_shared<Probe>(traffic, walks);
+  const auto probe = std::make_shared<Probe>([&traffic] { return traffic.blocks(); }, walks);
   Result<std::unique_ptr<World>> world = World::make(options.world, *keys, traffic, probe);
   if (!world.ok()) stop(world.error());
   {

@@ -66,7 +66,7 @@ void Probe::read(rte_graph& graph, Window& now) noexcept {
   for_each_node(graph, [&](const rte_node& node) {
     if (i < nodes_max) now.nodes[i++] = {node.total_cycles, node.total_objs, node.total_calls};
   });
-  now.blocks = traffic_.blocks();
+  now.blocks = blocks_();
 }
 
 void Probe::begin(rte_graph& graph) noexcept {

@@ -7,12 +7,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ssn/dataplane/graph_builder.h"
-#include "traffic.h"
 
 struct rte_graph;
 
@@ -23,8 +24,9 @@ class Probe {
   static constexpr unsigned nodes_max = 128;
   static constexpr unsigned windows_max = 8192;
 
-  /// `walks` make a window.
-  Probe(const Traffic& traffic, unsigned walks) : traffic_(traffic), walks_(walks), windows_(windows_max) {}
+  /// `walks` make a window. `blocks`: how many there were by now; called by the worker.
+  Probe(std::function<std::uint64_t()> blocks, unsigned walks)
+      : blocks_(std::move(blocks)), walks_(walks), windows_(windows_max) {}
 
   /// The last part of the pipeline.
   static Outcome build(dataplane::GraphBuilder& graph, const std::shared_ptr<Probe>& probe);
@@ -70,7 +72,7 @@ class Probe {
   void begin(rte_graph& graph) noexcept;
   void end(rte_graph& graph) noexcept;
 
-  const Traffic& traffic_;
+  const std::function<std::uint64_t()> blocks_;
   const unsigned walks_;
   std::atomic<State> state_{State::idle};
   std::atomic<std::uint64_t> allocations_{0}, reallocations_{0};

@@ -137,6 +137,25 @@ void get_all(ShareStore& store, const std::string& label, const ShareId& share, 
   if (!right) fail("read gives other bytes than were put", StoreResult::conflict);
 }
 
+// Every byte, which takes longer than reading.
+void check_all(ShareStore& store, const ShareId& share, std::uint32_t cells, std::uint32_t cell_bytes) {
+  std::vector<std::uint8_t> memory(std::size_t{stripe_cells} * cell_bytes), expected(cell_bytes);
+  make_cell(expected.data(), cell_bytes, 1);
+  std::array<std::uint8_t*, stripe_cells> into{};
+  for (std::size_t i = 0; i < stripe_cells; ++i) into[i] = memory.data() + i * cell_bytes;
+  for (std::uint32_t cell = 0; cell < cells; ++cell) {
+    const std::uint32_t at = cell % stripe_cells;
+    if (at == 0) {
+      const CellRead read = store.read(share, 0, cell / stripe_cells, UINT64_MAX, into, cell_bytes);
+      if (read.result != StoreResult::done) fail("read", read.result);
+    }
+    std::memcpy(expected.data(), &cell, sizeof cell);
+    if (std::memcmp(into[at], expected.data(), cell_bytes) != 0) {
+      fail("read gives other bytes than were put", StoreResult::conflict);
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -159,6 +178,7 @@ int main(int argc, char** argv) {
                                   directory + "/memory-keys");
     put_all(store, "memory", share, cells, cell_bytes);
     get_all(store, "memory", share, cells, cell_bytes);
+    check_all(store, share, cells, cell_bytes);
   }
   RocksdbOptions options;
   options.directory = directory + "/db";
@@ -167,5 +187,6 @@ int main(int argc, char** argv) {
   ShareStore store = open_store(std::move(opened.value().store), directory + "/rocksdb-keys");
   put_all(store, "rocksdb", share, cells, cell_bytes);
   get_all(store, "rocksdb", share, cells, cell_bytes);
+  check_all(store, share, cells, cell_bytes);
   return 0;
 }

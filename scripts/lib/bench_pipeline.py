@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """scripts/bench pipeline: what the pipeline of wire mode costs, node by node, in one process that is its own
-peer; what two real processes carry over vhost-user and veth links (pipeline_vhost.py, pipeline_veth.py)."""
+peer; the same for the storage graph of an SSA (pipeline_storage.py); what two real processes carry over
+vhost-user and veth links (pipeline_vhost.py, pipeline_veth.py)."""
 
 import json
 import os
@@ -9,11 +10,12 @@ import subprocess
 import sys
 import tempfile
 
+import pipeline_storage
 import pipeline_veth
 import pipeline_vhost
 from bench_common import (BenchmarkError, Progress, machine, positive, print_table, program, write_json)
 
-SUMMARY = "wire mode: cycles of each node beside the kernel alone; two processes over vhost-user and veth"
+SUMMARY = "wire mode and SSA: cycles of each node beside the kernel; two processes over vhost-user and veth"
 
 # name, options of pipeline_bench, whether --quick measures it
 CASES = (
@@ -56,16 +58,21 @@ def run(options):
     path = program(options, "pipeline-bench", "bench/pipeline_bench")
     options.seconds = options.seconds or (1 if options.quick else 2)
     parts = {"one process": [case for case in CASES if wanted(case[0], case[2], options)],
+             "storage": [case for case in pipeline_storage.CASES if wanted(case[0], case[2], options)],
              "vhost": [case for case in pipeline_vhost.CASES if wanted(case[0], case[4], options)],
              "veth": [name for name in pipeline_veth.FORWARDERS
                       if wanted(f"veth {name}", name in pipeline_veth.QUICK, options)]}
     if not any(parts.values()):
         raise BenchmarkError("no case is left; there are: " + "; ".join(
-            [case[0] for case in (*CASES, *pipeline_vhost.CASES)]
+            [case[0] for case in (*CASES, *pipeline_storage.CASES, *pipeline_vhost.CASES)]
             + [f"veth {name}" for name in pipeline_veth.FORWARDERS]))
     description = machine(path.parent.parent)
     rows, failures, skipped = [], [], []
-    measure_one_process(path, parts["one process"], options, rows, failures)
+    for part, binary, make, show in (
+            ("one process", path, Case, report_wire),
+            ("storage", path.with_name("pipeline_storage_bench"), pipeline_storage.Case, report_storage)):
+        if parts[part]:
+            measure_one_process(binary, parts[part], make, show, options, rows, failures)
     build = str(path.parent.parent)
     for part, measure_part in (("vhost", measure_vhost), ("veth", measure_veth)):
         why = parts[part] and (pipeline_veth.unavailable() or part == "veth" and pipeline_veth.missing())
@@ -82,21 +89,29 @@ def run(options):
     return 1 if failures else 0
 
 
-def measure_one_process(path, cases, options, rows, failures):
-    if not cases:
-        return
+def report_wire(cases, options):
+    report(cases, options)
+    return [row for case in cases for row in case.rows()]
+
+
+def report_storage(cases, options):
+    return pipeline_storage.report(cases, options.nodes)
+
+
+def measure_one_process(path, cases, make, show, options, rows, failures):
+    """Each case of one program by itself: `make` takes what it printed, `show` all of them."""
     place = cores(options)
     results = []
     progress = Progress()
     for number, (name, arguments, _) in enumerate(cases, 1):
         progress.show(f"{number}/{len(cases)} {name}")
         try:
-            results.append(Case(name, measure(path, [*arguments, *place], options)))
+            results.append(make(name, measure(path, [*arguments, *place], options)))
         except BenchmarkError as error:
             failures.append(str(error))
     progress.done()
-    report(results, options)
-    rows.extend(row for case in results for row in case.rows())
+    if results:
+        rows.extend(show(results, options))
 
 
 def measure_vhost(build, cases, options, rows, failures):

@@ -2,12 +2,13 @@
 """scripts/bench store: share stores beside the raw disk."""
 
 import json
+import os
 import pathlib
 import statistics
 import subprocess
 import tempfile
 
-from bench_common import BenchmarkError, machine, positive, print_table, program, write_json
+from bench_common import (BenchmarkError, Progress, machine, positive, print_table, program, write_json)
 
 SUMMARY = "share stores over memory and RocksDB, beside the raw disk"
 BASELINE = "disk/write"
@@ -28,9 +29,13 @@ def run(options):
     path = program(options, "store_bench", "bench/store_bench")
     description = machine(path.parent.parent)
     samples = {}
-    for _ in range(options.rounds or (3 if options.quick else 5)):
+    rounds = options.rounds or (3 if options.quick else 5)
+    progress = Progress()
+    for number in range(1, rounds + 1):
+        progress.show(f"round {number} of {rounds}")
         for row in one_round(path, options):
             samples.setdefault(row["name"], []).append(row)
+    progress.done()
     rows = [make_row(name, rounds) for name, rounds in samples.items()
             if options.filter is None or options.filter.search(name)]
     base = statistics.median(r["bytes"] / r["seconds"] for r in samples[BASELINE])
@@ -46,9 +51,14 @@ def run(options):
 
 
 def one_round(path, options):
+    allowed = sorted(os.sched_getaffinity(0))
+    core = allowed[-1] if options.core is None else options.core
+    if core not in allowed:
+        raise BenchmarkError(f"core {core} is not one of {', '.join(map(str, allowed))}")
     with tempfile.TemporaryDirectory(prefix="ssn-store-bench.", dir=options.directory) as directory:
         result = subprocess.run([str(path), directory, str(options.mebibytes), str(options.cell_bytes)],
-                                capture_output=True, text=True, check=False)
+                                capture_output=True, text=True, check=False,
+                                preexec_fn=lambda: os.sched_setaffinity(0, {core}))
     if result.returncode != 0:
         raise BenchmarkError(f"store_bench ended with {result.returncode}: {result.stderr.strip()}")
     return [json.loads(line) for line in result.stdout.splitlines()]
