@@ -124,6 +124,8 @@ void StatCommand::print_json(const controller::Object& object, std::uint32_t up)
   json.member("secret_blocks", layout.secret_blocks).member("quorum", layout.quorum);
   json.member("minimum", layout.minimum)
       .member("pad_shares", layout.row_rule == controller::RowRule::rotating);
+  json.member("pad_rows", layout.kept_rows).member("pad_rule", controller::name(layout.pad_rule));
+  json.member("pad_reason", layout.pad_reason);
   json.member("reason", layout.reason).end_object();
   json.member("attempt_runs", std::uint64_t{object.attempts.size()}).key("shares").begin_array();
   for (std::size_t i = 0; i < layout.holders.size(); ++i) {
@@ -136,15 +138,22 @@ void StatCommand::print_json(const controller::Object& object, std::uint32_t up)
   print_text(json.text());
 }
 
+// Empty for objects of before it was decided.
+std::string pads_line(const controller::Layout& layout) {
+  return layout.pad_reason.empty() ? std::string()
+                                   : fmt::format("pad shares {}: {}\n", layout.kept_rows != 0 ? "on" : "off",
+                                                 shown_name(layout.pad_reason));
+}
+
 void StatCommand::print_all(const controller::Object& object, std::uint32_t up) {
   const controller::Layout& layout = object.layout;
   print_text(
       fmt::format("{}, {}, {}\nobject {}, generation {}, of {}, committed {} UTC\n"
-                  "{}, any {} of {} shares restore it, {} up, protection {}\n{}\n\n",
+                  "{}, any {} of {} shares restore it, {} up, protection {}\n{}\n{}\n",
                   shown_name(object.name), format_bytes(object.size), health_of(up, layout.k, layout.n),
                   id_text(object.id), object.generation, shown_name(object.owner),
                   shown_time(object.committed_ms), controller::name(layout.scheme), layout.k, layout.n, up,
-                  controller::name(object.protection), shown_name(layout.reason)));
+                  controller::name(object.protection), shown_name(layout.reason), pads_line(layout)));
   TextTable table({"", "SHARE>", "NODE", "DOMAIN", "STATE", "NODE IS", ""});
   for (std::size_t i = 0; i < layout.holders.size(); ++i) {
     const controller::Holder& holder = layout.holders[i];

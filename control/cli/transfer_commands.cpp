@@ -110,7 +110,7 @@ class PutCommand final : public TransferCommand {
   unsigned minimum_ = 0;
   std::string protection_;
   std::string ssa_;
-  bool pad_shares_ = false;
+  std::string pad_shares_;
   bool create_ = false;
   bool strict_ = false;
 };
@@ -135,7 +135,9 @@ void PutCommand::declare_options(OptionTable& table) {
   table.choice("--protection", protection_, {"none", "computational", "information-theoretic"},
                "Store it only if shares and data are protected so at least, on their whole way");
   table.text("--ssa", ssa_, "NODE", optional, "The agent that makes the shares (default: any)");
-  table.flag("--pad-shares", pad_shares_, "Let pads that holders have become shares, which saves traffic");
+  table.choice("--pad-shares", pad_shares_, {"auto", "yes", "no"},
+               "Let pads that holders have become shares, which saves traffic: where that is as secret, "
+               "or fail, or never (default: policy)");
   table.flag("--create", create_, "Refuse if there is an object of that name");
   table.flag("--strict", strict_, "Store nothing if fewer than the quorum of shares is durable");
 }
@@ -162,7 +164,10 @@ Result<client::PutOptions> PutCommand::options() const {
   request.quorum = quorum_;
   request.minimum = minimum_;
   request.create_only = create_;
-  request.pad_shares = pad_shares_;
+  using controller::PadShares;
+  for (const PadShares pads : {PadShares::automatic, PadShares::yes, PadShares::no}) {
+    request.pad_shares = controller::name(pads) == pad_shares_ ? pads : request.pad_shares;
+  }
   request.ssa = ssa_;
   out.accept_degraded = !strict_;
   return out;
@@ -173,6 +178,9 @@ void PutCommand::print_json(const client::PutReport& report) const {
   begin_json(json, report.object, report.took);
   json.member("generation", report.object.generation).member("sealed", report.sealed);
   json.member("quorum", report.object.layout.quorum).member("degraded", report.degraded);
+  json.member("pad_rows", report.object.layout.kept_rows);
+  json.member("pad_rule", controller::name(report.object.layout.pad_rule));
+  json.member("pad_reason", report.object.layout.pad_reason);
   json.member("replaced", report.replaced != 0 ? id_text(report.replaced) : "");
   json.key("troubles").begin_array();
   for (const client::HolderTrouble& trouble : report.troubles) {
@@ -201,6 +209,10 @@ void PutCommand::print(const client::PutReport& report, const OutputOptions& out
       fmt::format("stored {}: {}, {}, any {} of {} shares restore it, {} durable, protection {}",
                   shown_name(object.name), format_bytes(object.size), controller::name(object.layout.scheme),
                   object.layout.k, object.layout.n, report.sealed, controller::name(object.protection)));
+  if (!object.layout.pad_reason.empty() && object.layout.pad_rule != controller::PadRule::not_wanted) {
+    print_note(output, fmt::format("pad shares {}: {}", object.layout.kept_rows != 0 ? "on" : "off",
+                                   shown_name(object.layout.pad_reason)));
+  }
   print_note(output, "put " + format_bytes(object.size) + " in " + speed(object.size, report.took));
 }
 

@@ -118,24 +118,6 @@ std::string Catalogue::why_not(const NodeState& node, Now now) const {
   return "";
 }
 
-std::vector<Candidate> Catalogue::candidates(Now now) const {
-  std::vector<Candidate> found;
-  for (const auto& [name, state] : nodes_) {
-    if (!state.record.registration.roles.has(pki::Role::shareholder)) {
-      continue;
-    }
-    const Health& health = state.health;
-    Candidate candidate{name, state.record.registration.domain,
-                        health.capacity_bytes - std::min(health.capacity_bytes, health.used_bytes),
-                        why_not(state, now)};
-    if (candidate.excluded.empty() && !health.read_only.empty()) {
-      candidate.excluded = "read-only";
-    }
-    found.push_back(std::move(candidate));
-  }
-  return found;
-}
-
 Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted) const {
   std::map<std::string, std::size_t> load;
   for (const auto& [name, state] : nodes_) {

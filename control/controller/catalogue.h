@@ -17,6 +17,7 @@
 
 #include "database.h"
 #include "keys.h"
+#include "pad_rule.h"
 #include "placement.h"
 #include "request.h"
 #include "transaction.h"
@@ -110,7 +111,17 @@ class Catalogue {
 
   bool is_up(const NodeState& node, Now now) const;
   std::string why_not(const NodeState& node, Now now) const;
-  std::vector<Candidate> candidates(Now now) const;
+  const Labels& said_of(const std::string& node) const;
+  bool delivers_once(const std::string& key_manager) const;
+  std::string contradiction(const std::string& node, const Labels& claimed) const;
+  std::string key_manager_of(const std::string& node) const;
+  PadHolder pad_holder(const std::string& ssa, const std::string& node) const;
+  std::vector<Candidate> candidates(Now now, const std::string& ssa, bool for_pads) const;
+  PadDecision decide_pads(const Layout& layout, const std::string& ssa,
+                          const std::vector<Holder>& holders) const;
+  Outcome place_object(Now now, PadShares pads, const std::string& ssa, const PlacementQuestion& question,
+                       Layout& layout, std::vector<PlacementChoice>* choices) const;
+  Outcome note_pads(Transaction& changes, Now now, const Object& object);
   Result<std::string> choose_ssa(Now now, const std::string& wanted) const;
   NodeAddress address_of(const std::string& node) const;
   void fill_in(Object& object, Now now) const;
@@ -149,6 +160,7 @@ class Catalogue {
   Bytes16 catalogue_id_{};
   std::map<std::string, NodeState> nodes_;
   std::map<std::uint64_t, OpenWrite> open_;
+  std::map<std::string, PadRule> pads_noted_;    // what the last event about them said, by SSA
   std::map<std::string, std::uint64_t> alarms_;  // about what, and when: each once a minute
   Counts counts_;
 };

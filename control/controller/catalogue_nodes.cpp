@@ -33,8 +33,11 @@ Node Catalogue::describe(const std::string& name, const NodeState& state, Now no
           known.roles,
           known.agent,
           known.data_addresses,
-          known.domain,
           known.version,
+          said_of(name),
+          known.labels,
+          known.key_paths,
+          delivers_once(said_of(name)[Label::key_manager]),
           state.record.out,
           is_up(state, now),
           health.read_only,
@@ -65,6 +68,12 @@ Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node
     if (Outcome noted = note(changes, now, false, "node_registered", node,
                              known == nodes_.end() ? "for the first time" : "after a start");
         !noted.ok()) {
+      return noted.error();
+    }
+  }
+  if (const std::string why = contradiction(node, registration.labels);
+      !why.empty() && may_alarm(fmt::format("labels {}", node), now)) {
+    if (Outcome noted = note(changes, now, true, "labels_contradict", node, why); !noted.ok()) {
       return noted.error();
     }
   }

@@ -180,8 +180,10 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   if (!id.ok()) {
     return id.error();
   }
-  Result<Placement> placed = place(layout.value(), id.value(), cells * object.cell_bytes, candidates(now));
-  if (!placed.ok()) {
+  if (Outcome placed =
+          place_object(now, pads_for(request, policy_), ssa.value(),
+                       {id.value(), cells * object.cell_bytes, policy_.domains}, layout.value(), nullptr);
+      !placed.ok()) {
     return placed.error();
   }
   object.id = id.value();
@@ -190,14 +192,15 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   object.state = ObjectState::writing;
   object.generation = 1;
   object.layout = std::move(layout.value());
-  object.layout.holders = std::move(placed.value().holders);
-  object.layout.reason = std::move(placed.value().reason);
   object.minimum_protection = std::max(request.minimum_protection, policy_.minimum_protection);
   object.created_ms = now.wall_ms;
   object.ssa = ssa.value();
   record.token = request.token;
   record.request_digest = digest_of(request);
   record.create_only = request.create_only;
+  if (Outcome noted = note_pads(changes, now, object); !noted.ok()) {
+    return noted.error();
+  }
   return store_write(now, record, changes);
 }
 

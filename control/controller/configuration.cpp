@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "configuration.h"
 
+#include <fmt/core.h>
+
 #include <array>
 #include <chrono>
 
@@ -11,6 +13,8 @@ namespace {
 
 using hw::ConfigTable;
 using std::chrono::milliseconds;
+
+constexpr std::size_t nodes_most = 512;
 
 std::uint32_t number(const ConfigTable& table, const char* key, std::int64_t least, std::int64_t most,
                      std::uint32_t otherwise) {
@@ -55,7 +59,10 @@ void read_policy(const ConfigTable& table, Policy& policy) {
                                      std::array{Protection::unknown, Protection::none,
                                                 Protection::computational, Protection::information_theoretic},
                                      policy.minimum_protection);
-  policy.pad_shares = table.boolean("pad_shares", policy.pad_shares);
+  policy.pad_shares =
+      choice(table, "pad_shares", std::array{PadShares::automatic, PadShares::yes, PadShares::no},
+             policy.pad_shares);
+  policy.domains = number(table, "domains", 0, shares_max, 0);
   policy.lease_ms = static_cast<std::uint32_t>(
       milliseconds_of(table, "lease", milliseconds(1000), std::chrono::hours(24), policy.lease_ms));
   policy.report_ms = static_cast<std::uint32_t>(
@@ -70,6 +77,38 @@ void read_policy(const ConfigTable& table, Policy& policy) {
   }
   if (const Result<Layout> layout = layout_for(WriteRequest(), policy); !layout.ok()) {
     table.fail(layout.error().where, layout.error().why, layout.error().fix);
+  }
+}
+
+std::string label(const ConfigTable& table, const char* key, std::optional<std::string> otherwise) {
+  const std::string text = table.text(key, {label_max, otherwise.has_value()}, otherwise);
+  if (!text.empty() && !is_good_label(text)) {
+    table.fail(key, "it has spaces, or characters that are none", "choose another name");
+  }
+  return text;
+}
+
+void read_deployment(const ConfigTable& root, Deployment& deployment) {
+  for (const ConfigTable& node : root.tables("node", nodes_most)) {
+    const std::string name = node.text("name", {pki::common_name_max, false});
+    Labels labels;
+    labels[Label::site] = label(node, "site", "");
+    labels[Label::operated_by] = label(node, "operator", "");
+    labels[Label::power] = label(node, "power", "");
+    labels[Label::key_manager] = label(node, "key_manager", "");
+    if (!name.empty() && !deployment.labels.emplace(name, std::move(labels)).second) {
+      node.fail("name", fmt::format("there is a node {} already", name), "put its labels there");
+    }
+  }
+  std::set<std::string> known;
+  for (const ConfigTable& manager : root.tables("key_manager", nodes_most)) {
+    const std::string name = label(manager, "name", std::nullopt);
+    if (!name.empty() && !known.insert(name).second) {
+      manager.fail("name", fmt::format("there is a key manager {} already", name), "say it once");
+    }
+    if (manager.boolean("delivers_once", false)) {
+      deployment.delivered_once.insert(name);
+    }
   }
 }
 
@@ -95,7 +134,8 @@ Result<Configuration> load_configuration(const std::string& path) {
   policy.objects_max = static_cast<std::uint64_t>(
       limits.integer("objects", {1, 1'000'000'000}, static_cast<std::int64_t>(policy.objects_max)));
   policy.writes_max = number(limits, "writes", 1, 100'000, static_cast<std::uint32_t>(policy.writes_max));
-  policy.nodes_max = number(limits, "nodes", 1, 512, static_cast<std::uint32_t>(policy.nodes_max));
+  policy.nodes_max = number(limits, "nodes", 1, nodes_most, static_cast<std::uint32_t>(policy.nodes_max));
+  read_deployment(file.value().root(), policy.deployment);
   if (Outcome finished = file.value().finish(); !finished.ok()) {
     return finished.error();
   }

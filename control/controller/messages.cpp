@@ -87,6 +87,9 @@ void write(const Layout& from, v1::Layout& to) {
   to.set_quorum(from.quorum);
   to.set_minimum(from.minimum);
   to.set_reason(from.reason);
+  to.set_kept_rows(from.kept_rows);
+  to.set_pad_rule(static_cast<v1::PadRule>(from.pad_rule));
+  to.set_pad_reason(from.pad_reason);
 }
 
 Layout read(const v1::Layout& from) {
@@ -104,7 +107,41 @@ Layout read(const v1::Layout& from) {
   to.quorum = from.quorum();
   to.minimum = from.minimum();
   to.reason = from.reason();
+  to.kept_rows = from.kept_rows();
+  to.pad_rule = known(from.pad_rule(), PadRule::domain_learns);
+  to.pad_reason = from.pad_reason();
   return to;
+}
+
+void write(const Labels& from, v1::Labels& to) {
+  to.set_site(from[Label::site]);
+  to.set_operated_by(from[Label::operated_by]);
+  to.set_power(from[Label::power]);
+  to.set_key_manager(from[Label::key_manager]);
+}
+
+Labels read(const v1::Labels& from) {
+  return {{from.site(), from.operated_by(), from.power(), from.key_manager()}};
+}
+
+template <typename Message>
+void write_paths(const std::vector<KeyPath>& from, Message& to) {
+  for (const KeyPath& path : from) {
+    v1::KeyPath& out = *to.add_key_paths();
+    out.set_peer(path.peer);
+    for (const std::string& name : path.crosses) {
+      out.add_crosses(name);
+    }
+  }
+}
+
+template <typename Message>
+std::vector<KeyPath> read_paths(const Message& from) {
+  std::vector<KeyPath> paths;
+  for (const v1::KeyPath& in : from.key_paths()) {
+    paths.push_back({in.peer(), texts_of(in.crosses())});
+  }
+  return paths;
 }
 
 template <typename Message>
@@ -224,7 +261,7 @@ void write(const WriteRequest& from, v1::BeginWriteRequest& to) {
   to.set_minimum(from.minimum);
   to.set_minimum_protection(static_cast<v1::ProtectionClass>(from.minimum_protection));
   to.set_create_only(from.create_only);
-  to.set_pad_shares(from.pad_shares);
+  to.set_pad_shares(static_cast<v1::PadShares>(from.pad_shares));
   to.set_ssa(from.ssa);
 }
 
@@ -235,7 +272,7 @@ WriteRequest read(const v1::BeginWriteRequest& from) {
   if (from.has_size()) {
     to.size = from.size();
   }
-  // A scheme or class that is not known must not become the policy's: check() refuses these.
+  // A scheme, class or wish that is not known must not become the policy's: check() refuses these.
   to.scheme = from.scheme() < 0 || from.scheme() > 255 ? static_cast<Scheme>(255)
                                                        : static_cast<Scheme>(from.scheme());
   to.k = from.k();
@@ -248,7 +285,9 @@ WriteRequest read(const v1::BeginWriteRequest& from) {
                               ? static_cast<Protection>(255)
                               : static_cast<Protection>(from.minimum_protection());
   to.create_only = from.create_only();
-  to.pad_shares = from.pad_shares();
+  to.pad_shares = from.pad_shares() < 0 || from.pad_shares() > 255
+                      ? static_cast<PadShares>(255)
+                      : static_cast<PadShares>(from.pad_shares());
   to.ssa = from.ssa();
   return to;
 }
@@ -307,13 +346,19 @@ void write(const Registration& from, v1::RegisterRequest& to) {
   for (const std::string& address : from.data_addresses) {
     to.add_data_addresses(address);
   }
-  to.set_domain(from.domain);
   to.set_version(from.version);
+  write(from.labels, *to.mutable_labels());
+  write_paths(from.key_paths, to);
 }
 
 Registration read(const v1::RegisterRequest& from) {
-  return {bytes_of(from.instance()),       roles_of(from.roles()), from.agent(),
-          texts_of(from.data_addresses()), from.domain(),          from.version()};
+  return {bytes_of(from.instance()),
+          roles_of(from.roles()),
+          from.agent(),
+          texts_of(from.data_addresses()),
+          from.version(),
+          read(from.labels()),
+          read_paths(from)};
 }
 
 void write(const RegisterAnswer& from, v1::RegisterAnswer& to) {
@@ -431,8 +476,11 @@ void write(const Node& from, v1::Node& to) {
   for (const std::string& address : from.data_addresses) {
     to.add_data_addresses(address);
   }
-  to.set_domain(from.domain);
   to.set_version(from.version);
+  write(from.labels, *to.mutable_labels());
+  write(from.claimed, *to.mutable_claimed());
+  write_paths(from.key_paths, to);
+  to.set_delivered_once(from.delivered_once);
   to.set_out(from.out);
   to.set_up(from.up);
   to.set_read_only(from.read_only);
@@ -443,10 +491,24 @@ void write(const Node& from, v1::Node& to) {
 }
 
 Node read(const v1::Node& from) {
-  return {from.name(),       roles_of(from.roles()), from.agent(),      texts_of(from.data_addresses()),
-          from.domain(),     from.version(),         from.out(),        from.up(),
-          from.read_only(),  from.capacity_bytes(),  from.used_bytes(), from.objects(),
-          from.reported_ms()};
+  Node to;
+  to.name = from.name();
+  to.roles = roles_of(from.roles());
+  to.agent = from.agent();
+  to.data_addresses = texts_of(from.data_addresses());
+  to.version = from.version();
+  to.labels = read(from.labels());
+  to.claimed = read(from.claimed());
+  to.key_paths = read_paths(from);
+  to.delivered_once = from.delivered_once();
+  to.out = from.out();
+  to.up = from.up();
+  to.read_only = from.read_only();
+  to.capacity_bytes = from.capacity_bytes();
+  to.used_bytes = from.used_bytes();
+  to.objects = from.objects();
+  to.reported_ms = from.reported_ms();
+  return to;
 }
 
 void write(const Association& from, v1::Association& to) {

@@ -6,14 +6,14 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
+#include <set>
+#include <tuple>
+
+#include "matching.h"
 
 namespace ssn::controller {
 namespace {
-
-struct Scored {
-  const Candidate* candidate;
-  double score;  // lower is better
-};
 
 // A number in (0, 1) that follows from object and node: FNV-1a, then the finalizer of SplitMix64.
 double draw(std::uint64_t object, const std::string& node) {
@@ -32,11 +32,6 @@ double draw(std::uint64_t object, const std::string& node) {
 double score(std::uint64_t object, const Candidate& candidate) {
   return -std::log(draw(object, candidate.node)) /
          static_cast<double>(std::max<std::uint64_t>(candidate.free_bytes, 1));
-}
-
-std::string domain_of(const Candidate& candidate) {
-  return candidate.domain.empty() ? fmt::format("node {}", candidate.node)
-                                  : fmt::format("domain {}", candidate.domain);
 }
 
 // "a is down, b is full"; a few of them.
@@ -58,62 +53,241 @@ class LeftOut {
   std::size_t count_ = 0;
 };
 
-}  // namespace
+// One placement: who may, how much room each domain has, who was picked.
+class Placer {
+ public:
+  Placer(const Layout& layout, const PlacementQuestion& question, std::span<const Candidate> candidates);
 
-Result<Placement> place(const Layout& layout, std::uint64_t object, std::uint64_t share_bytes,
-                        std::span<const Candidate> candidates) {
-  std::map<std::string, std::vector<Scored>> domains;
-  LeftOut left_out;
-  for (const Candidate& candidate : candidates) {
-    if (!candidate.excluded.empty()) {
-      left_out.add(candidate.node, candidate.excluded);
-    } else if (candidate.free_bytes < share_bytes) {
-      left_out.add(candidate.node, "full");
-    } else {
-      domains[domain_of(candidate)].push_back({&candidate, score(object, candidate)});
+  Result<Placement> run();
+  std::vector<PlacementChoice> choices() const;
+
+ private:
+  using State = MatchingItem::State;
+  std::uint32_t number(std::map<Domain, std::uint32_t>& known, Domain domain,
+                       std::vector<std::uint32_t>& counts) const {
+    const auto [at, fresh] = known.try_emplace(std::move(domain), static_cast<std::uint32_t>(known.size()));
+    if (fresh) {
+      counts.push_back(0);
+    }
+    return at->second;
+  }
+  bool has_room(const MatchingItem& item) const {
+    return site_counts_[item.site] < most_ &&
+           std::all_of(
+               item.groups.begin(), item.groups.end(),
+               [&](std::uint32_t group) { return group_counts_[group] < most_; });
+  }
+  std::optional<bool> can_go_on() const;
+  std::size_t best() const;
+  void count(const MatchingItem& item, std::uint32_t by);
+  bool pick(bool careful);
+  void reset();
+  std::size_t sites_used() const {
+    return static_cast<std::size_t>(std::count_if(site_counts_.begin(), site_counts_.end(),
+                                                  [](std::uint32_t count) { return count != 0; }));
+  }
+  Error refusal(bool known) const;
+  std::string left_out() const;
+  std::string full_domain(const MatchingItem& item) const;
+
+  const Layout& layout_;
+  const PlacementQuestion& question_;
+  const std::span<const Candidate> candidates_;
+  const std::uint32_t most_;  // shares in a domain
+  std::map<Domain, std::uint32_t> sites_, groups_;
+  std::vector<std::uint32_t> site_counts_, group_counts_;  // shares that are there
+  std::vector<MatchingItem> items_;                        // of who may
+  std::vector<std::size_t> whose_;                         // candidate of each item
+  std::vector<double> scores_;
+  std::vector<std::size_t> picked_;  // items, by share
+};
+
+Placer::Placer(const Layout& layout, const PlacementQuestion& question, std::span<const Candidate> candidates)
+    : layout_(layout),
+      question_(question),
+      candidates_(candidates),
+      most_(layout.scheme != Scheme::rs ? secrecy_threshold(layout) : layout.n) {
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const Candidate& candidate = candidates[i];
+    if (!candidate.excluded.empty() || candidate.free_bytes < question.share_bytes) {
+      continue;
+    }
+    MatchingItem item;
+    item.site = number(
+        sites_, candidate.site.empty() ? Domain{"node", candidate.node} : Domain{"site", candidate.site},
+        site_counts_);
+    for (const Domain& domain : std::set<Domain>(candidate.domains.begin(), candidate.domains.end())) {
+      item.groups.push_back(number(groups_, domain, group_counts_));
+    }
+    items_.push_back(std::move(item));
+    whose_.push_back(i);
+    scores_.push_back(score(question.object, candidate));
+  }
+}
+
+std::optional<bool> Placer::can_go_on() const {
+  const std::vector<std::uint32_t> sites(sites_.size(), most_);
+  const std::vector<std::uint32_t> groups(groups_.size(), most_);
+  return can_match({items_, sites, groups, layout_.n, question_.sites});
+}
+
+void Placer::count(const MatchingItem& item, std::uint32_t by) {
+  site_counts_[item.site] += by;
+  for (const std::uint32_t group : item.groups) {
+    group_counts_[group] += by;
+  }
+}
+
+// Of those for whom there is room: in the site with the fewest shares, then in other domains with the fewest,
+// then by score.
+std::size_t Placer::best() const {
+  std::size_t found = items_.size();
+  std::tuple<std::uint32_t, std::uint32_t, double> least;
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    const MatchingItem& item = items_[i];
+    if (item.state != State::open || !has_room(item)) {
+      continue;
+    }
+    std::uint32_t others = 0;
+    for (const std::uint32_t group : item.groups) {
+      others += group_counts_[group];
+    }
+    const std::tuple its{site_counts_[item.site], others, scores_[i]};
+    if (found == items_.size() || its < least ||
+        (its == least && candidates_[whose_[i]].node < candidates_[whose_[found]].node)) {
+      found = i;
+      least = its;
     }
   }
-  const auto better = [](const Scored& a, const Scored& b) {
-    return a.score != b.score ? a.score < b.score : a.candidate->node < b.candidate->node;
+  return found;
+}
+
+// The best first. Careful: only those with whom it can be completed.
+bool Placer::pick(bool careful) {
+  reset();
+  while (picked_.size() < layout_.n) {
+    const std::size_t next = best();
+    if (next == items_.size()) {
+      return false;
+    }
+    items_[next].state = State::picked;
+    if (careful && !can_go_on().value_or(false)) {
+      items_[next].state = State::dropped;
+      continue;
+    }
+    picked_.push_back(next);
+    count(items_[next], 1);
+  }
+  return sites_used() >= question_.sites;
+}
+
+void Placer::reset() {
+  picked_.clear();
+  std::fill(site_counts_.begin(), site_counts_.end(), 0);
+  std::fill(group_counts_.begin(), group_counts_.end(), 0);
+  for (MatchingItem& item : items_) {
+    item.state = State::open;
+  }
+}
+
+std::string Placer::full_domain(const MatchingItem& item) const {
+  const auto named = [](const std::map<Domain, std::uint32_t>& known, std::uint32_t wanted) {
+    const auto found =
+        std::find_if(known.begin(), known.end(), [&](const auto& each) { return each.second == wanted; });
+    return fmt::format("{} {}", found->first.kind, found->first.name);
   };
-  for (auto& [name, nodes] : domains) {
-    std::sort(nodes.begin(), nodes.end(), better);
+  if (site_counts_[item.site] >= most_) {
+    return named(sites_, item.site);
   }
-  const bool secret = layout.scheme != Scheme::rs;
-  const std::size_t most = secret ? secrecy_threshold(layout) : layout.n;
-  std::vector<Scored> picked;
-  std::size_t rounds = 0;
-  for (; rounds < most && picked.size() < layout.n; ++rounds) {
-    std::vector<Scored> round;
-    for (const auto& [name, nodes] : domains) {
-      if (rounds < nodes.size()) {
-        round.push_back(nodes[rounds]);
-      }
+  for (const std::uint32_t group : item.groups) {
+    if (group_counts_[group] >= most_) {
+      return named(groups_, group);
     }
-    if (round.empty()) {
-      break;
-    }
-    std::sort(round.begin(), round.end(), better);
-    round.resize(std::min<std::size_t>(round.size(), layout.n - picked.size()));
-    picked.insert(picked.end(), round.begin(), round.end());
   }
-  if (picked.size() < layout.n) {
-    return Error{Exit::temporary, "cannot place the shares",
-                 fmt::format("{} holders are needed, at most {} in a domain; there are {} in {} domains; {}",
-                             layout.n, most, picked.size(), domains.size(), left_out.text()),
-                 "", "start or add shareholders, or ask for fewer shares"};
+  return "";
+}
+
+std::vector<PlacementChoice> Placer::choices() const {
+  std::vector<PlacementChoice> all;
+  for (const Candidate& candidate : candidates_) {
+    const bool out = !candidate.excluded.empty();
+    all.push_back({candidate.node, out ? PlacementRule::excluded : PlacementRule::full, 0,
+                   out ? candidate.excluded : ""});
+  }
+  for (std::size_t i = 0; i < items_.size(); ++i) {
+    PlacementChoice& choice = all[whose_[i]];
+    choice.subject = items_[i].state == State::picked ? "" : full_domain(items_[i]);
+    choice.rule = items_[i].state == State::picked                               ? PlacementRule::chosen
+                  : items_[i].state == State::dropped || !choice.subject.empty() ? PlacementRule::domain_full
+                                                                                 : PlacementRule::not_needed;
+  }
+  for (std::size_t share = 0; share < picked_.size(); ++share) {
+    all[whose_[picked_[share]]].share = static_cast<std::uint32_t>(share + 1);
+  }
+  return all;
+}
+
+std::string Placer::left_out() const {
+  LeftOut out;
+  for (const Candidate& candidate : candidates_) {
+    if (!candidate.excluded.empty()) {
+      out.add(candidate.node, candidate.excluded);
+    } else if (candidate.free_bytes < question_.share_bytes) {
+      out.add(candidate.node, "full");
+    }
+  }
+  return out.text();
+}
+
+Error Placer::refusal(bool known) const {
+  std::string why = fmt::format("{} holders are needed, at most {} in a domain, in {} sites at least; ",
+                                layout_.n, most_, std::max<std::uint32_t>(question_.sites, 1));
+  why += known ? fmt::format("{} may, in {} sites and {} other domains", items_.size(), sites_.size(),
+                             groups_.size())
+               : "domains overlap so much that no choice was found in time";
+  return {Exit::temporary, "cannot place the shares", fmt::format("{}; {}", why, left_out()), "",
+          "start or add shareholders, or ask for fewer shares; see `ssn explain --dry-run`"};
+}
+
+Result<Placement> Placer::run() {
+  if (!pick(false)) {
+    reset();
+    const std::optional<bool> possible = items_.size() < layout_.n ? false : can_go_on();
+    if (!possible.value_or(false) || !pick(true)) {
+      pick(false);  // what it came to, for choices()
+      return refusal(possible.has_value() && !*possible);
+    }
   }
   Placement placement;
-  for (const Scored& scored : picked) {
+  for (const std::size_t item : picked_) {
     Holder holder;
-    holder.node = scored.candidate->node;
-    holder.domain = scored.candidate->domain;
+    holder.node = candidates_[whose_[item]].node;
+    holder.domain = candidates_[whose_[item]].site;
     placement.holders.push_back(std::move(holder));
   }
-  placement.reason = fmt::format("{} of {} nodes, at most {} in each of {} domains, by free room; {}",
-                                 layout.n, candidates.size(), rounds, domains.size(), left_out.text());
+  placement.reason = fmt::format(
+      "{} of {} nodes, at most {} in each of {} sites, by free room; {}", layout_.n, candidates_.size(),
+      *std::max_element(site_counts_.begin(), site_counts_.end()), sites_.size(), left_out());
   placement.reason.resize(std::min(placement.reason.size(), text_max));
   return placement;
+}
+
+}  // namespace
+
+std::string_view name(PlacementRule rule) noexcept {
+  static constexpr std::string_view names[] = {"chosen", "excluded", "full", "domain-full", "not-needed"};
+  const auto index = static_cast<std::size_t>(rule);
+  return index < std::size(names) ? names[index] : "unknown";
+}
+
+Result<Placement> place(const Layout& layout, const PlacementQuestion& question,
+                        std::span<const Candidate> candidates, std::vector<PlacementChoice>* choices) {
+  Placer placer(layout, question, candidates);
+  Result<Placement> placed = placer.run();
+  if (choices != nullptr) {
+    *choices = placer.choices();
+  }
+  return placed;
 }
 
 }  // namespace ssn::controller

@@ -11,11 +11,37 @@
 
 namespace ssn::controller {
 
+/// What may have no more shares of an object than reveal nothing.
+struct Domain {
+  std::string_view kind;  ///< "site", "operator", ...; static
+  std::string name;
+  auto operator<=>(const Domain&) const = default;
+};
+
 struct Candidate {
   std::string node;
-  std::string domain;  ///< empty: one of its own
+  std::string site;             ///< empty: one of its own
+  std::vector<Domain> domains;  ///< others that it lies in
   std::uint64_t free_bytes = 0;
   std::string excluded;  ///< why not: "down", "out", ...; empty: it may
+};
+
+/// Which rule chose or refused a node.
+enum class PlacementRule : std::uint8_t {
+  chosen,
+  excluded,     ///< down, out, read-only, ...
+  full,         ///< no room for its share
+  domain_full,  ///< a domain of it has as many shares as reveal nothing, or needs the room for others
+  not_needed,   ///< others came first
+};
+std::string_view name(PlacementRule rule) noexcept;  ///< "domain-full", ...
+
+/// Of one candidate.
+struct PlacementChoice {
+  std::string node;
+  PlacementRule rule = PlacementRule::not_needed;
+  std::uint32_t share = 0;  ///< that it holds
+  std::string subject;      ///< what excludes it, or the domain: "site east"
 };
 
 struct Placement {
@@ -23,8 +49,16 @@ struct Placement {
   std::string reason;
 };
 
-/// `share_bytes`: what each holder will need, as far as that is known. temporary: there are too few.
-Result<Placement> place(const Layout& layout, std::uint64_t object, std::uint64_t share_bytes,
-                        std::span<const Candidate> candidates);
+struct PlacementQuestion {
+  std::uint64_t object = 0;
+  std::uint64_t share_bytes = 0;  ///< what each holder will need, as far as that is known
+  std::uint32_t sites = 0;        ///< that the holders lie in at least
+};
+
+/// `choices`: what became of each candidate, in their order, also where it is refused. temporary: there are
+/// too few.
+Result<Placement> place(const Layout& layout, const PlacementQuestion& question,
+                        std::span<const Candidate> candidates,
+                        std::vector<PlacementChoice>* choices = nullptr);
 
 }  // namespace ssn::controller

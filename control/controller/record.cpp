@@ -10,7 +10,8 @@
 namespace ssn::controller {
 namespace {
 
-constexpr std::uint64_t version = 1;
+// 2: labels and key paths of nodes; what was decided about pad shares.
+constexpr std::uint64_t version = 2;
 constexpr std::size_t checksum_bytes = 8;
 
 class Writer {
@@ -35,6 +36,8 @@ class Writer {
     (*this)(elements);
     return elements;
   }
+  /// Whether the record has what came with this version.
+  static constexpr bool since(std::uint64_t) noexcept { return true; }
 
   std::string out;
 };
@@ -91,6 +94,8 @@ class Reader {
     }
     return good_ ? elements : 0;
   }
+  bool since(std::uint64_t first) const noexcept { return version_ >= first; }
+  void set_version(std::uint64_t its) noexcept { version_ = its; }
   bool finished() const noexcept { return good_ && in_.empty(); }
 
  private:
@@ -109,6 +114,7 @@ class Reader {
   }
 
   std::string_view in_;
+  std::uint64_t version_ = 0;
   bool good_ = true;
 };
 
@@ -162,6 +168,17 @@ void fields(Archive& archive, Layout& layout) {
   archive(layout.quorum);
   archive(layout.minimum);
   archive(layout.reason);
+  if (archive.since(2)) {
+    archive(layout.kept_rows);
+    fields(archive, layout.pad_rule);
+    archive(layout.pad_reason);
+  }
+}
+
+template <typename Archive>
+void fields(Archive& archive, KeyPath& path) {
+  archive(path.peer);
+  list(archive, path.crosses);
 }
 
 template <typename Archive>
@@ -207,10 +224,17 @@ void fields(Archive& archive, NodeRecord& record) {
   fields(archive, record.registration.roles);
   archive(record.registration.agent);
   list(archive, record.registration.data_addresses);
-  archive(record.registration.domain);
+  Labels& labels = record.registration.labels;
+  archive(labels[Label::site]);
   archive(record.registration.version);
   archive(record.out);
   archive(record.registered_ms);
+  if (archive.since(2)) {
+    archive(labels[Label::operated_by]);
+    archive(labels[Label::power]);
+    archive(labels[Label::key_manager]);
+    list(archive, record.registration.key_paths);
+  }
 }
 
 template <typename Archive>
@@ -327,9 +351,10 @@ Result<Record> decode(std::string_view key, std::string_view bytes) {
   Reader reader(body);
   std::uint64_t first = 0;
   reader(first);
-  if (first != version) {
+  if (first == 0 || first > version) {
     return wrong("a record has an unknown version");
   }
+  reader.set_version(first);
   Record record;
   fields(reader, record);
   if (!reader.finished()) {
@@ -363,7 +388,7 @@ std::string digest_of(const WriteRequest& given) {
   writer(request.minimum);
   fields(writer, request.minimum_protection);
   writer(request.create_only);
-  writer(request.pad_shares);
+  fields(writer, request.pad_shares);
   writer(request.ssa);
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(writer.out.data()), writer.out.size(), digest);

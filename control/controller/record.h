@@ -4,7 +4,8 @@
 // memory than a few times their length.
 //
 // Numbers are little-endian base 128; text and lists have their length first. To add a field: raise the
-// version, read it only from that version on.
+// version, read it only from that version on (since()), and raise the schema of the database, so that older
+// programs say at start that they cannot read it.
 #pragma once
 
 #include <string>

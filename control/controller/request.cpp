@@ -97,6 +97,11 @@ bool is_good_name(std::string_view name, std::size_t longest) noexcept {
   return true;
 }
 
+bool is_good_label(std::string_view label) noexcept {
+  return !label.empty() && label.size() <= label_max &&
+         std::all_of(label.begin(), label.end(), [](char c) { return c > 0x20 && c < 0x7F; });
+}
+
 std::uint64_t cells_for(std::uint64_t size, std::uint32_t cell_bytes, std::uint32_t secret_blocks) noexcept {
   const std::uint64_t step = std::uint64_t{cell_bytes} * secret_blocks;
   return step == 0 ? 0 : size / step + (size % step == 0 ? 0 : 1);
@@ -113,11 +118,19 @@ Outcome check(const WriteRequest& request) {
   if (!printable(request.ssa, pki::common_name_max)) {
     return wrong(what_write, "the SSA's name is none", "ssa", "leave it out");
   }
+  if (request.pad_shares > PadShares::automatic) {
+    return wrong(what_write, "what is wanted of pad shares is unknown", "pad_shares",
+                 "use a program of this version");
+  }
   if (request.minimum_protection > Protection::information_theoretic) {
     return wrong(what_write, "the protection class is unknown", "minimum_protection",
                  "use a program of this version");
   }
   return done;
+}
+
+PadShares pads_for(const WriteRequest& request, const Policy& policy) noexcept {
+  return request.pad_shares == PadShares::policy ? policy.pad_shares : request.pad_shares;
 }
 
 Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
@@ -146,17 +159,42 @@ Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
                              layout.minimum, layout.quorum),
                  "quorum", "choose others, or leave them out");
   }
-  const bool pad_shares = request.pad_shares || policy.pad_shares;
-  if (request.pad_shares && layout.scheme != Scheme::shamir) {
+  if (request.pad_shares == PadShares::yes && layout.scheme != Scheme::shamir) {
     return wrong(what_write, "only systematic shamir has shares that can be pads", "pad_shares",
                  "leave it out");
   }
-  if (pad_shares && layout.scheme == Scheme::shamir) {
-    layout.row_rule = RowRule::rotating;
-    layout.cells_per_turn = 64;
-  }
   return layout;
 }
+
+namespace {
+
+Outcome check_labels(const Registration& registration) {
+  constexpr const char* what = "cannot register the node";
+  const auto good = [](const std::string& label) { return is_good_label(label); };
+  for (const std::string& label : registration.labels.values) {
+    if (!label.empty() && !good(label)) {
+      return wrong(what, "a label is not up to 64 printable characters", "labels", "choose another one");
+    }
+  }
+  if (registration.key_paths.size() > key_paths_max) {
+    return wrong(what, fmt::format("{} key paths are the most", key_paths_max), "key_paths", "name fewer");
+  }
+  std::set<std::string_view> peers;
+  for (const KeyPath& path : registration.key_paths) {
+    if (path.peer.empty() || !printable(path.peer, pki::common_name_max) || !peers.insert(path.peer).second ||
+        path.crosses.size() > crosses_max || !std::all_of(path.crosses.begin(), path.crosses.end(), good)) {
+      return wrong(
+          what,
+          fmt::format("a key path has no good peer, or one that has two, or crosses what is no name, "
+                      "or more than {}",
+                      crosses_max),
+          "key_paths", "correct [[peer]] key_path");
+    }
+  }
+  return done;
+}
+
+}  // namespace
 
 Outcome check(const Registration& registration, pki::Roles roles) {
   constexpr const char* what = "cannot register the node";
@@ -179,12 +217,10 @@ Outcome check(const Registration& registration, pki::Roles roles) {
     return wrong(what, "an address is too long or none, or there are too many", "agent, data_addresses",
                  "write it like 192.0.2.1:7000");
   }
-  if ((!registration.domain.empty() && !is_good_name(registration.domain, 128)) ||
-      (!registration.version.empty() && !is_good_name(registration.version, 128))) {
-    return wrong(what, "the domain or the version is not up to 128 bytes of UTF-8", "domain",
-                 "choose another one");
+  if (!registration.version.empty() && !is_good_name(registration.version, 128)) {
+    return wrong(what, "the version is not up to 128 bytes of UTF-8", "version", "choose another one");
   }
-  return done;
+  return check_labels(registration);
 }
 
 Outcome check(const Report& report) {

@@ -2,10 +2,20 @@
 // Whether what callers ask is sound by itself: limits and agreement of its fields. Pure.
 #pragma once
 
+#include <map>
+#include <set>
+
 #include "ssn/hw/result.h"
 #include "types.h"
 
 namespace ssn::controller {
+
+/// What the operator says of the network. Nodes say the same of themselves, but what endangers others is
+/// believed from here only: docs/controller.md, "Labels".
+struct Deployment {
+  std::map<std::string, Labels> labels;  ///< of nodes
+  std::set<std::string> delivered_once;  ///< key managers that deliver each key once, to two ends only
+};
 
 /// What a write that leaves it open gets, and for how long things are kept.
 struct Policy {
@@ -17,19 +27,27 @@ struct Policy {
   std::uint32_t quorum = 0;
   std::uint32_t minimum = 0;
   Protection minimum_protection = Protection::unknown;
-  bool pad_shares = false;
+  PadShares pad_shares = PadShares::automatic;
+  std::uint32_t domains = 0;  ///< that the holders of an object lie in at least: sites
   std::uint32_t lease_ms = 30'000;
   std::uint32_t report_ms = 1'000;
   std::uint64_t remember_ms = 3'600'000;
   std::uint64_t objects_max = 1'000'000;  ///< of an owner
   std::uint64_t writes_max = 256;         ///< open, of an owner
   std::uint64_t nodes_max = 256;
+  Deployment deployment;
 };
 
 /// UTF-8 without control characters, 1 to `longest` bytes.
 bool is_good_name(std::string_view name, std::size_t longest = name_max) noexcept;
 
-/// The layout that the request and, where it leaves things open, the policy ask for; without holders.
+/// Of a site, operator, power feed, key manager or relay: text without spaces.
+bool is_good_label(std::string_view label) noexcept;
+
+/// Whether holders are to keep pads.
+PadShares pads_for(const WriteRequest& request, const Policy& policy) noexcept;
+/// The layout that the request and, where it leaves things open, the policy ask for; without holders, and
+/// with fixed rows: where pads are kept is decided with the holders.
 Result<Layout> layout_for(const WriteRequest& request, const Policy& policy);
 /// A request with the cell size and protection of the policy filled in. Its layout is layout_for()'s.
 Outcome check(const WriteRequest& request);

@@ -17,7 +17,8 @@ namespace {
 
 constexpr const char* what_open = "cannot open the database";
 constexpr int application = 0x53534e43;  // "SSNC"
-constexpr int schema = 1;
+// 2: the same table, with records of version 2 (record.cpp), which an older program does not know.
+constexpr int schema = 2;
 
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
@@ -197,12 +198,16 @@ Outcome SqliteDatabase::check_schema(std::int64_t version) {
     return Error{Exit::refused, what_open, "it is a database of another program", path_,
                  "choose another path"};
   }
-  if (version != schema) {
+  if (version < 1 || version > schema) {
     return Error{Exit::refused, what_open,
                  fmt::format("it has schema {}, this program knows {}", version, schema), path_,
                  "use a program of the version that wrote it, or a newer one"};
   }
-  return check_contents();
+  if (Outcome checked = check_contents(); !checked.ok() || version == schema) {
+    return checked;
+  }
+  // Records keep their version until they are written again.
+  return run(what_open, fmt::format("PRAGMA user_version={}", schema).c_str());
 }
 
 Outcome SqliteDatabase::check_contents() {

@@ -35,6 +35,22 @@ std::string_view name(Protection protection) noexcept {
   return pick(names, protection);
 }
 
+std::string_view name(PadShares pads) noexcept {
+  static constexpr std::string_view names[] = {"policy", "yes", "no", "auto"};
+  return pick(names, pads);
+}
+
+std::string_view name(PadRule rule) noexcept {
+  static constexpr std::string_view names[] = {"undecided",    "allowed",         "not-wanted",   "scheme",
+                                               "unknown-path", "delivered-again", "domain-learns"};
+  return pick(names, rule);
+}
+
+std::string_view name(Label label) noexcept {
+  static constexpr std::string_view names[] = {"site", "operator", "power", "key manager"};
+  return pick(names, label);
+}
+
 std::uint32_t secrecy_threshold(const Layout& layout) noexcept {
   if (layout.scheme == Scheme::rs || layout.k < layout.secret_blocks) {
     return 0;

@@ -22,11 +22,29 @@ enum class ObjectState : std::uint8_t { unknown, writing, sealed, committed, del
 /// Larger is better.
 enum class Protection : std::uint8_t { unknown, none, computational, information_theoretic };
 enum class Verdict : std::uint8_t { unknown, keep, remove };
+/// Whether holders may keep pad as their shares. automatic: where the rule allows it.
+enum class PadShares : std::uint8_t { policy, yes, no, automatic };
+/// What decided whether they do: pad_rule.h.
+enum class PadRule : std::uint8_t {
+  undecided,
+  allowed,
+  not_wanted,
+  scheme,           ///< its shares cannot be pads
+  unknown_path,     ///< nobody said what a holder's pads cross
+  delivered_again,  ///< nobody said that its key manager delivers each key once
+  domain_learns,    ///< a key manager or relay would learn too many shares
+};
+/// Kinds of domains that a node lies in.
+enum class Label : std::uint8_t { site, operated_by, power, key_manager };
+inline constexpr std::size_t labels_count = 4;
 
 std::string_view name(Scheme scheme) noexcept;          ///< "shamir", "shamir-classic", ...
 std::string_view name(ObjectState state) noexcept;      ///< "writing", ...
 std::string_view name(ShareState state) noexcept;       ///< "expected", ...
 std::string_view name(Protection protection) noexcept;  ///< "information-theoretic", ...
+std::string_view name(PadShares pads) noexcept;         ///< "auto", ...
+std::string_view name(PadRule rule) noexcept;           ///< "domain-learns", ...
+std::string_view name(Label label) noexcept;            ///< "key manager", ...
 
 inline constexpr std::size_t name_max = 1024;
 inline constexpr std::size_t text_max = 512;
@@ -40,6 +58,9 @@ inline constexpr std::size_t addresses_max = 16;
 inline constexpr std::size_t address_max = 256;
 inline constexpr std::size_t associations_max = 512;  ///< in one report
 inline constexpr std::size_t streams_max = 512;       ///< in one association
+inline constexpr std::size_t label_max = 64;
+inline constexpr std::size_t key_paths_max = 512;  ///< of one node
+inline constexpr std::size_t crosses_max = 32;     ///< key managers and relays of one path
 
 using Bytes16 = std::array<std::uint8_t, 16>;
 
@@ -49,9 +70,27 @@ struct ObjectKey {
   auto operator<=>(const ObjectKey&) const = default;
 };
 
+/// The domains of a node, one of each kind; empty: unknown.
+struct Labels {
+  std::array<std::string, labels_count> values;
+
+  std::string& operator[](Label label) noexcept { return values[static_cast<std::size_t>(label)]; }
+  const std::string& operator[](Label label) const noexcept {
+    return values[static_cast<std::size_t>(label)];
+  }
+  bool operator==(const Labels&) const = default;
+};
+
+/// Key managers and relays that the pads with a peer cross, apart from the node's own key manager.
+struct KeyPath {
+  std::string peer;
+  std::vector<std::string> crosses;
+  bool operator==(const KeyPath&) const = default;
+};
+
 struct Holder {
   std::string node;
-  std::string domain;  ///< at the time of the write
+  std::string domain;  ///< its site at the time of the write
   ShareState state = ShareState::expected;
   std::string trouble;
   // Filled in for answers, from what the node said last.
@@ -71,6 +110,9 @@ struct Layout {
   std::uint32_t quorum = 0;
   std::uint32_t minimum = 0;
   std::string reason;
+  std::uint32_t kept_rows = 0;  ///< holders of the rows 1 to this keep pads
+  PadRule pad_rule = PadRule::undecided;
+  std::string pad_reason;
 };
 
 /// Shares that reveal nothing together: DESIGN 5. Of a code without secrecy: none does.
@@ -119,7 +161,7 @@ struct WriteRequest {
   std::uint32_t minimum = 0;
   Protection minimum_protection = Protection::unknown;
   bool create_only = false;
-  bool pad_shares = false;
+  PadShares pad_shares = PadShares::policy;
   std::string ssa;
 };
 
@@ -168,8 +210,9 @@ struct Registration {
   pki::Roles roles;
   std::string agent;
   std::vector<std::string> data_addresses;
-  std::string domain;
   std::string version;
+  Labels labels;  ///< what it says of itself
+  std::vector<KeyPath> key_paths;
 };
 
 struct RegisterAnswer {
@@ -251,8 +294,11 @@ struct Node {
   pki::Roles roles;
   std::string agent;
   std::vector<std::string> data_addresses;
-  std::string domain;
   std::string version;
+  Labels labels;   ///< what the operator says
+  Labels claimed;  ///< what it says itself
+  std::vector<KeyPath> key_paths;
+  bool delivered_once = false;  ///< its keys, says the operator
   bool out = false;
   // From its reports.
   bool up = false;

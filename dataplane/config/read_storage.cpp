@@ -17,7 +17,6 @@ constexpr std::array<std::string_view, 2> store_words{"rocksdb", "memory"};
 constexpr std::uint64_t mebibyte = std::uint64_t{1} << 20;
 constexpr std::uint64_t tebibyte = std::uint64_t{1} << 40;
 constexpr std::uint64_t capacity_most = 1024 * tebibyte;
-constexpr std::size_t domain_max = 64;
 
 // The port that owners come by: the one that is named, or the only one that has addresses.
 const PortConfiguration* owners_port(const ConfigTable& table, const Configuration& configuration,
@@ -115,6 +114,14 @@ void read_shareholder(const ConfigTable& table, Configuration& configuration) {
   }
 }
 
+std::string read_label(const ConfigTable& table, std::string_view key) {
+  std::string label = table.text(key, {.longest = Configuration::label_max, .may_be_empty = true}, "");
+  if (label.find(' ') != std::string::npos) {
+    table.fail(key, "it has spaces", "write a name, such as \"site-1\"");
+  }
+  return label;
+}
+
 void read_controller(const ConfigTable& table, Configuration& configuration) {
   ControllerConfiguration& controller = configuration.controller;
   if (!table.present()) {
@@ -126,7 +133,10 @@ void read_controller(const ConfigTable& table, Configuration& configuration) {
     table.fail("address", "it is no address with a port", "write \"192.0.2.10:7100\"");
   }
   controller.name = table.text("name", {.longest = 64}, "controller");
-  controller.domain = table.text("domain", {.longest = domain_max, .may_be_empty = true}, "");
+  controller.site = read_label(table, "site");
+  controller.operated_by = read_label(table, "operator");
+  controller.power = read_label(table, "power");
+  controller.key_manager = read_label(table, "key_manager");
 }
 
 // Whatever both roles need.

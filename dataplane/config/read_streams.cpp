@@ -98,6 +98,14 @@ PeerConfiguration read_peer(const ConfigTable& table, const Configuration& confi
   using Role = PeerConfiguration::Role;
   peer.role =
       choose(table, "role", role_words, configuration.shareholder.present ? Role::ssa : Role::shareholder);
+  if (table.has("key_path")) {
+    peer.key_path =
+        table.texts("key_path", Configuration::crosses_max, {.longest = Configuration::label_max});
+    if (std::any_of(peer.key_path->begin(), peer.key_path->end(),
+                    [](const std::string& name) { return name.find(' ') != std::string::npos; })) {
+      table.fail("key_path", "a name has spaces", "write names, such as [\"relay-1\", \"kme-b\"]");
+    }
+  }
   const auto udp_port =
       static_cast<std::uint16_t>(table.integer("udp_port", {1, 65535}, Configuration::default_udp_port));
   for (const ConfigTable& link : table.tables("link", Configuration::links_max)) {

@@ -40,7 +40,8 @@ void SsaWrite::use_random(std::uint32_t first, std::uint32_t cells, std::uint64_
   for (unsigned block = 0; block < code_.random_blocks(); ++block) {
     const unsigned index = share_of(layout_, block + 1, first) - 1;
     const std::span<std::uint8_t> its(random_.data() + block * stride, bytes);
-    if (run_cells_ > 1 && is_there(index) && keep(index, first, cells, its, now)) continue;
+    const bool may_keep = run_cells_ > 1 && block < layout_.kept_rows;
+    if (may_keep && is_there(index) && keep(index, first, cells, its, now)) continue;
     std::uint8_t* const drawn = reserve_.data() + block * stride;
     std::memcpy(its.data(), drawn, bytes);
     ::explicit_bzero(drawn, stride);

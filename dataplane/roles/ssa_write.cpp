@@ -69,7 +69,7 @@ SsaWrite::SsaWrite(const WriteOrder& order, const SsaOptions& options, const ker
       to_tell_(options.window) {}
 
 Outcome SsaWrite::allocate() {
-  if (options_.pad_shares && layout_.row_rule == RowRule::rotating) {
+  if (options_.pad_shares && layout_.row_rule == RowRule::rotating && layout_.kept_rows != 0) {
     const std::uint32_t most = protocol::max_order_bytes / layout_.cell_bytes;
     run_cells_ = std::clamp(std::min({options_.keep_cells, layout_.cells_per_turn, most}), 1U, 64U);
   }

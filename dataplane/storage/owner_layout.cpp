@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "owner_record.h"
+#include "ssn/dataplane/kept_rows.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -57,6 +58,7 @@ Result<roles::ObjectLayout> OwnerSessions::layout_of(const controller::Object& o
   layout.row_rule =
       from.row_rule == controller::RowRule::rotating ? roles::RowRule::rotating : roles::RowRule::fixed;
   layout.cells_per_turn = from.cells_per_turn;
+  layout.kept_rows = allowed_rows(from, *setup_.configuration);
   const std::vector<PeerConfiguration>& peers = setup_.configuration->peers;
   for (const controller::Holder& holder : from.holders) {
     const auto found =
@@ -76,6 +78,13 @@ Outcome OwnerSessions::order(Record& record) {
   Result<roles::ObjectLayout> layout = layout_of(record.object);
   if (!layout.ok()) return layout.error();
   const roles::ObjectKey key{record.object.id, static_cast<std::uint32_t>(record.object.generation)};
+  if (record.session.writes && setup_.configuration->ssa.pad_shares &&
+      layout.value().kept_rows < record.object.layout.kept_rows) {
+    setup_.report(
+        fmt::format("object {:016x}: holders of {} rows keep pads, not of {} as the controller said: "
+                    "see key_path in [[peer]]",
+                    record.object.id, layout.value().kept_rows, record.object.layout.kept_rows));
+  }
   if (record.session.writes) {
     record.session.result.attempts.reserve(controller::attempt_runs_max);
     record.session.result.holders.reserve(layout.value().holders.size());

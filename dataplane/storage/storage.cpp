@@ -274,7 +274,10 @@ Outcome StorageMode::make_controller_link() {
   setup.registration.roles = {configuration.ssa.present ? pki::Role::ssa : pki::Role::shareholder};
   setup.registration.agent = setup_.agent;
   setup.registration.data_addresses = data_addresses(configuration);
-  setup.registration.domain = from.domain;
+  setup.registration.labels = {{from.site, from.operated_by, from.power, from.key_manager}};
+  for (const PeerConfiguration& peer : configuration.peers) {
+    if (peer.key_path) setup.registration.key_paths.push_back({peer.name, *peer.key_path});
+  }
   setup.registration.version = setup_.version;
   setup.report = setup_.report;
   setup.fill = [this](controller::Report& report) {

@@ -74,6 +74,8 @@ class Demonstration:
                 say(f'  {"  " if item["healthy"] else "! "}{item["name"]}: {item["condition"]}')
         for fallback in status['fallbacks']:
             say(f'  falls back: {fallback}')
+        say('The labels in controller.toml stand for a key manager at each site. All of them are EMULATED,')
+        say('by one ssn-kme that knows all keys: in earnest each would be a machine of its own.')
         if len(cpus()) < 8:
             say(f'This machine has {len(cpus())} core(s) for all of it: six workers, key managers, the')
             say('controller and the owner take turns. It is slower than it would be, and no less correct.')

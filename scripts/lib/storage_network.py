@@ -15,6 +15,12 @@ The data planes drive veth interfaces of a bridge, the owner is a kernel of its 
 the SSA shares memory with each shareholder instead: it has a port for each, beside the one at the bridge for
 owners; shareholders have the bridge for each other. Each process has its configuration as a tree in
 `configuration`, which may be changed before start(). Needs root.
+
+The labels say what the network stands for: a site with a key manager of its own (kme-h1, ...) for each
+node, and no relay. ssn-kme plays all these key managers, EMULATED: keys of different links come from
+different secrets, each is delivered once, and no site is given those of another; but one process
+knows them all, as one machine knows all of this network. `labels=False`: nobody says anything, which is
+the default of the programs.
 """
 import json
 import os
@@ -41,7 +47,7 @@ class Node(DataPlane):
 
     def __init__(self, network, site, number, cpu):
         super().__init__(network.programs, network.folder, network.namespace(site), f'sae-{site}', cpu)
-        self.number = number
+        self.number, self.site, self.key_manager = number, f'site-{site}', f'kme-{site}'
         self.store_folder = os.path.join(network.folder, f'{self.name}.store')
         network.join(self.namespace, number)
         network.quiet(self.namespace, 'data')
@@ -58,12 +64,14 @@ class Node(DataPlane):
         self.configuration['port'].append(
             {'name': name, 'device': device, 'mtu': self.mtu, 'addresses': [f'{address}/24']})
 
-    def add_peer(self, other, role):
-        """Says how another node is reached, and what it is: over the data bridge unless `ways` says else."""
+    def add_peer(self, other, role, key_path=None):
+        """Says how another node is reached: over the data bridge unless `ways` says else; what it is, and
+        what pads with it cross if that is known."""
         port, local, remote = self.ways.get(
             other.name, ('data', data_address(self.number), data_address(other.number)))
         self.configuration['peer'].append({
             'name': other.name, 'agent': other.agent, 'role': role,
+            **({} if key_path is None else {'key_path': key_path}),
             'link': [{'port': port, 'local': local, 'remote': remote}]})
 
 
@@ -82,6 +90,13 @@ class Controller:
                            'certificate': keys.path('controller.crt'), 'key': keys.path('controller.key'),
                            'ca': keys.path('ca.crt'), 'database': 'controller.db'},
             'policy': {'scheme': 'shamir', 'k': network.k, 'n': network.n, 'cell': f'{network.cell} B'}}
+
+    def say_labels(self, nodes):
+        """Where nodes are, as their operator would."""
+        self.configuration['node'] = [
+            {'name': node.name, 'site': node.site, 'key_manager': node.key_manager} for node in nodes]
+        self.configuration['key_manager'] = [
+            {'name': node.key_manager, 'delivers_once': True} for node in nodes]
 
     def start(self, wait=True):
         with open(self.file, 'w', encoding='utf-8') as file:
@@ -112,7 +127,8 @@ class Controller:
 class StorageNetwork(Network):
     """Everything of the picture above."""
 
-    def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth'):
+    def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth',
+                 labels=True):
         super().__init__()
         self.folder, self.programs, self.k, self.n, self.cell, self.mtu = folder, programs, k, n, cell, mtu
         assert links in LINKS, links
@@ -134,7 +150,7 @@ class StorageNetwork(Network):
             self.owner.address('data', f'{data_address(OWNER)}/24')
             if links == 'vhost-user':
                 self._share_memory()
-            self._give_roles(store)
+            self._give_roles(store, labels)
             self._write_owner()
         except BaseException:
             self.close()
@@ -160,15 +176,18 @@ class StorageNetwork(Network):
             holder.add_port('ssa', f'net_virtio_user0,path={path},{VIRTIO_QUEUE}', theirs)
             holder.ways[self.ssa.name] = 'ssa', theirs, ours
 
-    def _give_roles(self, store):
+    def _give_roles(self, store, labels):
         self.ssa.configuration['ssa'] = {'port': 'data'}
+        if labels:
+            self.controller.say_labels(self.nodes)
+            self.ssa.configuration['controller']['key_manager'] = self.ssa.key_manager
         for holder in self.holders:
             holder.configuration['shareholder'] = {'store': store}
             if store == 'memory':
                 holder.configuration['shareholder']['capacity'] = '4 GiB'
             else:
                 holder.configuration['shareholder']['directory'] = holder.store_folder
-            self.ssa.add_peer(holder, 'shareholder')
+            self.ssa.add_peer(holder, 'shareholder', [holder.key_manager] if labels else None)
             holder.add_peer(self.ssa, 'ssa')
 
     def _write_owner(self):

@@ -37,6 +37,7 @@ _ssn() {
     --protection)
       mapfile -t COMPREPLY < <(compgen -W 'none computational information-theoretic' -- "$word") && return
       ;;
+    --pad-shares) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$word") && return ;;
     --format)
       local formats='ssn gfshare'
       [[ $command == 'dataplane graph' ]] && formats='text dot svg'

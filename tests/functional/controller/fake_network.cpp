@@ -53,7 +53,7 @@ class FakeNetwork {
       registration.instance = instance;
       registration.roles = {node == "sae-a" ? pki::Role::ssa : pki::Role::shareholder};
       registration.agent = "127.0.0.1:1";
-      registration.domain = node;
+      registration.labels[Label::site] = node;
       if (const auto registered = client->register_node(registration); !registered.ok()) {
         return registered.error();
       }

@@ -23,22 +23,6 @@ class Storage(StorageTest):
         for holder in self.network.holders:
             self.assertGreaterEqual(holder.counters('holder.')['holder.stored'], SIZE // 1344)
 
-    def test_holders_keep_pads(self):
-        """with pad shares holders keep pad that they have as their share, which is not sent; it comes back"""
-        path, name = self.file()
-        self.assertFalse(self.network.put(path, name, '--pad-shares')['degraded'])
-        cells = -(-SIZE // 1344)
-        kept = self.network.ssa.counters('ssa.')['ssa.shares_kept']
-        self.assertGreater(kept, cells // 2)  # two for each cell, less where pads were late
-        accounts = self.network.ssa.counters('keys.')
-        kept_out = sum(value for key, value in accounts.items() if key.endswith("pads_out.kept"))
-        self.assertGreaterEqual(kept_out, kept * 1344)
-        for holder in self.network.holders:
-            self.assertGreater(holder.counters('holder.')['holder.orders_kept'], 0)
-            self.assertGreater(holder.counters('keys.')['keys.sae-s.pads_in.kept'], 0)
-        self.check(path, name)
-        self.network.ssn('verify', name)
-
     def test_small_objects(self):
         """no byte, one byte, a block, a block and a byte, a stripe"""
         for size in (0, 1, 1344, 1345, 64 * 1344):

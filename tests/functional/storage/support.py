@@ -46,7 +46,7 @@ class StorageTest(unittest.TestCase):
         cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=cls.k, n=cls.n)
         cls.addClassCleanup(cls.network.close)
         cls.network.controller.configuration['policy'] |= {'lease': '3 s', 'report': '200 ms'}
-        cls.network.ssa.configuration['ssa'] |= {'idle': '8 s', 'owners': 4, 'pad_shares': True}
+        cls.network.ssa.configuration['ssa'] |= {'idle': '8 s', 'owners': 4}
         cls.configure(cls.network)
         cls.random = random.Random(SEED)
         cls.network.start()

@@ -166,11 +166,25 @@ TEST(Sqlite, RefusesWhatIsNotItsOwn) {
   put_bytes(folder.path("db"), bad);
   EXPECT_TRUE(fails(open_sqlite_database(folder.path("db")), Exit::refused));
   bad = good;
-  bad[63] = 2;
+  bad[63] = 3;
   put_bytes(folder.path("db"), bad);
   EXPECT_TRUE(fails(open_sqlite_database(folder.path("db")), Exit::refused));
   put_bytes(folder.path("db"), good);
   EXPECT_OK(open_sqlite_database(folder.path("db")));
+}
+
+// A database of schema 1 is taken over, once: after that programs of before refuse it.
+TEST(Sqlite, TheSchemaBeforeIsTakenOver) {
+  Folder folder;
+  const std::string path = folder.path("db");
+  ASSERT_OK(open_sqlite(path)->commit({{"a", "1"}}));
+  std::string bytes = bytes_of(path);
+  ASSERT_EQ(bytes[63], 2);
+  bytes[63] = 1;
+  put_bytes(path, bytes);
+  EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
+  EXPECT_EQ(bytes_of(path)[63], 2);
+  EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
 }
 
 // Cut off or with a flipped byte anywhere: an error, or exactly what was there; never something else.

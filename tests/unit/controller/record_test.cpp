@@ -34,6 +34,9 @@ ObjectRecord full_record() {
   object.layout.quorum = 2;
   object.layout.minimum = 2;
   object.layout.reason = "because";
+  object.layout.kept_rows = 2;
+  object.layout.pad_rule = PadRule::domain_learns;
+  object.layout.pad_reason = "it would learn";
   object.attempts = {{0, 4, 0}, {4, 6, 2}};
   object.protection = Protection::computational;
   object.minimum_protection = Protection::none;
@@ -70,6 +73,58 @@ TEST(Record, ComesBackAsItWas) {
   const auto association_back = decode<AssociationRecord>("a", encode("a", association));
   ASSERT_OK(association_back);
   EXPECT_EQ(association_back.value().report, association.report);
+}
+
+void put(std::string& bytes, const std::string& text) {
+  bytes += static_cast<char>(text.size());
+  bytes += text;
+}
+
+// As version 1 wrote them, byte by byte: a database of before labels and pad shares is read.
+TEST(Record, OfTheVersionBeforeIsRead) {
+  std::string node{'\1'};
+  node += std::string(16, '\5');                // instance
+  node += std::string(pki::roles_count, '\0');  // roles
+  put(node, "192.0.2.1:7000");                  // agent
+  node += '\1';                                 // one address
+  put(node, "a");
+  put(node, "east");               // domain
+  put(node, "0.1");                // version
+  node += std::string("\1\7", 2);  // out, registered
+  const auto record = decode<NodeRecord>("n", with_checksum("n", node));
+  ASSERT_OK(record);
+  EXPECT_EQ(record.value().registration.labels[Label::site], "east");
+  EXPECT_EQ(record.value().registration.labels[Label::key_manager], "");
+  EXPECT_TRUE(record.value().registration.key_paths.empty());
+  EXPECT_TRUE(record.value().out);
+  // The same bytes are no record of this version, nor of one to come.
+  for (const char version : {'\0', '\2', '\3'}) {
+    node[0] = version;
+    EXPECT_TRUE(fails(decode<NodeRecord>("n", with_checksum("n", node)), Exit::integrity));
+  }
+  std::string object{'\1', '\5'};  // version, id
+  put(object, "alice");
+  put(object, "a");
+  object += std::string("\3\1\0\1\100\0", 6);  // committed, generation, size, known, cell, cells
+  object += std::string("\1\2\1\1\1", 5);      // shamir, k, n, secret blocks, one holder
+  put(object, "h1");
+  put(object, "east");
+  object += std::string("\1\0", 2);        // sealed, no trouble
+  object += std::string("\1\100\1\1", 4);  // rotating, cells per turn, quorum, minimum
+  put(object, "because");
+  object += std::string("\0\2\0\1\2", 5);  // attempts, protections, created, committed
+  put(object, "s");
+  put(object, "");
+  object += std::string(16, '\1');  // token
+  put(object, "digest");
+  object += std::string("\0\0", 2);  // create only, ended
+  const auto known = decode<ObjectRecord>("o", with_checksum("o", object));
+  ASSERT_OK(known);
+  EXPECT_EQ(known.value().object.ssa, "s");
+  EXPECT_EQ(known.value().object.layout.row_rule, RowRule::rotating);
+  EXPECT_EQ(known.value().object.layout.reason, "because");
+  EXPECT_EQ(known.value().object.layout.kept_rows, 0U);
+  EXPECT_EQ(known.value().object.layout.pad_rule, PadRule::undecided);
 }
 
 TEST(Record, EveryFlippedBitIsNoticed) {
@@ -150,7 +205,7 @@ TEST(Request, CellsCoverTheSize) {
 std::vector<Candidate> candidates(const std::vector<std::string>& domains) {
   std::vector<Candidate> all;
   for (std::size_t i = 0; i < domains.size(); ++i) {
-    all.push_back({numbered("h", i), domains[i], 1'000'000, ""});
+    all.push_back({numbered("h", i), domains[i], {}, 1'000'000, ""});
   }
   return all;
 }
@@ -166,7 +221,7 @@ Layout shamir(std::uint32_t k, std::uint32_t n) {
 TEST(Placement, SpreadsOverDomains) {
   const auto nodes = candidates({"a", "a", "a", "b", "b", "c", ""});
   for (std::uint64_t object = 1; object <= 500; ++object) {
-    const auto placed = place(shamir(3, 5), object, 100, nodes);
+    const auto placed = place(shamir(3, 5), {object, 100}, nodes);
     ASSERT_OK(placed);
     std::set<std::string> names;
     std::map<std::string, int> domains;
@@ -183,25 +238,26 @@ TEST(Placement, SpreadsOverDomains) {
 }
 
 TEST(Placement, RefusesWhatWouldRevealTooMuch) {
-  EXPECT_TRUE(fails(place(shamir(3, 5), 1, 0, candidates({"a", "a", "a", "b", "b", "b"})), Exit::temporary));
-  EXPECT_OK(place(shamir(3, 4), 1, 0, candidates({"a", "a", "a", "b", "b", "b"})));
+  EXPECT_TRUE(
+      fails(place(shamir(3, 5), {1, 0}, candidates({"a", "a", "a", "b", "b", "b"})), Exit::temporary));
+  EXPECT_OK(place(shamir(3, 4), {1, 0}, candidates({"a", "a", "a", "b", "b", "b"})));
   Layout code = shamir(2, 3);
   code.scheme = Scheme::rs;
   code.secret_blocks = 2;
-  EXPECT_OK(place(code, 1, 0, candidates({"a", "a", "a"})));
+  EXPECT_OK(place(code, {1, 0}, candidates({"a", "a", "a"})));
 }
 
 TEST(Placement, LeavesOutWhoCannotAndSaysSo) {
   auto nodes = candidates({"", "", "", "", "", ""});
   nodes[0].excluded = "down";
-  const auto placed = place(shamir(3, 5), 1, 100, nodes);
+  const auto placed = place(shamir(3, 5), {1, 100}, nodes);
   ASSERT_OK(placed);
   EXPECT_NE(placed.value().reason.find("h0 is down"), std::string::npos) << placed.value().reason;
   for (const Holder& holder : placed.value().holders) {
     EXPECT_NE(holder.node, "h0");
   }
   nodes[1].free_bytes = 99;
-  const auto few = place(shamir(3, 5), 1, 100, nodes);
+  const auto few = place(shamir(3, 5), {1, 100}, nodes);
   ASSERT_TRUE(fails(few, Exit::temporary));
   EXPECT_NE(few.error().why.find("h1 is full"), std::string::npos) << few.error().why;
 }
@@ -211,7 +267,7 @@ TEST(Placement, FollowsFreeRoom) {
   nodes[0].free_bytes *= 3;
   std::map<std::string, int> first;
   for (std::uint64_t object = 1; object <= 6000; ++object) {
-    ++first[place(shamir(2, 2), object, 0, nodes).value().holders[0].node];
+    ++first[place(shamir(2, 2), {object, 0}, nodes).value().holders[0].node];
   }
   EXPECT_NEAR(first["h0"], 3000, 200);
   EXPECT_NEAR(first["h1"], 1000, 150);

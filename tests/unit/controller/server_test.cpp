@@ -191,7 +191,8 @@ TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
     registration.roles.add(pki::Role::ssa);
     registration.agent = "127.0.0.1:1";
     registration.data_addresses = {"10.0.0.1:4711", "[fd00::1]:4711"};
-    registration.domain = site;
+    registration.labels[Label::site] = site;
+    registration.key_paths = {{"sae-a", {"relay"}}};
     ASSERT_OK(nodes[node]->register_node(registration));
     Report report;
     report.instance = registration.instance;
@@ -228,7 +229,11 @@ TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
   EXPECT_TRUE(fails(owner->list("", "", 0, "alice"), Exit::refused));
   EXPECT_EQ(admin->nodes().value().size(), 6U);
   EXPECT_EQ(admin->associations("sae-b").value().at(0).report.streams.at(0).seen, 6U);
-  EXPECT_EQ(admin->events(0, 0).value().size(), 6U);
+  EXPECT_EQ(object.layout.pad_rule, PadRule::unknown_path);
+  EXPECT_FALSE(object.layout.pad_reason.empty());
+  EXPECT_EQ(admin->nodes().value().at(1).claimed[Label::site], "b");
+  EXPECT_EQ(admin->nodes().value().at(1).key_paths.at(0).crosses.at(0), "relay");
+  EXPECT_EQ(admin->events(0, 0).value().size(), 7U);  // and that no pads are kept
   EXPECT_EQ(admin->status().value().objects, 1U);
   EXPECT_EQ(admin->status().value().name, "controller");
   ASSERT_OK(owner->remove(request.name, object.id));

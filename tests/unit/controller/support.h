@@ -138,7 +138,7 @@ class World {
     registration.roles = {role};
     registration.agent = "192.0.2.1:7000";
     registration.data_addresses = {"192.0.2.1:4711"};
-    registration.domain = domain;
+    registration.labels[Label::site] = domain;
     ASSERT_OK(catalogue_->register_node(now, node, {role}, registration));
     ASSERT_OK(report(node));
   }

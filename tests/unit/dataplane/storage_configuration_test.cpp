@@ -51,13 +51,16 @@ udp_port = 5005
 owners = 7
 idle = "90 s"
 patience = "4 s"
-pad_shares = true
+pad_shares = false
 random = "drbg"
 shortage = "wait"
 [controller]
 address = "10.0.0.9:7100"
 name = "ctl"
-domain = "site-1"
+site = "site-1"
+operator = "acme"
+power = "grid-a"
+key_manager = "kme-1"
 )";
 }
 
@@ -99,13 +102,16 @@ TEST(StorageConfiguration, GivesAnSsa) {
   EXPECT_EQ(c.ssa.owners, 7U);
   EXPECT_EQ(c.ssa.idle, std::chrono::seconds(90));
   EXPECT_EQ(c.ssa.patience, std::chrono::seconds(4));
-  EXPECT_TRUE(c.ssa.pad_shares);
+  EXPECT_FALSE(c.ssa.pad_shares);
   EXPECT_EQ(c.ssa.random, RandomSource::drbg);
   EXPECT_EQ(c.storage_shortage(), KeyShortage::wait);
   EXPECT_EQ(c.peers[0].role, PeerConfiguration::Role::shareholder);
   EXPECT_EQ(c.controller.address, "10.0.0.9:7100");
   EXPECT_EQ(c.controller.name, "ctl");
-  EXPECT_EQ(c.controller.domain, "site-1");
+  EXPECT_EQ(c.controller.site, "site-1");
+  EXPECT_EQ(c.controller.operated_by, "acme");
+  EXPECT_EQ(c.controller.power, "grid-a");
+  EXPECT_EQ(c.controller.key_manager, "kme-1");
 }
 
 TEST(StorageConfiguration, AnSsaTakesTheOnlyPortWithAddresses) {
@@ -181,10 +187,14 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{ssa, "\"drbg\"", "\"none\"", "stream"},
         Mistake{ssa, "shortage = \"wait\"", "shortage = \"pray\"", "aes-256-gcm"},
         Mistake{ssa, "address = \"10.0.0.9:7100\"", "", "address"},
-        Mistake{ssa, "[controller]\naddress = \"10.0.0.9:7100\"\nname = \"ctl\"\ndomain = \"site-1\"", "",
-                "asks the controller"},
+        Mistake{ssa,
+                "[controller]\naddress = \"10.0.0.9:7100\"\nname = \"ctl\"\nsite = \"site-1\"\n"
+                "operator = \"acme\"\npower = \"grid-a\"\nkey_manager = \"kme-1\"",
+                "", "asks the controller"},
         Mistake{ssa, "10.0.0.9:7100", "10.0.0.9", "no address with a port"},
-        Mistake{ssa, "domain = \"site-1\"", "region = \"site-1\"", "region"},
+        Mistake{ssa, "site = \"site-1\"", "region = \"site-1\"", "region"},
+        Mistake{ssa, "\"site-1\"", "\"site 1\"", "spaces"},
+        Mistake{ssa, "name = \"node-b\"", "name = \"node-b\"\nkey_path = [\"a b\"]", "spaces"},
         Mistake{ssa, "name = \"node-b\"", "name = \"node-b\"\nrole = \"ssa\"", "an SSA, too"},
         Mistake{ssa, "name = \"node-b\"", "name = \"node-b\"\nrole = \"king\"", "shareholder"},
         Mistake{ssa, "addresses = [\"10.0.0.1/24\", \"fd00::1/64\"]\n[[port]]",

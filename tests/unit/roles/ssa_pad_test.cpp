@@ -72,6 +72,23 @@ TEST(SsaPadShares, RotatingRowsReadBackWithAndWithoutPadShares) {
   }
 }
 
+// Where key managers would learn too much of all rows: some of them, or none.
+TEST(SsaPadShares, KeepsTheRowsThatItMay) {
+  for (const unsigned rows : {0U, 1U, 2U}) {
+    SsaWorldOptions options = rotating(4, 6, true);
+    options.layout.kept_rows = rows;
+    SsaWorld world(options, 7 + rows);
+    const Bytes content = world.random_content(700);
+    const roles::WriteResult written = world.put({7, 1}, content);
+    EXPECT_EQ(written.sealed, 6U) << world.wrong();
+    const roles::SsaCounters& counters = world.ssa->counters();
+    EXPECT_LE(counters.shares_kept, 700U * rows);
+    EXPECT_GE(counters.shares_kept, 700U * rows * 9 / 10);
+    EXPECT_GE(world.counted.bytes, 700U * 128 * (3 - rows)) << "the other random blocks are drawn";
+    expect_read_back(world, content, written);
+  }
+}
+
 TEST(SsaPadShares, EveryScheme) {
   struct Case {
     kernels::Scheme scheme;

@@ -84,6 +84,9 @@ struct PeerConfiguration {
   std::string agent;  ///< "host:port" of its agent; may be empty: then it must call us
   Role role = Role::shareholder;
   std::vector<LinkConfiguration> links;
+  /// Key managers and relays that pads with it cross, seen from here, without our own key manager; its own
+  /// comes last. Nothing: unknown, and then it keeps no pads.
+  std::optional<std::vector<std::string>> key_path;
   std::string where;
 };
 
@@ -133,7 +136,8 @@ struct SsaConfiguration {
   std::chrono::nanoseconds patience = std::chrono::seconds(10);
   RandomSource random = RandomSource::stream;
   KeyShortage shortage = KeyShortage::refuse;
-  bool pad_shares = false;  ///< objects with rotating rows: holders keep pad as their shares where they can
+  /// Holders keep pad as their shares where the controller says so and no key path here forbids it.
+  bool pad_shares = true;
   std::string where;
 };
 
@@ -157,7 +161,11 @@ struct ShareholderConfiguration {
 struct ControllerConfiguration {
   std::string address;  ///< "host:port"
   std::string name;     ///< in its certificate
-  std::string domain;   ///< failure domain of this node; empty: one of its own
+  // What this node says of itself; empty: nothing. docs/controller.md, "Labels".
+  std::string site;
+  std::string operated_by;
+  std::string power;
+  std::string key_manager;
   std::string where;
 };
 
@@ -196,6 +204,8 @@ struct Configuration {
   static constexpr std::size_t filter_max = 32;  ///< EtherTypes
   static constexpr std::size_t operators_max = 64;
   static constexpr std::size_t name_max = 32;  ///< bytes of a port's name
+  static constexpr std::size_t label_max = 64;
+  static constexpr std::size_t crosses_max = 32;  ///< key managers and relays of a path
   static constexpr std::uint32_t mtu_min = 256, mtu_max = 9600;
   static constexpr std::uint16_t default_udp_port = 4404;
   static constexpr std::uint16_t default_owner_udp_port = 4405;

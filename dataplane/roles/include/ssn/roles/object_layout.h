@@ -30,7 +30,9 @@ struct ObjectLayout {
   unsigned quorum = 0;              ///< 0: (n + k) / 2, rounded up
   unsigned minimum = 0;             ///< 0: k
   RowRule row_rule = RowRule::fixed;
-  std::uint32_t cells_per_turn = 0;    ///< 0 with fixed rows
+  std::uint32_t cells_per_turn = 0;  ///< 0 with fixed rows
+  unsigned kept_rows =
+      255;  ///< rotating rows: holders of the rows 1 to this may keep pad; at most the random ones
   std::vector<std::uint16_t> holders;  ///< n different ones, by share: numbers of Ssa::add_holder()
 };
 
