@@ -110,7 +110,7 @@ NodeHandle Pipeline::Builder::receive(std::string_view name) {
     return {};
   }
   const std::string counted = fmt::format("port.{}.", name);
-  auto state = std::make_shared<PortRx>(found->id, counter(counted + "rx_packets", CounterKind::counter),
+  auto state = std::make_shared<PortRx>(*found->io, counter(counted + "rx_packets", CounterKind::counter),
                                         counter(counted + "rx_bytes", CounterKind::counter));
   for (std::uint16_t queue = 0; queue < found->receive_queues; ++queue) {
     if (queue % worker_count() == worker().index()) state->queues.push_back(queue);
@@ -122,7 +122,7 @@ NodeHandle Pipeline::Builder::receive(std::string_view name) {
     if (fd < 0) {
       need_naps();
     } else if (found->has_interrupts) {
-      state->interrupts.push_back({found->id, queue});
+      state->interrupts.push_back({found->io.get(), queue});
       wake_on(fd, arm_interrupt, disarm_interrupt, &state->interrupts.back());
     } else {
       wake_on(fd, nullptr, nullptr, nullptr);
@@ -145,10 +145,9 @@ NodeHandle Pipeline::Builder::transmit(std::string_view name) {
   if (sender_of(*found) != worker().index()) return handoff(fmt::format("tx-{}", name));
   if (const NodeHandle known = find(port_tx_type, name); known.index != NodeHandle::none) return known;
   const std::string counted = fmt::format("port.{}.", name);
-  auto state = std::make_shared<PortTx>(counter(counted + "tx_packets", CounterKind::counter),
+  auto state = std::make_shared<PortTx>(*found->io, counter(counted + "tx_packets", CounterKind::counter),
                                         counter(counted + "tx_bytes", CounterKind::counter),
                                         counter(counted + "tx_waited", CounterKind::counter));
-  state->port_id = found->id;
   state->queue = static_cast<std::uint16_t>(worker().index());
   state->prepares = found->offloads.send_ipv4_checksum || found->offloads.send_udp_checksum;
   state->longest = found->frame_max();

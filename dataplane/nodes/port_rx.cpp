@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "port_rx.h"
 
-#include <rte_ethdev.h>
-
 namespace ssn::dataplane {
 namespace {
 
@@ -23,7 +21,7 @@ std::uint16_t receive(PortRx& state, Burst& burst) {
   std::uint32_t total = 0;
   for (const std::uint16_t queue : state.queues) {
     Packet** const packets = burst.reserve(port_rx_next, Burst::chunk);
-    std::uint16_t count = rte_eth_rx_burst(state.port_id, queue, packets, Burst::chunk);
+    std::uint16_t count = state.device->receive(queue, packets, Burst::chunk);
     if (count == 0) continue;
     std::uint64_t bytes = 0;
     bool contiguous = true;
@@ -50,11 +48,11 @@ constexpr Edge edges[] = {{"next"}, {"segmented", EdgeKind::drop}};
 
 void arm_interrupt(void* interrupt) {
   const auto& of = *static_cast<PortRx::Interrupt*>(interrupt);
-  rte_eth_dev_rx_intr_enable(of.port_id, of.queue);
+  of.device->arm(of.queue);
 }
 void disarm_interrupt(void* interrupt) {
   const auto& of = *static_cast<PortRx::Interrupt*>(interrupt);
-  rte_eth_dev_rx_intr_disable(of.port_id, of.queue);
+  of.device->disarm(of.queue);
 }
 
 const NodeType port_rx_type = source_type<receive>("port_rx", edges);

@@ -5,18 +5,19 @@
 #include <vector>
 
 #include "ssn/dataplane/node.h"
+#include "ssn/dataplane/port.h"
 
 namespace ssn::dataplane {
 
 struct PortRx {
   struct Interrupt {
-    std::uint16_t port_id;
+    PortDevice* device;
     std::uint16_t queue;
   };
-  PortRx(std::uint16_t port, Counter& all_packets, Counter& all_bytes) noexcept
-      : port_id(port), packets(&all_packets), bytes(&all_bytes) {}
+  PortRx(PortDevice& of, Counter& all_packets, Counter& all_bytes) noexcept
+      : device(&of), packets(&all_packets), bytes(&all_bytes) {}
 
-  std::uint16_t port_id;
+  PortDevice* device;
   Counter* packets;  ///< port.NAME.rx_packets
   Counter* bytes;
   std::vector<std::uint16_t> queues;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "port_tx.h"
 
-#include <rte_ethdev.h>
-
 namespace ssn::dataplane {
 namespace {
 
@@ -10,7 +8,7 @@ constexpr std::uint32_t mask = PortTx::waiting_max - 1;
 
 // Returns how many the device took, from the front. `bytes`: of all of them.
 std::uint16_t transmit(PortTx& state, Packet** packets, std::uint16_t count, std::uint64_t bytes) noexcept {
-  const std::uint16_t sent = rte_eth_tx_burst(state.port_id, state.queue, packets, count);
+  const std::uint16_t sent = state.device->transmit(state.queue, packets, count);
   // The device owns what it took: only the others may be looked at.
   for (std::uint16_t i = sent; i < count; ++i) bytes -= length_of(*packets[i]);
   state.packets->add(sent);
@@ -59,8 +57,7 @@ std::uint16_t prepare(const PortTx& state, Burst& burst, Packet** packets, std::
   std::uint16_t ready = 0;
   while (ready < count) {
     const auto left = static_cast<std::uint16_t>(count - ready);
-    ready = static_cast<std::uint16_t>(ready +
-                                       rte_eth_tx_prepare(state.port_id, state.queue, packets + ready, left));
+    ready = static_cast<std::uint16_t>(ready + state.device->prepare(state.queue, packets + ready, left));
     if (ready < count) {
       burst.send(port_tx_refused, *packets[ready]);
       --count;

@@ -8,20 +8,21 @@
 #include <vector>
 
 #include "ssn/dataplane/node.h"
+#include "ssn/dataplane/port.h"
 
 namespace ssn::dataplane {
 
 struct PortTx {
   static constexpr std::uint32_t waiting_max = 512;  ///< a power of two
 
-  PortTx(Counter& all_packets, Counter& all_bytes, Counter& waits) noexcept
-      : packets(&all_packets), bytes(&all_bytes), waited(&waits) {}
+  PortTx(PortDevice& of, Counter& all_packets, Counter& all_bytes, Counter& waits) noexcept
+      : device(&of), packets(&all_packets), bytes(&all_bytes), waited(&waits) {}
   PortTx(const PortTx&) = delete;
   PortTx& operator=(const PortTx&) = delete;
   /// Releases what waits.
   ~PortTx();
 
-  std::uint16_t port_id = 0;
+  PortDevice* device;
   std::uint16_t queue = 0;
   bool prepares = false;      ///< the port fills in checksums, and wants to see packets before
   std::uint32_t longest = 0;  ///< frame
