@@ -21,7 +21,7 @@ bool good_port_name(std::string_view text) {
 
 bool good_vdev(std::string_view text) {
   const std::string_view driver = text.substr(0, text.find(','));
-  return driver.size() > 4 && driver.substr(0, 4) == "net_" &&
+  return ((driver.size() > 4 && driver.substr(0, 4) == "net_") || driver == "packet_socket") &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
 }
 
@@ -71,7 +71,7 @@ PortConfiguration read_port(const ConfigTable& table) {
   port.device = table.text("device", {.longest = 512});
   if (!port.device.empty() && !port.is_pci() && !good_vdev(port.device)) {
     table.fail("device", fmt::format("\"{}\" is neither a PCI address nor a device of DPDK", port.device),
-               "write \"0000:3b:00.0\", or \"net_af_packet0,iface=NAME\" for an interface of the kernel");
+               "write \"0000:3b:00.0\", or \"packet_socket,iface=NAME\" for an interface of the kernel");
   }
   port.mtu = static_cast<std::uint32_t>(
       table.integer("mtu", {Configuration::mtu_min, Configuration::mtu_max}, port.mtu));
@@ -84,9 +84,14 @@ PortConfiguration read_port(const ConfigTable& table) {
   return port;
 }
 
-// The part that names the device, before the first comma: DPDK knows it by that.
+// The part that names the device, before the first comma: DPDK knows it by that. Packet sockets have no name
+// but their interface's.
 std::string_view device_name(const PortConfiguration& port) {
-  return std::string_view(port.device).substr(0, port.device.find(','));
+  const std::string_view text = port.device;
+  const std::string_view name = text.substr(0, text.find(','));
+  const std::size_t interface = text.find(",iface=");
+  if (name != "packet_socket" || interface == std::string_view::npos) return name;
+  return text.substr(interface + 1, text.find(',', interface + 1) - interface - 1);
 }
 
 void check_port(const ConfigTable& table, const PortConfiguration& port, const Configuration& configuration) {

@@ -106,6 +106,15 @@ Outcome set_interface_mtu(const PortConfiguration& port, const std::string& inte
   return done;
 }
 
+bool interface_address(const std::string& interface, MacAddress& address) {
+  ifreq request{};
+  if (!interface_request(SIOCGIFHWADDR, interface, request)) {
+    return false;
+  }
+  std::memcpy(address.data(), request.ifr_hwaddr.sa_data, address.size());
+  return true;
+}
+
 bool interface_is_running(const std::string& interface) {
   ifreq request{};
   return interface_request(SIOCGIFFLAGS, interface, request) &&

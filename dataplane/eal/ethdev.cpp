@@ -10,9 +10,12 @@
 
 #include "devices.h"
 #include "ssn/dataplane/eal.h"
+#include "ssn/dataplane/ports.h"
 
 namespace ssn::dataplane {
 namespace {
+
+static_assert(RTE_MAX_ETHPORTS <= Ports::own_ids);
 
 constexpr std::uint16_t descriptors = 512;
 constexpr std::uint64_t known_receive_offloads = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_UDP_CKSUM;
@@ -60,8 +63,16 @@ class Ethdev final : public PortDevice {
     if (::rte_eth_stats_get(id_, &stats) != 0) {
       return {};
     }
-    return {stats.ipackets,  stats.ibytes,   stats.imissed, stats.ierrors,
-            stats.rx_nombuf, stats.opackets, stats.obytes,  stats.oerrors};
+    return {stats.ipackets,
+            stats.ibytes,
+            stats.imissed,
+            stats.ierrors,
+            stats.rx_nombuf,
+            stats.opackets,
+            stats.obytes,
+            stats.oerrors,
+            0,
+            0};
   }
 
   std::string interface;       // of the kernel, where there is one

@@ -2,9 +2,11 @@
 // The machine as it is.
 #include <net/if.h>
 #include <sched.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -120,6 +122,10 @@ Result<MachineState> machine_state() {
   find_runtime_folder(state);
   state.capabilities = std::strtoull(read_field("/proc/self/status", "CapEff").c_str(), nullptr, 16);
   state.interfaces = interfaces();
+  utsname kernel{};
+  if (::uname(&kernel) == 0) {
+    std::sscanf(kernel.release, "%u.%u", &state.kernel_major, &state.kernel_minor);
+  }
   state.pci_driver = pci_driver;
   return state;
 }

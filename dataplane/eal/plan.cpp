@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "ssn/dataplane/eal.h"
 #include "ssn/hw/topology.h"
@@ -158,6 +159,31 @@ Outcome check_interface(const MachineState& machine, const PortConfiguration& po
   return done;
 }
 
+// VIRTIO_NET_HDR_GSO_UDP_L4 in PACKET_VNET_HDR.
+bool knows_runs(const MachineState& machine) {
+  return std::pair(machine.kernel_major, machine.kernel_minor) >= std::pair(6U, 2U);
+}
+
+Outcome check_packet_socket(const MachineState& machine, const PortConfiguration& port,
+                            const DeviceArguments& device, EalPlan& plan) {
+  for (std::string_view rest = device.arguments; !rest.empty();) {
+    const std::string_view one = rest.substr(0, rest.find(','));
+    rest.remove_prefix(std::min(rest.size(), one.size() + 1));
+    if (one.substr(0, one.find('=')) != "iface" && one != "segmentation=on" && one != "segmentation=off") {
+      return refusal(fmt::format("packet_socket has no argument {}", one), port.where,
+                     "it has iface=NAME, and segmentation=on or off");
+    }
+  }
+  if (device.value("segmentation").empty() && !knows_runs(machine)) {
+    plan.fallbacks.push_back(
+        fmt::format("single datagrams at port {}, which is slower: Linux {}.{} has no UDP segmentation for "
+                    "packet sockets, "
+                    "6.2 has",
+                    port.name, machine.kernel_major, machine.kernel_minor));
+  }
+  return check_interface(machine, port, device);
+}
+
 Outcome check_pci(const MachineState& machine, const PortConfiguration& port, const DeviceArguments& device) {
   const std::optional<std::string> driver = machine.pci_driver(device.name);
   if (!driver) {
@@ -176,12 +202,14 @@ Outcome check_pci(const MachineState& machine, const PortConfiguration& port, co
                  fmt::format("modprobe vfio-pci && dpdk-devbind.py --bind=vfio-pci {}", device.name));
 }
 
-Outcome check_devices(const Configuration& configuration, const MachineState& machine) {
+Outcome check_devices(const Configuration& configuration, const MachineState& machine, EalPlan& plan) {
   for (const PortConfiguration& port : configuration.ports) {
     const DeviceArguments device = device_arguments(port);
     Outcome outcome = done;
     if (port.is_pci()) {
       outcome = check_pci(machine, port, device);
+    } else if (device.driver == "packet_socket") {
+      outcome = check_packet_socket(machine, port, device, plan);
     } else if (device.driver == "net_af_packet" || device.driver == "net_af_xdp") {
       outcome = check_interface(machine, port, device);
     } else if (device.driver == "net_tap" && (machine.capabilities >> capability_net_admin & 1) == 0) {
@@ -247,7 +275,7 @@ Result<EalPlan> make_eal_plan(const Configuration& configuration, const MachineS
   if (Outcome outcome = choose_packets(configuration, plan); !outcome.ok()) {
     return outcome.error();
   }
-  if (Outcome outcome = check_devices(configuration, machine); !outcome.ok()) {
+  if (Outcome outcome = check_devices(configuration, machine, plan); !outcome.ok()) {
     return outcome.error();
   }
   write_arguments(configuration, plan);

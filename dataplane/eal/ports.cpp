@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "ethdev.h"
+#include "packet_socket/packet_socket.h"
 
 namespace ssn::dataplane {
 std::string format(const MacAddress& address) {
@@ -29,7 +30,10 @@ Outcome Ports::open_one(const PortConfiguration& configuration, unsigned workers
   port->name = configuration.name;
   port->device = configuration.device;
   port->index = static_cast<std::uint32_t>(ports_.size());
-  Outcome outcome = open_ethdev(configuration, workers, pool, *port);
+  const auto own_id = static_cast<std::uint16_t>(own_ids + port->index);
+  Outcome outcome = device_arguments(configuration).driver == "packet_socket"
+                        ? open_packet_socket(configuration, workers, own_id, pool, *port)
+                        : open_ethdev(configuration, workers, pool, *port);
   // Also one that was opened halfway is closed with the others.
   if (port->io != nullptr) {
     ports_.push_back(std::move(port));

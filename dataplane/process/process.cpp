@@ -197,6 +197,8 @@ void Process::register_port_counters() {
     add("device_rx_errors", &PortStatistics::rx_errors);
     add("device_no_memory", &PortStatistics::rx_no_memory);
     add("device_tx_errors", &PortStatistics::tx_errors);
+    add("device_rx_runs", &PortStatistics::rx_runs);
+    add("device_tx_runs", &PortStatistics::tx_runs);
   }
 }
 

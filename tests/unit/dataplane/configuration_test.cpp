@@ -208,6 +208,7 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{"name = \"client\"", "name = \"link\"", "two ports are called link"},
         Mistake{"net_af_packet0,iface=va", "eth0", "neither a PCI address"},
         Mistake{"net_af_packet0,iface=va", "0000:3b:00.0", "is the port"},
+        Mistake{"net_af_packet0,iface=va", "packet_sockets,iface=va", "neither a PCI address"},
         Mistake{"mtu = 9000", "mtu = 90000", "9600"},
         Mistake{"\"10.0.0.1/24\"", "\"10.0.0.1\"", "no address with a prefix"},
         Mistake{"\"10.0.0.1/24\"", "\"224.0.0.1/24\"", "no host can have"},

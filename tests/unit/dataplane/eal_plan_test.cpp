@@ -26,6 +26,8 @@ MachineState machine() {
   state.runtime_folder = "/var/run/dpdk";
   state.capabilities = ~std::uint64_t{0};
   state.interfaces = {"lo", "va", "vb"};
+  state.kernel_major = 6;
+  state.kernel_minor = 2;
   state.pci_driver = [](const std::string& address) -> std::optional<std::string> {
     if (address == "0000:3b:00.0") return "vfio-pci";
     if (address == "0000:3b:00.1") return "ice";
@@ -107,6 +109,30 @@ TEST(EalPlan, ChoosesCpus) {
               HasSubstr("CPU 4 is not among"));
   EXPECT_THAT(refused(configuration("device = \"net_null0\"", "[eal]\nmain_core = 9")).why,
               HasSubstr("CPU 9 is not among"));
+}
+
+TEST(EalPlan, LooksAtInterfacesOfPacketSockets) {
+  const auto with = [](const std::string& arguments) {
+    return configuration("device = \"packet_socket" + arguments + "\"\nqueues = 2");
+  };
+  const EalPlan plan = good(with(",iface=va"));
+  EXPECT_THAT(plan.fallbacks, testing::IsEmpty());
+  EXPECT_THAT(plan.arguments, testing::Not(Contains(HasSubstr("packet_socket")))) << "DPDK does not know it";
+  EXPECT_THAT(refused(with("")).fix, HasSubstr("packet_socket,iface=NAME"));
+  EXPECT_THAT(refused(with(",iface=vx")).why, HasSubstr("lo, va, vb"));
+  EXPECT_THAT(refused(with(",iface=va,framesz=4096")).why, HasSubstr("framesz=4096"));
+  EXPECT_THAT(refused(with(",iface=va,segmentation=yes")).why, HasSubstr("segmentation=yes"));
+  MachineState bare = machine();
+  bare.capabilities = ~(std::uint64_t{1} << 13);
+  EXPECT_THAT(refused(with(",iface=va"), bare).why, HasSubstr("CAP_NET_RAW"));
+  // An older kernel has no runs of datagrams: it goes on, and says so.
+  MachineState old = machine();
+  old.kernel_minor = 1;
+  EXPECT_THAT(good(with(",iface=va"), old).fallbacks, Contains(HasSubstr("Linux 6.1")));
+  EXPECT_THAT(good(with(",iface=va,segmentation=on"), old).fallbacks, testing::IsEmpty());
+  old.kernel_major = 5;
+  old.kernel_minor = 15;
+  EXPECT_THAT(good(with(",iface=va"), old).fallbacks, Contains(HasSubstr("Linux 5.15")));
 }
 
 TEST(EalPlan, LooksAtDevices) {

@@ -51,7 +51,8 @@ struct WorkersConfiguration {
 /// [[port]]
 struct PortConfiguration {
   std::string name;
-  std::string device;  ///< vdev arguments ("net_af_packet0,iface=va"), or a PCI address ("0000:3b:00.0")
+  /// "packet_socket,iface=va", vdev arguments ("net_af_packet0,iface=va"), or a PCI address ("0000:3b:00.0").
+  std::string device;
   std::uint32_t mtu = 1500;  ///< bytes of an IP packet: without Ethernet header and check sequence
   std::vector<IpPrefix> addresses;
   std::vector<IpAddress> gateways;  ///< at most one of each family

@@ -39,6 +39,7 @@ struct MachineState {
   bool runtime_folder_is_given = false;  ///< by the service manager: this process alone has it
   std::uint64_t capabilities = 0;        ///< effective ones of this process
   std::vector<std::string> interfaces;   ///< of the kernel, in this network namespace
+  unsigned kernel_major = 0, kernel_minor = 0;
   /// Driver that a PCI device is bound to; empty: none; nothing: there is no such device.
   std::function<std::optional<std::string>(const std::string& address)> pci_driver;
 };

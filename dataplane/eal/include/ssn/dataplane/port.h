@@ -36,6 +36,7 @@ struct LinkStatus {
 struct PortStatistics {
   std::uint64_t rx_packets = 0, rx_bytes = 0, rx_missed = 0, rx_errors = 0, rx_no_memory = 0;
   std::uint64_t tx_packets = 0, tx_bytes = 0, tx_errors = 0;
+  std::uint64_t rx_runs = 0, tx_runs = 0;  ///< frames that carried several datagrams
 };
 
 /// What moves the frames: a device of DPDK, or one of ours. One virtual call a burst. Closed when it is

@@ -13,6 +13,9 @@ namespace ssn::dataplane {
 
 class Ports {
  public:
+  /// Port::id of ports that DPDK does not number: this and their index.
+  static constexpr std::uint16_t own_ids = 64;
+
   /// Opens the devices, makes their queues and starts them. `pool`: what they receive goes there.
   static Result<std::unique_ptr<Ports>> open(const Configuration& configuration, unsigned workers,
                                              rte_mempool& pool);
