@@ -134,8 +134,8 @@ class SsaRead {
   bool agree() noexcept;
   bool locate(std::size_t at, unsigned cell) noexcept;
   void contradict(std::size_t at, unsigned cell) noexcept;
-  bool room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
-  void recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
+  std::size_t room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
+  bool recover(std::size_t at, unsigned cell, std::size_t packets, std::uint64_t now) noexcept;
   void send_blocks(std::uint64_t now) noexcept;
   void take_back(const protocol::Placement& what) noexcept;
   void collect(std::size_t at, unsigned cell) noexcept;

@@ -89,32 +89,34 @@ void SsaRead::contradict(std::size_t at, unsigned cell) noexcept {
   refuse(at, cell, protocol::AnswerCode::quarantined);
 }
 
-// Takes packets for the blocks of a cell that the owner wants, into fresh_. False: not now.
-bool SsaRead::room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+// Takes packets for the blocks of a cell that the owner wants, into fresh_, as many as may go now. A window
+// can be smaller than a cell has blocks, for as long as nothing is sent; so a part of them goes, too.
+std::size_t SsaRead::room_for(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
   std::size_t count = 0;
   for (unsigned i = 0; i < data_blocks_; ++i) count += blocks_of(at, cell, i);
   if (parcel_count_ + count > allowed_ || parcel_count_ + count > parcels_.size()) {
     send_blocks(now);
     protocol::Channel* const channel = context_->owners[owner_].channel;
     allowed_ = channel != nullptr ? channel->allowance(layout_.cell_bytes, 1, now).packets : 0;
-    // Where a cell has more blocks than one burst takes, they go in several.
-    if (count > allowed_) return false;
+    count = std::min({count, std::size_t{allowed_}, parcels_.size()});
+    if (count == 0) return 0;
   }
   const std::span<protocol::Cell*> packets = std::span(fresh_).first(count);
   if (const std::size_t taken = context_->pool->take(packets); taken != count) {
     context_->pool->give_back(packets.first(taken));
     ++context_->counters.short_of_packets;
-    return false;
+    return 0;
   }
-  return true;
+  return count;
 }
 
-// From the first k shares that were collected, into the packets of fresh_, which wait for send_blocks() then.
-void SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
+// From the first k shares that were collected, into the first packets of fresh_, which wait for send_blocks()
+// then. What they hold is not wanted any more. True: nothing else of the cell is, either.
+bool SsaRead::recover(std::size_t at, unsigned cell, std::size_t packets, std::uint64_t now) noexcept {
   const std::size_t bytes = layout_.cell_bytes;
   std::size_t packet = 0;
   for (unsigned i = 0; i < data_blocks_; ++i) {
-    const bool wanted = blocks_of(at, cell, i) != 0;
+    const bool wanted = blocks_of(at, cell, i) != 0 && packet < packets;
     assert(!wanted || fresh_[packet]->tailroom >= bytes);
     outputs_[i] = wanted ? fresh_[packet++]->data : scratch_.data() + i * bytes;
   }
@@ -130,6 +132,8 @@ void SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept
   packet = 0;
   for (unsigned i = 0; i < data_blocks_; ++i) {
     if (blocks_of(at, cell, i) == 0) continue;
+    if (packet == packets) return false;
+    blocks_of(at, cell, i) = 0;
     protocol::Cell* const made = fresh_[packet++];
     made->length = layout_.cell_bytes;
     made->header.placement = {key_.object, first + i, key_.generation, 0, 0};
@@ -139,6 +143,7 @@ void SsaRead::recover(std::size_t at, unsigned cell, std::uint64_t now) noexcept
     parcel.cell = made;
     parcel.deadline_ns = now + options_.read_ns;
   }
+  return true;
 }
 
 void SsaRead::send_blocks(std::uint64_t now) noexcept {
@@ -186,11 +191,11 @@ SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) n
     collect(at, cell);
   }
   const bool checked = indices_.size() > k_ || (batch.contested & bit) != 0;
-  if (!room_for(at, cell, now)) {
+  const std::size_t packets = room_for(at, cell, now);
+  if (packets == 0 || !recover(at, cell, packets, now)) {
     short_ = true;
     return Given::not_now;
   }
-  recover(at, cell, now);
   ++(checked ? context_->counters.cells_checked : context_->counters.cells_unchecked);
   free_cell(at, cell);
   batch.wanted &= ~bit;

@@ -63,6 +63,26 @@ TEST(SsaRead, WithoutTwoOfFiveHolders) {
   }
 }
 
+// A window begins with ten packets, and after losses it has two: a cell's blocks go in parts then.
+TEST(SsaRead, CellsOfMoreBlocksThanTheWindow) {
+  for (const auto& [k, n, loss] :
+       {std::tuple(3U, 5U, 10U), std::tuple(12U, 14U, 0U), std::tuple(20U, 21U, 5U)}) {
+    SsaWorldOptions options = small();
+    options.layout.scheme = kernels::Scheme::rs;
+    options.layout.k = k;
+    options.layout.n = n;
+    options.layout.secret_blocks = k;
+    options.owner_link.loss_percent = loss;
+    for (std::uint64_t seed = 1; seed <= seeds(2); ++seed) {
+      Stored stored(options, seed, std::size_t{k} * 40);
+      const TestOwner& reader = stored.get();
+      EXPECT_EQ(stored.world.wrong(), "") << "seed " << seed;
+      EXPECT_TRUE(reader.read_over() && reader.content == stored.content)
+          << "k = " << k << ", seed " << seed << ": " << reader.got_count << " of " << stored.blocks();
+    }
+  }
+}
+
 // Long after two holders went silent: their channels are suspect by then, and nothing is asked of them.
 TEST(SsaRead, LongAfterHoldersDied) {
   for (std::uint64_t seed = 1; seed <= seeds(2); ++seed) {
