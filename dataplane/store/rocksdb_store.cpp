@@ -10,6 +10,7 @@
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <optional>
@@ -105,6 +106,7 @@ class RocksdbStore final : public KeyValueStore {
   std::string_view name() const noexcept override { return "rocksdb"; }
 
  private:
+  std::uint64_t promised_bytes();
   Outcome write_checked(const Batch& batch, Sync sync);
   Outcome fail(const rocksdb::Status& status);
 
@@ -123,6 +125,11 @@ Outcome RocksdbStore::open(std::string& damage) {
   if (status.IsCorruption()) {
     damage = status.ToString();
     options_.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    status = rocksdb::DB::Open(options_, directory_, &database);
+  }
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kSpaceLimit) {
+    // Room to write what the log has comes with removals: until then it stays in memory and in the log.
+    options_.avoid_flush_during_recovery = true;
     status = rocksdb::DB::Open(options_, directory_, &database);
   }
   if (!status.ok()) return failure(status, "cannot open the share database", directory_);
@@ -211,18 +218,27 @@ std::uint64_t RocksdbStore::approximate_bytes() {
   return sum;
 }
 
+// What is in memory is in the log, too, which goes only after all of it was written to files.
+std::uint64_t RocksdbStore::promised_bytes() {
+  const std::shared_lock lock(mutex_);
+  std::uint64_t bytes = 0;
+  if (database_ == nullptr || !database_->GetIntProperty("rocksdb.cur-size-all-mem-tables", &bytes)) return 0;
+  return bytes;
+}
+
 Result<KeyValueStore::Space> RocksdbStore::space() {
   struct statvfs status{};
   if (::statvfs(directory_.c_str(), &status) != 0) {
     return system_error(errno, "cannot learn how much space is free", directory_);
   }
-  return Space{std::uint64_t{status.f_bavail} * status.f_frsize,
-               std::uint64_t{status.f_blocks} * status.f_frsize};
+  const std::uint64_t free = std::uint64_t{status.f_bavail} * status.f_frsize;
+  return Space{free - std::min(free, promised_bytes()), std::uint64_t{status.f_blocks} * status.f_frsize};
 }
 
 // After a write that did not fit: all that is in memory goes to new files, which are synced. The log that the
 // failure tore may still be the present one then (where nothing was in memory), and RocksDB takes writing to
-// such a log for broken code and aborts; so the database is opened anew, with a new log.
+// such a log for broken code and aborts; so the database is opened anew, with a new log. Where not even that
+// what is in memory fits, it is opened anew as well: what was removed meanwhile need not be written then.
 Outcome RocksdbStore::recover() {
   const std::unique_lock lock(mutex_);
   if (!failure_) return done;
@@ -230,8 +246,10 @@ Outcome RocksdbStore::recover() {
   if (database_ != nullptr) {
     if (const rocksdb::Status status = database_->Resume(); !status.ok()) {
       const Error error = failure(status, "cannot go on writing to the share database", directory_);
-      if (fault_of(error) != Fault::full) failure_ = error;
-      return error;
+      if (fault_of(error) != Fault::full) {
+        failure_ = error;
+        return error;
+      }
     }
     (void)database_->Close();
     database_.reset();

@@ -20,10 +20,13 @@ constexpr std::uint32_t cell_bytes = 128;
 const ShareId sealed{1, 1, 1};
 const ShareId waiting{2, 1, 1};
 
-Result<ShareStore> open_store(const std::string& directory, std::uint64_t reserve = 0) {
+constexpr std::uint64_t small_buffer = std::uint64_t{128} << 10;
+
+Result<ShareStore> open_store(const std::string& directory, std::uint64_t reserve = 0,
+                              std::uint64_t write_buffer = small_buffer) {
   RocksdbOptions database;
   database.directory = directory + "/db";
-  database.write_buffer_bytes = std::uint64_t{128} << 10;
+  database.write_buffer_bytes = write_buffer;
   database.blob_file_bytes = std::uint64_t{128} << 10;
   Result<OpenedRocksdb> opened = open_rocksdb(database);
   if (!opened.ok()) return opened.error();
@@ -155,11 +158,17 @@ TEST_F(RocksdbRot, TakesATornEndOfTheLog) {
   EXPECT_EQ(refused_, 0U);
 }
 
-TEST(RocksdbFull, GoesOnWhenObjectsAreRemovedOrSpaceIsGiven) {
+class RocksdbFull : public testing::TestWithParam<std::uint64_t> {};
+
+// With the buffer as it is shipped all of it is in memory and in the log when the disk is full.
+INSTANTIATE_TEST_SUITE_P(WriteBuffers, RocksdbFull,
+                         testing::Values(small_buffer, RocksdbOptions{}.write_buffer_bytes));
+
+TEST_P(RocksdbFull, GoesOnWhenObjectsAreRemovedOrSpaceIsGiven) {
   test::SmallFileSystem small(24);
   if (!small.ok()) GTEST_SKIP() << "only root can make a small file system";
   constexpr std::uint64_t reserve = std::uint64_t{4} << 20;
-  Result<ShareStore> opened = open_store(small.path(), reserve);
+  Result<ShareStore> opened = open_store(small.path(), reserve, GetParam());
   ASSERT_TRUE(opened.ok()) << opened.error().why;
   ShareStore& store = opened.value();
   std::uint64_t now = 1'000'000'000;
