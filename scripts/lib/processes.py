@@ -138,6 +138,7 @@ class DataPlane:
         self.runtime = os.path.join(folder, f'run-{name}')
         os.mkdir(self.runtime)
         self.process, self.is_ready = None, False
+        self.environment = {}  # what it gets beside ours
         self.configuration = {
             'node': {'name': name, 'ledger': f'{name}.ledger'},
             'eal': {'memory': '128 MiB', 'file_prefix': f'ssn-{os.getpid()}-{name}'},
@@ -164,7 +165,8 @@ class DataPlane:
         with open(self.log, 'ab') as output:
             self.process = self.namespace.start(self.programs.dataplane, '--config', self.file, *arguments,
                                                 stdout=output, stderr=output,
-                                                env=dict(os.environ, RUNTIME_DIRECTORY=self.runtime))
+                                                env=dict(os.environ, RUNTIME_DIRECTORY=self.runtime,
+                                                         **self.environment))
         if wait:
             self.wait_ready()
 
