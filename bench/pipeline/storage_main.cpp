@@ -75,7 +75,7 @@ class Run {
  private:
   [[noreturn]] void fail(const std::string& what, const std::string& why) const;
   void check() const {
-    if (world_.wrong() != 0) fail("packets or blocks came out wrong", fmt::format("{}", world_.wrong()));
+    if (world_.wrong() != 0) fail("packets or blocks came out wrong", world_.trouble());
   }
   void open(bool writes) {
     if (Outcome outcome = world_.open_session(writes); !outcome.ok()) stop(outcome.error());

@@ -356,6 +356,16 @@ std::uint64_t StorageWorld::wrong() const {
   return sum;
 }
 
+std::string StorageWorld::trouble() const {
+  std::string text = fmt::format("owner: {} wrong, {} not opened", owner_->wrong(), owner_->dropped());
+  for (std::size_t i = 0; i < holders_.size(); ++i) {
+    text += fmt::format("; shareholder {}: {}, {}", i + 1, holders_[i]->wrong(), holders_[i]->dropped());
+  }
+  const roles::SsaCounters& of = counters();
+  return text + fmt::format("; blocks refused {}, not given {}; cells split again {}, shares lost {}",
+                            of.blocks_refused, of.blocks_not_given, of.cells_split_again, of.shares_lost);
+}
+
 StorageWorld::~StorageWorld() {
   if (pipeline_ != nullptr && runs_) {
     close_session();

@@ -59,6 +59,8 @@ class StorageWorld {
   std::vector<dataplane::Counters::Value> drops() const { return counters_->read("drop."); }
   /// Packets that an end could not open, blocks that came out wrong or not at all.
   std::uint64_t wrong() const;
+  /// Where they were, and what the role counted of it.
+  std::string trouble() const;
 
  private:
   explicit StorageWorld(StorageOptions options) : options_(std::move(options)) {}

@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -84,12 +85,16 @@ void raw_disk(const std::string& directory, std::uint64_t bytes) {
   (void)::unlink(path.c_str());
 }
 
-ShareStore open_store(std::unique_ptr<KeyValueStore> database, const std::string& keys_path) {
+// `bytes`: of the share. A quarter of it fits the store's own memory, so that little is read from there.
+ShareStore open_store(std::unique_ptr<KeyValueStore> database, const std::string& keys_path,
+                      std::uint64_t bytes) {
   Result<std::unique_ptr<StorageFile>> file = open_storage_file(keys_path);
   if (!file.ok()) fail(file.error());
   Result<GenerationKeys> keys = GenerationKeys::open(std::move(file.value()), 1000);
   if (!keys.ok()) fail(keys.error());
-  Result<ShareStore> store = ShareStore::open(std::move(database), std::move(keys.value()), {});
+  ShareStoreOptions options;
+  options.memory_bytes = std::min<std::size_t>(options.memory_bytes, bytes / 4);
+  Result<ShareStore> store = ShareStore::open(std::move(database), std::move(keys.value()), options);
   if (!store.ok()) fail(store.error());
   return std::move(store.value());
 }
@@ -165,8 +170,9 @@ int main(int argc, char** argv) {
   }
   const std::uint64_t bytes = std::strtoull(argv[2], nullptr, 10) << 20;
   const auto cell_bytes = static_cast<std::uint32_t>(std::strtoul(argv[3], nullptr, 10));
-  if (bytes < 4 * piece || cell_bytes == 0 || cell_bytes % cell_granule != 0 || cell_bytes > max_cell_bytes) {
-    std::fputs("store_bench: at least 16 MiB, and cells of a multiple of 64 up to 16320 bytes\n", stderr);
+  if (bytes < 16 * piece || cell_bytes == 0 || cell_bytes % cell_granule != 0 ||
+      cell_bytes > max_cell_bytes) {
+    std::fputs("store_bench: at least 64 MiB, and cells of a multiple of 64 up to 16320 bytes\n", stderr);
     return 2;
   }
   const std::string directory = argv[1];
@@ -175,7 +181,7 @@ int main(int argc, char** argv) {
   raw_disk(directory, bytes);
   {
     ShareStore store = open_store(std::make_unique<MemoryStore>(2 * bytes + (std::uint64_t{256} << 20)),
-                                  directory + "/memory-keys");
+                                  directory + "/memory-keys", bytes);
     put_all(store, "memory", share, cells, cell_bytes);
     get_all(store, "memory", share, cells, cell_bytes);
     check_all(store, share, cells, cell_bytes);
@@ -184,7 +190,7 @@ int main(int argc, char** argv) {
   options.directory = directory + "/db";
   Result<OpenedRocksdb> opened = open_rocksdb(options);
   if (!opened.ok()) fail(opened.error());
-  ShareStore store = open_store(std::move(opened.value().store), directory + "/rocksdb-keys");
+  ShareStore store = open_store(std::move(opened.value().store), directory + "/rocksdb-keys", bytes);
   put_all(store, "rocksdb", share, cells, cell_bytes);
   get_all(store, "rocksdb", share, cells, cell_bytes);
   check_all(store, share, cells, cell_bytes);
