@@ -60,6 +60,9 @@ PATIENCE = 900
 def add_options(parser):
     parser.add_argument('--mebibytes', metavar='N', type=positive,
                         help='size of the file (default 1024; with --quick 64)')
+    parser.add_argument('--device', metavar='DEVICE', default='packet_socket',
+                        help='what data planes drive their interfaces with: packet_socket (default), or '
+                             'net_af_packet0 of DPDK, which takes one datagram at a time')
     parser.add_argument('--directory', metavar='DIR', type=os.path.realpath,
                         help='for files, stores and logs (default: the temporary directory)')
 
@@ -72,7 +75,7 @@ def run(options):
         return 0
     floor = program(options, 'network-bench', 'bench/udp_floor')
     build = floor.parent.parent
-    cases = [Case(setting) for setting in CASES if wanted(setting, options)]
+    cases = [Case(setting, options.device) for setting in CASES if wanted(setting, options)]
     if not cases:
         raise BenchmarkError('no case is left; there are: ' + '; '.join(map(str, CASES)))
     description = machine(build)
@@ -204,8 +207,8 @@ def finish(sinks, size):
 class Case:
     """What was measured with one setting."""
 
-    def __init__(self, setting):
-        self.setting, self.name, self.size = setting, str(setting), 0
+    def __init__(self, setting, device):
+        self.setting, self.name, self.device, self.size = setting, str(setting), device, 0
         self.failure = ''  # the first
         self.seconds = {}  # what -> of each round
         self.cpu = {}      # what -> process -> of each round
@@ -222,7 +225,7 @@ class Case:
             show('network')
             with StorageNetwork(place, Programs.built(str(build)), k=setting.k, n=setting.n,
                                 cell=CELLS[setting.mtu], mtu=setting.mtu, store=setting.store,
-                                links=setting.links) as network:
+                                links=setting.links, device=self.device) as network:
                 # Over shared memory the baseline is our own figure over veth.
                 floor = Floor(network, floor_path, CELLS[setting.mtu] + OVERHEAD) \
                     if setting.links == LINKS[0] else None

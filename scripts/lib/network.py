@@ -119,14 +119,16 @@ class Network:
         return made
 
     @staticmethod
-    def link(first, first_interface, second, second_interface, mtu=1500):
-        """A veth pair between two namespaces, up at both ends, without offloads: what is sent on it is what a
-        wire would carry, with its checksums, in frames of at most the MTU."""
+    def link(first, first_interface, second, second_interface, mtu=1500, offloads=False):
+        """A veth pair between two namespaces, up at both ends. Without offloads what is sent on it is what a
+        wire would carry, with its checksums, in frames of at most the MTU. With them checksums are left open
+        and datagrams of a flow may cross as one frame, as between kernels and packet_socket ports."""
         first.run('ip', 'link', 'add', 'name', first_interface, 'mtu', mtu, 'type', 'veth',
                   'peer', 'name', second_interface, 'mtu', mtu, 'netns', second.pid)
         for namespace, interface in ((first, first_interface), (second, second_interface)):
-            namespace.run('ethtool', '-K', interface, 'tx', 'off', 'rx', 'off', 'tso', 'off', 'gso', 'off',
-                          'gro', 'off')
+            if not offloads:
+                namespace.run('ethtool', '-K', interface, 'tx', 'off', 'rx', 'off', 'tso', 'off', 'gso',
+                              'off', 'gro', 'off')
             namespace.run('ip', 'link', 'set', 'dev', interface, 'up')
 
     @staticmethod

@@ -11,7 +11,8 @@
         network.holders[0].kill()
         network.get('name', 'copy')
 
-The data planes drive veth interfaces of a bridge, the owner is a kernel of its own. With links='vhost-user'
+The data planes drive veth interfaces of a bridge, with packet sockets or, as device='net_af_packet0', with
+DPDK's driver for them; the owner is a kernel of its own. With links='vhost-user'
 the SSA shares memory with each shareholder instead: it has a port for each, beside the one at the bridge for
 owners; shareholders have the bridge for each other. Each process has its configuration as a tree in
 `configuration`, which may be changed before start(). Needs root.
@@ -55,7 +56,7 @@ class Node(DataPlane):
         self.join_keys(network.keys, site, self.agent)
         self.mtu = network.mtu
         self.configuration['port'] = []
-        self.add_port('data', 'net_af_packet0,iface=data', data_address(number))
+        self.add_port('data', network.device, data_address(number))
         self.ways = {}  # peer's name -> port, local, remote
         self.configuration['controller'] = {'address': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}'}
         self.configuration['peer'] = []
@@ -128,8 +129,11 @@ class StorageNetwork(Network):
     """Everything of the picture above."""
 
     def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth',
-                 labels=True):
+                 labels=True, device='packet_socket'):
         super().__init__()
+        # Only packet sockets of ours take several datagrams as one frame.
+        self.offloads = device == 'packet_socket'
+        self.device = f'{device},iface=data'
         self.folder, self.programs, self.k, self.n, self.cell, self.mtu = folder, programs, k, n, cell, mtu
         assert links in LINKS, links
         self.links = links
@@ -160,7 +164,8 @@ class StorageNetwork(Network):
         """Links a namespace to both bridges; the control side is the kernel's."""
         for bridge in ('data', 'control'):
             port = self.ports[bridge, namespace.name] = f'{bridge[0]}-{namespace.name}'
-            self.link(namespace, bridge, self.bridges, port, self.mtu)
+            self.link(namespace, bridge, self.bridges, port, self.mtu,
+                      offloads=self.offloads and bridge == 'data')
             self.bridges.run('ip', 'link', 'set', 'dev', port, 'master', bridge)
         namespace.address('control', f'{control_address(number)}/24')
 
