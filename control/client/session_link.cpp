@@ -202,7 +202,8 @@ Outcome SessionLink::wait(std::span<pollfd> others, std::uint64_t now_ns, std::u
   all[0] = {socket_.fd(), static_cast<short>(blocked ? POLLIN | POLLOUT : POLLIN), 0};
   std::copy(others.begin(), others.end(), all.begin() + 1);
   const std::uint64_t due = std::min(until_ns, blocked ? until_ns : channel_->next_due());
-  const std::uint64_t sleep = due > now_ns ? std::min<std::uint64_t>(due - now_ns, 1'000'000'000) : 0;
+  const std::uint64_t sleep =
+      due > now_ns && !socket_.has_more() ? std::min<std::uint64_t>(due - now_ns, 1'000'000'000) : 0;
   const timespec patience{static_cast<time_t>(sleep / 1'000'000'000),
                           static_cast<long>(sleep % 1'000'000'000)};
   if (::ppoll(all.data(), others.size() + 1, &patience, nullptr) < 0 && errno != EINTR) {

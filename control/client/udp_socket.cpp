@@ -23,6 +23,10 @@ constexpr const char* what = "cannot exchange packets with the SSA";
 constexpr int buffer_bytes = 4 << 20;
 // Of one datagram that the kernel takes apart; it takes 64 packets at most, as many as a burst has.
 constexpr std::size_t segmented_bytes_max = 65'000;
+// That it gives together.
+constexpr std::size_t together_bytes_max = 65'536;
+// So many single packets in a row, and they are cheaper to receive as such.
+constexpr unsigned single_max = 256;
 
 struct Address {
   sockaddr_storage storage{};
@@ -130,6 +134,7 @@ Result<UdpSocket> UdpSocket::make(const IpEndpoint& peer) {
                &never_fragment, sizeof never_fragment);
   UdpSocket out;
   out.fd_ = std::move(fd.value());
+  out.receive_together();
   if (Outcome connected = out.connect(peer); !connected.ok()) {
     return connected.error();
   }
@@ -230,8 +235,125 @@ Result<std::size_t> UdpSocket::send(std::span<const iovec> packets) noexcept {
   return sent;
 }
 
+void UdpSocket::receive_together() noexcept {
+  const int wanted = 1;
+  if (::setsockopt(fd_.get(), SOL_UDP, UDP_GRO, &wanted, sizeof wanted) == 0) {
+    rest_.bytes = std::make_unique<std::uint8_t[]>(together_bytes_max);
+    together_ = true;
+  }
+}
+
+// One packet, or several that are one behind the other in `room`, and behind that in what is kept for the
+// rest.
+Result<UdpSocket::Arrival> UdpSocket::take(std::span<const iovec> room) noexcept {
+  std::array<iovec, max_burst + 1> parts;
+  std::copy(room.begin(), room.end(), parts.begin());
+  parts[room.size()] = {rest_.bytes.get(), together_bytes_max};
+  for (;;) {
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = room.size() + 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    const ssize_t came = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+    if (came >= 0) {
+      Arrival arrival{true, static_cast<std::size_t>(came), 0};
+      const cmsghdr* const told = CMSG_FIRSTHDR(&message);
+      int segment = 0;
+      if (told != nullptr && told->cmsg_level == SOL_UDP && told->cmsg_type == UDP_GRO) {
+        std::memcpy(&segment, CMSG_DATA(told), sizeof segment);
+      }
+      if (segment > 0) {
+        arrival.segment = static_cast<std::size_t>(segment);
+      }
+      return arrival;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      return Arrival{};
+    }
+    if (!passes(errno) && errno != EINTR) {
+      return system_error(errno, what, "recvmsg");
+    }
+  }
+}
+
+// Sets the lengths of packets that lie where they belong: those of the length of their room do. Others are
+// put together first.
+std::size_t UdpSocket::give_out(std::span<iovec> room, const Arrival& came) noexcept {
+  if (came.segment == 0) {
+    room[0].iov_len = came.bytes <= room[0].iov_len ? came.bytes : 0;
+    return 1;
+  }
+  std::size_t in_room = 0;
+  bool fits = true;
+  for (std::size_t i = 0; i < room.size() && in_room < came.bytes; ++i) {
+    fits = fits && room[i].iov_len == came.segment;
+    in_room += std::min(room[i].iov_len, came.bytes - in_room);
+  }
+  rest_.segment = came.segment;
+  rest_.at = 0;
+  rest_.end = came.bytes - in_room;
+  if (fits) {
+    std::size_t count = 0;
+    for (std::size_t at = 0; at < in_room; at += came.segment) {
+      room[count++].iov_len = std::min(came.segment, in_room - at);
+    }
+    return count;
+  }
+  std::memmove(rest_.bytes.get() + in_room, rest_.bytes.get(), rest_.end);
+  std::size_t at = 0;
+  for (std::size_t i = 0; at < in_room; ++i) {
+    const std::size_t some = std::min(room[i].iov_len, in_room - at);
+    std::memcpy(rest_.bytes.get() + at, room[i].iov_base, some);
+    at += some;
+  }
+  rest_.end = came.bytes;
+  return give_rest(room);
+}
+
+std::size_t UdpSocket::give_rest(std::span<iovec> room) noexcept {
+  std::size_t count = 0;
+  for (; count < room.size() && rest_.at < rest_.end; ++count) {
+    const std::size_t bytes = std::min(rest_.segment, rest_.end - rest_.at);
+    if (bytes <= room[count].iov_len) {
+      std::memcpy(room[count].iov_base, rest_.bytes.get() + rest_.at, bytes);
+      room[count].iov_len = bytes;
+    } else {
+      room[count].iov_len = 0;
+    }
+    rest_.at += bytes;
+  }
+  return count;
+}
+
 Result<std::size_t> UdpSocket::receive(std::span<iovec> room) noexcept {
   assert(room.size() <= max_burst);
+  std::size_t count = give_rest(room);
+  while (together_ && count < room.size() && rest_.at == rest_.end) {
+    const std::span<iovec> left = room.subspan(count);
+    const Result<Arrival> came = take(left);
+    if (!came.ok()) {
+      return came.error();
+    }
+    if (!came.value().any) {
+      together_ = !ending_;
+      return count;
+    }
+    single_ = came.value().segment == 0 ? single_ + 1 : 0;
+    if (single_ == single_max) {
+      const int unwanted = 0;
+      ending_ = ::setsockopt(fd_.get(), SOL_UDP, UDP_GRO, &unwanted, sizeof unwanted) == 0;
+    }
+    count += give_out(left, came.value());
+  }
+  if (together_ || count != 0) {
+    return count;
+  }
+  return receive_single(room);
+}
+
+Result<std::size_t> UdpSocket::receive_single(std::span<iovec> room) noexcept {
   std::array<mmsghdr, max_burst> messages;
   for (std::size_t i = 0; i < room.size(); ++i) {
     messages[i] = {};

@@ -41,7 +41,7 @@ class UdpSocketTest : public testing::TestWithParam<const char*> {
     std::vector<Bytes> all;
     while (all.size() < count) {
       pollfd ready{far_->fd(), POLLIN, 0};
-      if (::poll(&ready, 1, 5000) <= 0) break;
+      if (!far_->has_more() && ::poll(&ready, 1, 5000) <= 0) break;
       std::vector<Bytes> buffers(UdpSocket::max_burst, Bytes(room));
       std::array<iovec, UdpSocket::max_burst> parts;
       for (std::size_t i = 0; i < parts.size(); ++i) parts[i] = {buffers[i].data(), room};
@@ -86,6 +86,52 @@ TEST_P(UdpSocketTest, PacketsArriveAsTheyWere) {
     expect_sent(std::vector<Bytes>(20, Bytes(9000, 8)));
     EXPECT_EQ(near_->segmentation(), together);
   }
+}
+
+// What one system call gives is spread over rooms of the same length, of another, and too few of them; and
+// after many single packets, which are received as such, over one again.
+TEST_P(UdpSocketTest, PacketsThatCameTogetherComeApart) {
+  TestRandom random = TestRandom::labelled("udp together");
+  const auto packets_of = [&](std::size_t count, std::size_t bytes, std::size_t last) {
+    std::vector<Bytes> packets;
+    for (std::size_t i = 0; i < count; ++i) packets.push_back(random.bytes(i + 1 == count ? last : bytes));
+    return packets;
+  };
+  const auto send = [&](const std::vector<Bytes>& packets) {
+    std::vector<iovec> parts;
+    for (const Bytes& packet : packets)
+      parts.push_back({const_cast<std::uint8_t*>(packet.data()), packet.size()});
+    ASSERT_EQ(near_->send(parts).value(), packets.size());
+  };
+  for (const std::size_t room : {1408U, 1409U, 4000U, 1000U}) {
+    for (const std::size_t last : {1U, 900U, 1408U}) {
+      for (const std::size_t count : {2U, 17U, 40U}) {
+        SCOPED_TRACE(testing::Message() << room << " " << last << " " << count);
+        std::vector<Bytes> packets = packets_of(count, 1408, last);
+        send(packets);
+        for (Bytes& each : packets) each.resize(each.size() <= room ? each.size() : 0);
+        EXPECT_TRUE(receive(count, room) == packets);
+        EXPECT_FALSE(far_->has_more());
+      }
+    }
+  }
+  // More than there is room for, by and by.
+  const std::vector<Bytes> packets = packets_of(40, 1408, 77);
+  send(packets);
+  std::vector<Bytes> all;
+  for (unsigned turn = 0; all.size() < 40 && turn < 40; ++turn) {
+    Bytes buffers[3] = {Bytes(1408), Bytes(1408), Bytes(1408)};
+    std::array<iovec, 3> parts;
+    for (std::size_t i = 0; i < 3; ++i) parts[i] = {buffers[i].data(), 1408};
+    const std::size_t came = far_->receive(parts).value();
+    for (std::size_t i = 0; i < came; ++i) {
+      buffers[i].resize(parts[i].iov_len);
+      all.push_back(buffers[i]);
+    }
+  }
+  EXPECT_TRUE(all == packets);
+  for (unsigned i = 0; i < 600; ++i) expect_sent({Bytes(100, static_cast<std::uint8_t>(i))});
+  expect_sent(packets_of(40, 1408, 5));
 }
 
 TEST_P(UdpSocketTest, WhatIsTooLongIsAnError) {
