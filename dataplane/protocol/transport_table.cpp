@@ -86,21 +86,35 @@ void DeadlineWheel::add(RecordTable& table, std::uint32_t at) noexcept {
   if (table[at].deadline_ns > UINT64_MAX - (std::uint64_t{1} << shift_)) return;  // never
   table[at].deadline_ns =
       std::max(table[at].deadline_ns, (done_ << shift_) + 1);  // in a tick that is to come
-  table.append(lists_[bucket_of(table[at].deadline_ns)], TransportRecord::by_deadline, at);
+  const std::size_t bucket = bucket_of(table[at].deadline_ns);
+  table.append(lists_[bucket], TransportRecord::by_deadline, at);
+  filled_[bucket / 64] |= std::uint64_t{1} << bucket % 64;
   ++count_;
 }
 
 void DeadlineWheel::remove(RecordTable& table, std::uint32_t at) noexcept {
   if (!table.is_in(TransportRecord::by_deadline, at)) return;
-  table.remove(lists_[bucket_of(table[at].deadline_ns)], TransportRecord::by_deadline, at);
+  const std::size_t bucket = bucket_of(table[at].deadline_ns);
+  table.remove(lists_[bucket], TransportRecord::by_deadline, at);
+  if (lists_[bucket].empty()) filled_[bucket / 64] &= ~(std::uint64_t{1} << bucket % 64);
   --count_;
 }
 
+// Asked in every walk, and what waits is usually most of a revolution away.
 std::uint64_t DeadlineWheel::next() const noexcept {
   if (count_ == 0) return UINT64_MAX;
-  std::uint64_t tick = done_ + 1;
-  while (lists_[tick % buckets].empty()) ++tick;
-  return tick << shift_;
+  const std::uint64_t first = done_ + 1;
+  const std::size_t from = first % buckets;
+  std::size_t base = from - from % 64;
+  std::uint64_t word = filled_[base / 64] & UINT64_MAX << from % 64;
+  // The word of the first bucket counts twice: its lower part comes last.
+  for (std::size_t words = 0; word == 0 && words < buckets / 64; ++words) {
+    base = (base + 64) % buckets;
+    word = filled_[base / 64];
+  }
+  assert(word != 0 && "what is counted lies in a bucket");
+  const std::size_t bucket = base + static_cast<unsigned>(std::countr_zero(word));
+  return (first + (bucket + buckets - from) % buckets) << shift_;
 }
 
 }  // namespace ssn::protocol

@@ -211,6 +211,7 @@ class DeadlineWheel {
   unsigned shift_;          // of ns to ticks
   std::uint64_t done_ = 0;  // ticks
   std::uint64_t count_ = 0;
+  std::uint64_t filled_[buckets / 64] = {};  // bit i % 64 of word i / 64: list i is not empty
   RecordList lists_[buckets];
 };
 
