@@ -12,7 +12,7 @@ import time
 from support import StorageTest, main
 
 SIZE = 1_000_000
-SCRUB_SECONDS = 4  # at 256 MiB/s
+SCRUB_SECONDS = 8  # at 256 MiB/s
 TRIES = {'SST': 3, 'blob': 4, 'WAL': 3, 'keys': 3}
 
 

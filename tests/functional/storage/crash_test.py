@@ -287,8 +287,9 @@ class CrashLoop:
         print(f'{self.state.acknowledged} acknowledged, {self.state.seen} seen, '
               f'{self.state.came_to_be} came to be without an answer', flush=True)
         others = self.meter.others()
-        if rate < KILLS_A_MINUTE and others > OTHERS_MOST:
-            print(f'others had {others:.0%} of this machine: how many kills it makes is not judged')
+        if rate < KILLS_A_MINUTE and (others > OTHERS_MOST or support.is_sanitized()):
+            print(f'others had {others:.0%} of this machine, sanitizers: {support.is_sanitized()}; '
+                  'how many kills it makes is not judged')
         elif rate < KILLS_A_MINUTE:
             self.violations.append(f'{rate:.0f} kills a minute are too few')
 

@@ -7,6 +7,7 @@ A test that kills or breaks something mends it again.
 """
 
 import filecmp
+import json
 import os
 import random
 import re
@@ -129,6 +130,15 @@ class StorageTest(unittest.TestCase):
                 parts = [counters.get(f'{stream}.{part}', 0)
                          for part in ('used', 'kept', 'discarded', 'left')]
                 self.assertEqual(counters[f'{stream}.fetched'], sum(parts), f'{node.name} {stream}')
+
+
+def is_sanitized():
+    """Whether the programs carry sanitizers, which make them slow."""
+    path = os.path.join(BUILD, 'meson-info', 'intro-buildoptions.json')
+    if not os.path.exists(path):
+        return False
+    with open(path, encoding='utf-8') as file:
+        return any(each['name'] == 'b_sanitize' and each['value'] != 'none' for each in json.load(file))
 
 
 def require(options=''):
