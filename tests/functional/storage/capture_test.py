@@ -55,7 +55,7 @@ class Capture(StorageTest):
         # The erasure code hides nothing: of these only the pads hide anything.
         bare = self.object(pattern, 'bare', '--scheme', 'rs', '-k', '3', '-n', '5')
         self.object(pattern, 'shared')
-        self.object(pattern, 'kept', '--pad-shares')
+        self.object(pattern, 'kept', '--pad-shares', 'yes')
         holder = self.network.holders[0]
         holder.kill()
         self.check(*bare)

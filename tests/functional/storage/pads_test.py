@@ -47,7 +47,8 @@ class Labelled(StorageTest):
         self.assertEqual((plain['pad_rows'], plain['pad_rule']), (0, 'not-wanted'))
         self.assertEqual(after['ssa.shares_kept'], before['ssa.shares_kept'])
         self.assertGreaterEqual(of_all, 5 * (SIZE // CELL))
-        # Each share that is kept is a packet less; where a cell was split again on a busy machine some came twice.
+        # Each share that is kept is a packet less; where a cell was split again on a busy machine some came
+        # twice.
         print(f'{arrived} shares came where {kept} were kept, {of_all} where none was')
         self.assertLess(arrived, of_all - kept // 3)
         self.assertEqual(self.network.put(path, f'{name}-yes', '--pad-shares', 'yes')['pad_rows'], 2)

@@ -35,6 +35,7 @@ class StorageTest(unittest.TestCase):
     """One network for all tests of a class."""
 
     k, n = 3, 5
+    parts = {}  # more arguments of StorageNetwork
 
     @classmethod
     def configure(cls, network):
@@ -44,7 +45,7 @@ class StorageTest(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix='storage-')
         cls.addClassCleanup(cls.folder.cleanup)
-        cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=cls.k, n=cls.n)
+        cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=cls.k, n=cls.n, **cls.parts)
         cls.addClassCleanup(cls.network.close)
         cls.network.controller.configuration['policy'] |= {'lease': '3 s', 'report': '200 ms'}
         cls.network.ssa.configuration['ssa'] |= {'idle': '8 s', 'owners': 4}

@@ -31,7 +31,8 @@ class Vhost(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix='storage-vhost-')
         cls.addClassCleanup(cls.folder.cleanup)
-        cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=2, n=3, links='vhost-user')
+        cls.network = StorageNetwork(cls.folder.name, Programs.built(BUILD), k=2, n=3, links='vhost-user',
+                                     labels=False)  # all shares are sent
         cls.addClassCleanup(cls.network.close)
         cls.random = random.Random(SEED)
         cls.network.start()
