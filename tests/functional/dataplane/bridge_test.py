@@ -13,6 +13,21 @@ def port(name, device, **more):
 
 BRIDGE = '[[bridge]]\nports = ["a", "b"]\n'
 
+# Datagrams of 1000 bytes that leave the kernel as one frame (UDP_SEGMENT), and what of them arrives.
+SEND = """import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+    out.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+    out.sendto(b''.join(bytes([i]) * 1000 for i in range(40)) + b'end', ('10.0.0.2', 5000))
+"""
+RECEIVE = """import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as received:
+    received.bind(('10.0.0.2', 5000))
+    received.settimeout(10)
+    print('ready', flush=True)
+    assert [received.recv(2000) for _ in range(41)] == [bytes([i]) * 1000 for i in range(40)] + [b'end']
+print('whole', flush=True)
+"""
+
 
 class Bridge(unittest.TestCase):
     """left -- pa [data plane] pb -- right"""
@@ -73,6 +88,28 @@ class Bridge(unittest.TestCase):
         self.assertTrue(self.ping())
         self.assertFalse(self.ping('10.0.0.2', '-s', '2000', '-M', 'do', '-w', '2'))
         self.assertGreaterEqual(plane.counter('drop.port_tx_too_long'), 20)
+
+    def test_packet_sockets(self):
+        """packet_socket ports join kernels that leave checksums open and send datagrams as one frame"""
+        self.network()
+        for namespace in (self.left, self.right):
+            namespace.run('ethtool', '-K', 'eth0', 'tx', 'on', 'sg', 'on', 'gso', 'on', 'tx-udp-segmentation',
+                          'on')
+        plane = self.plane(port('a', 'packet_socket,iface=pa') + port('b', 'packet_socket,iface=pb') +
+                           BRIDGE).start()
+        self.assertTrue(self.ping())
+        self.assertTrue(self.ping('fd00::2'))
+        self.assertTrue(self.ping('10.0.0.2', '-s', '1472', '-M', 'do'))
+        receiver = self.right.start(sys.executable, '-c', RECEIVE, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(networks.stop, receiver)
+        self.assertEqual(receiver.stdout.readline(), 'ready\n')
+        self.left.run(sys.executable, '-c', SEND)
+        self.assertEqual(receiver.stdout.readline(), 'whole\n')
+        wait_for(lambda: plane.counter('port.a.device_rx_runs') == 1, 'the frame to be counted')
+        self.assertEqual(plane.counter('drop.segmented'), 0)
+        wait_for(lambda: plane.counter('worker.sleeps') > 0, 'the worker to sleep')
+        self.assertTrue(self.ping())
+        self.assertEqual(plane.stop(), 0)
 
     def test_idle(self):
         """a data plane without traffic sleeps, and wakes for a packet at once"""
