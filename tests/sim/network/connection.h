@@ -54,7 +54,7 @@ class Connection {
   /// One packet of this connection, or what claims to be one: parsed, and of this key index.
   void arrive(std::span<const std::uint8_t> packet, std::uint64_t object, std::uint64_t now);
   void receive_round(std::uint64_t now);
-  /// The peer says over the control channel how far it has sent.
+  /// The peer says over the control channel how many masks it has taken.
   void hear(const Connection& peer) noexcept;
   /// After every step. `deep`: counts every bit.
   void check(bool deep) const;
@@ -94,7 +94,6 @@ class Connection {
   protocol::ReceiveKeys receive_;
   protocol::ReceiveProgress progress_;
   protocol::CatchUp catch_up_;
-  std::uint64_t peer_pads_ = 0;
   std::uint64_t peer_tag_keys_ = 0;
   protocol::PacketCounters sent_, received_;
   std::vector<std::uint64_t> ids_;
