@@ -51,9 +51,10 @@ void make_cell(PacketSource& source, Packet& packet) noexcept {
   cell.headroom = headroom_of(packet);
   cell.tailroom = tailroom_of(packet);
   area_of(packet).stream = static_cast<std::uint16_t>(packet.l2_len + packet.l3_len + udp_bytes);
-  const bool keeps = cell.length >= protocol::header_bytes &&
-                     cell.data[type_offset] == static_cast<std::uint8_t>(protocol::PacketType::keep_order);
-  if (keeps) source.equip_order(cell);
+  if (cell.length < protocol::header_bytes) return;
+  const auto type = static_cast<protocol::PacketType>(cell.data[type_offset]);
+  const bool orders = type == protocol::PacketType::keep_order || type == protocol::PacketType::mask_order;
+  if (orders) source.equip_order(cell);
 }
 
 // An owner is answered where his authentic packets come from.

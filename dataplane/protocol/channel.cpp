@@ -41,6 +41,7 @@ bool is_for_owner(const Cell& cell) noexcept {
     case OpenResult::opened:
     case OpenResult::kept:
     case OpenResult::masked:
+    case OpenResult::contributed:
       return true;
     case OpenResult::message:
       return cell.header.type != PacketType::ping;
@@ -199,7 +200,8 @@ std::size_t Channel::send(std::span<Parcel> parcels, std::uint64_t now_ns) noexc
   const Allowance allowed = allowance(parcels[0].cell->length, parcels[0].cells, now_ns);
   std::size_t count = std::min({parcels.size(), max_burst, std::size_t{allowed.packets}});
   for (std::size_t i = 0; i < count; ++i) {
-    parcels[i].cell->header.type = PacketType::cell;
+    assert(is_padded(parcels[i].type));
+    parcels[i].cell->header.type = parcels[i].type;
     if (!can_be_sent(*parcels[i].cell)) {
       parcels[i].cell->seal_result = SealResult::invalid;
       count = i;
@@ -213,17 +215,28 @@ std::size_t Channel::send(std::span<Parcel> parcels, std::uint64_t now_ns) noexc
   return seals_aside() ? send_aside(now, now_ns) : send_in_place(now, now_ns);
 }
 
-bool Channel::send_order(Parcel& parcel, const KeepOrder& order, std::span<std::uint8_t> share,
-                         std::uint64_t now_ns) noexcept {
+template <typename Order>
+bool Channel::send_any_order(Parcel& parcel, const Order& order, std::size_t order_bytes,
+                             std::span<std::uint8_t> out, std::uint64_t now_ns) noexcept {
   Cell& cell = *parcel.cell;
   cell.seal_result = ended() ? SealResult::ended : SealResult::waiting;
   const std::uint32_t range = order.bytes() + static_cast<std::uint32_t>(whole(order_check_bytes));
-  const Allowance allowed = allow(static_cast<std::uint32_t>(keep_order_bytes), parcel.cells, range, now_ns);
+  const Allowance allowed = allow(static_cast<std::uint32_t>(order_bytes), parcel.cells, range, now_ns);
   if (allowed.packets == 0) return false;
-  if (sealer_->seal_order(*send_, cell, order, share) != SealResult::sealed) return false;
+  if (sealer_->seal_order(*send_, cell, order, out) != SealResult::sealed) return false;
   remember(parcel, &cell, now_ns);
   depart(&cell, true);
   return true;
+}
+
+bool Channel::send_order(Parcel& parcel, const KeepOrder& order, std::span<std::uint8_t> share,
+                         std::uint64_t now_ns) noexcept {
+  return send_any_order(parcel, order, keep_order_bytes, share, now_ns);
+}
+
+bool Channel::send_order(Parcel& parcel, const MaskOrder& order, std::span<std::uint8_t> mask,
+                         std::uint64_t now_ns) noexcept {
+  return send_any_order(parcel, order, mask_order_bytes, mask, now_ns);
 }
 
 bool Channel::post_any(PacketType type, const Placement& placement, std::span<const std::uint8_t> payload,
@@ -248,7 +261,7 @@ bool Channel::post_any(PacketType type, const Placement& placement, std::span<co
 bool Channel::post(PacketType type, const Placement& placement, std::span<const std::uint8_t> payload,
                    std::uint64_t token, std::uint64_t deadline_ns, std::uint64_t now_ns,
                    PacketHandle* handle) noexcept {
-  assert(type >= PacketType::read && type <= PacketType::answer);
+  assert((type >= PacketType::read && type <= PacketType::answer) || type == PacketType::challenge);
   Parcel parcel{.token = token, .deadline_ns = deadline_ns};
   if (!post_any(type, placement, payload, parcel, now_ns)) return false;
   if (handle != nullptr) *handle = parcel.handle;

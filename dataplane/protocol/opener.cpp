@@ -39,8 +39,8 @@ std::size_t run_length(std::span<Cell* const> cells) noexcept {
   for (const Cell* const cell : cells) {
     const PacketHeader& header = cell->header;
     const bool room = cell->target == nullptr || cell->target_room >= first.length;
-    if (header.type != PacketType::cell || header.flags != 0 || cell->length != first.length || !room ||
-        header.number != first.header.number + count ||
+    if (!is_padded(header.type) || header.type != first.header.type || header.flags != 0 ||
+        cell->length != first.length || !room || header.number != first.header.number + count ||
         header.d_offset != first.header.d_offset + count * whole) {
       break;
     }
@@ -54,9 +54,18 @@ bool well_formed(const Cell& cell) noexcept {
 }
 
 OpenResult result_of(PacketType type) noexcept {
-  return type == PacketType::acknowledgement ? OpenResult::acknowledgement
-         : type == PacketType::pad_gone      ? OpenResult::gone_answer
-                                             : OpenResult::message;
+  switch (type) {
+    case PacketType::cell:
+      return OpenResult::opened;
+    case PacketType::contribution:
+      return OpenResult::contributed;
+    case PacketType::acknowledgement:
+      return OpenResult::acknowledgement;
+    case PacketType::pad_gone:
+      return OpenResult::gone_answer;
+    default:
+      return OpenResult::message;
+  }
 }
 
 }  // namespace
@@ -226,7 +235,7 @@ void Opener::open_cell(ReceiveKeys& keys, Cell& cell, const kernels::TagKey& key
   }
   accept(keys, cell, mask, cell.length);
   keys.pads->open_erased(cell.header.d_offset, cell.length);
-  succeed(cell, OpenResult::opened);
+  succeed(cell, result_of(cell.header.type));
 }
 
 // Opens cells that continue one another, as far as their numbers are fresh and their pads are there. No two
@@ -250,7 +259,7 @@ std::size_t Opener::open_run(ReceiveKeys& keys, std::span<Cell* const> run) noex
       break;
     }
     keys.history->add(cell.header.number, cell.header.d_offset, length, cell.packet() + header_bytes, mask);
-    cell.open_result = OpenResult::opened;
+    cell.open_result = result_of(cell.header.type);
   }
   if (opened != 0) {
     if (!planted(PlantedFault::unmarked_number)) {
@@ -335,7 +344,7 @@ void Opener::open_one(ReceiveKeys& keys, Cell& cell) noexcept {
     case Found::invalid:
       return drop(cell, DropReason::bad_field);
   }
-  if (cell.header.type == PacketType::cell) {
+  if (is_padded(cell.header.type)) {
     return open_cell(keys, cell, *key, mask);
   }
   if (!verify(*key, cell.packet(), mask, cell, cell.packet() + header_bytes)) {
@@ -343,6 +352,7 @@ void Opener::open_one(ReceiveKeys& keys, Cell& cell) noexcept {
   }
   switch (cell.header.type) {
     case PacketType::cell:
+    case PacketType::contribution:
       return;
     case PacketType::keep_order:
     case PacketType::mask_order:
@@ -354,6 +364,7 @@ void Opener::open_one(ReceiveKeys& keys, Cell& cell) noexcept {
     case PacketType::seal_order:
     case PacketType::answer:
     case PacketType::ping:
+    case PacketType::challenge:
       return open_clear(keys, cell, mask);
   }
 }
@@ -384,8 +395,8 @@ void Opener::open_computational(ReceiveKeys& keys, Cell& cell) noexcept {
   cell.target = target;
   cell.computational = true;
   ++counters_->opened_computational;
-  if (cell.header.type == PacketType::cell) {
-    return succeed(cell, OpenResult::opened);
+  if (is_padded(cell.header.type)) {
+    return succeed(cell, result_of(cell.header.type));
   }
   cell.data = target;  // the payload in clear
   if (!well_formed(cell)) {

@@ -34,6 +34,8 @@ bool can_be_answered(std::uint8_t type) {
     case PacketType::pad_gone:
     case PacketType::answer:
     case PacketType::ping:
+    case PacketType::contribution:
+    case PacketType::challenge:
       break;
   }
   return false;
@@ -162,6 +164,19 @@ std::optional<Ping> read_ping(std::span<const std::uint8_t> payload) noexcept {
   return ping;
 }
 
+void write_challenge(const Challenge& challenge, std::uint8_t* to) noexcept {
+  std::memcpy(to, challenge.seed.data(), challenge.seed.size());
+}
+
+std::optional<Challenge> read_challenge(std::span<const std::uint8_t> payload) noexcept {
+  if (payload.size() != challenge_bytes) {
+    return std::nullopt;
+  }
+  Challenge challenge;
+  std::memcpy(challenge.seed.data(), payload.data(), challenge.seed.size());
+  return challenge;
+}
+
 bool well_formed_message(const PacketHeader& header, std::span<const std::uint8_t> payload) noexcept {
   switch (header.type) {
     case PacketType::acknowledgement: {
@@ -182,9 +197,12 @@ bool well_formed_message(const PacketHeader& header, std::span<const std::uint8_
       return read_answer(payload).has_value();
     case PacketType::ping:
       return read_ping(payload).has_value();
+    case PacketType::challenge:
+      return read_challenge(payload).has_value();
     case PacketType::cell:
     case PacketType::keep_order:
     case PacketType::mask_order:
+    case PacketType::contribution:
       break;
   }
   return false;

@@ -12,7 +12,7 @@ namespace {
 
 // Whether the caller kept to the rules.
 bool sealable(const SendKeys& keys, const Cell& cell) noexcept {
-  const bool padded = cell.header.type == PacketType::cell;
+  const bool padded = is_padded(cell.header.type);
   return (padded || is_message(cell.header.type)) && cell.data != nullptr && cell.source != nullptr &&
          cell.length >= 1 && cell.length <= max_payload && cell.headroom >= overhead_bytes &&
          (!padded || keys.cipher_only || cell.length <= keys.pads->longest()) &&
@@ -30,8 +30,8 @@ bool wants_cipher(const SendKeys& keys, const Cell& cell) noexcept {
 
 // Whether two cells can be served by one reservation.
 bool alike(const Cell& a, const Cell& b) noexcept {
-  return (a.header.type == PacketType::cell) == (b.header.type == PacketType::cell) &&
-         (a.header.type == PacketType::cell ? a.length == b.length : a.header.flags == b.header.flags);
+  return is_padded(a.header.type) == is_padded(b.header.type) &&
+         (is_padded(a.header.type) ? a.length == b.length : a.header.flags == b.header.flags);
 }
 
 void tag_packet(const kernels::Implementation& implementation, const TagBurst& burst, std::uint32_t at,
@@ -175,8 +175,7 @@ std::size_t Sealer::seal(SendKeys& keys, std::span<Cell* const> cells) noexcept 
     if (wants_cipher(keys, *run[0])) {
       why = Take::shortage;
     } else {
-      done =
-          run[0]->header.type == PacketType::cell ? seal_cells(keys, run, why) : seal_clear(keys, run, why);
+      done = is_padded(run[0]->header.type) ? seal_cells(keys, run, why) : seal_clear(keys, run, why);
     }
     if (why == Take::shortage && keys.policy == ShortagePolicy::aes_256_gcm) {
       done = seal_all_computational(keys, run, why);

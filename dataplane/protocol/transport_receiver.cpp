@@ -25,7 +25,7 @@ std::uint64_t whole(std::uint64_t bytes) noexcept {
 Acknowledgement::Range range_of(const PacketHeader& header, std::uint32_t range_length) noexcept {
   if ((header.flags & flag_computational) != 0) return {header.number, header.number + 1};
   if (!has_pad_range(header.type)) return {};
-  const std::uint64_t check = header.type == PacketType::cell ? 0 : whole(order_check_bytes);
+  const std::uint64_t check = is_padded(header.type) ? 0 : whole(order_check_bytes);
   return {header.d_offset, header.d_offset + whole(range_length) + check};
 }
 
@@ -35,6 +35,7 @@ bool was_taken(OpenResult result) noexcept {
     case OpenResult::opened:
     case OpenResult::kept:
     case OpenResult::masked:
+    case OpenResult::contributed:
     case OpenResult::acknowledgement:
     case OpenResult::gone_answer:
     case OpenResult::message:

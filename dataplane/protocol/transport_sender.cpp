@@ -27,7 +27,7 @@ std::uint64_t whole(std::uint64_t bytes) noexcept {
 /// What a packet takes of D: an order's check lies behind its range.
 std::uint64_t d_bytes(const Cell& cell) noexcept {
   if (!has_pad_range(cell.header.type) || cell.computational) return 0;
-  return whole(cell.range_length) + (cell.header.type == PacketType::cell ? 0 : whole(order_check_bytes));
+  return whole(cell.range_length) + (is_padded(cell.header.type) ? 0 : whole(order_check_bytes));
 }
 
 }  // namespace

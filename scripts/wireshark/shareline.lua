@@ -16,6 +16,7 @@ local max_payload = 16384 - overhead_bytes
 local types = {
   [1] = "cell", [2] = "keep order", [3] = "mask order", [4] = "acknowledgement", [5] = "pad gone",
   [6] = "read", [7] = "delete", [8] = "seal", [9] = "answer", [10] = "ping",
+  [11] = "contribution", [12] = "challenge",
 }
 local codes = {
   [1] = "done", [2] = "not found", [3] = "incomplete", [4] = "quarantined", [5] = "read only",
@@ -30,7 +31,7 @@ local f = {
   connection_id = ProtoField.uint32("shareline.connection_id", "Connection id", base.HEX),
   number = ProtoField.uint64("shareline.number", "Packet number"),
   d_offset = ProtoField.uint64("shareline.d_offset", "D offset"),
-  object = ProtoField.uint64("shareline.object", "Object", base.HEX),
+  object = ProtoField.uint64("shareline.object", "Object (or job)", base.HEX),
   cell = ProtoField.uint32("shareline.cell", "Cell"),
   generation = ProtoField.uint32("shareline.generation", "Generation"),
   block = ProtoField.uint64("shareline.block", "Block number (wire mode)"),
@@ -80,6 +81,7 @@ local f = {
   answer_retry = ProtoField.uint32("shareline.answer.retry", "Retry after (microseconds)"),
   answer_bitmap = ProtoField.bytes("shareline.answer.bitmap", "Cells"),
   ping_d_below = ProtoField.uint64("shareline.ping.d_below", "D below"),
+  challenge_seed = ProtoField.bytes("shareline.challenge.seed", "Seed"),
   ping_number_below = ProtoField.uint64("shareline.ping.number_below", "Number below"),
 }
 for _, field in pairs(f) do table.insert(shareline.fields, field) end
@@ -203,9 +205,14 @@ local function ping(buffer, tree)
   tree:add(f.ping_number_below, buffer(8, 8))
 end
 
+local function challenge(buffer, tree)
+  if not expect(tree, buffer, 32) then return end
+  tree:add(f.challenge_seed, buffer(0, 32))
+end
+
 local clear_payloads = {
   [2] = keep_order, [3] = mask_order, [4] = acknowledgement, [5] = pad_gone, [6] = read, [7] = delete,
-  [8] = seal, [9] = answer, [10] = ping,
+  [8] = seal, [9] = answer, [10] = ping, [12] = challenge,
 }
 
 local function header(buffer, tree)
@@ -259,7 +266,7 @@ function shareline.dissector(buffer, packet, root)
   local payload = buffer(overhead_bytes)
   if buffer(43, 1):uint() % 2 == 1 then
     tree:add(f.encrypted, payload)
-  elseif kind == 1 then
+  elseif kind == 1 or kind == 11 then
     tree:add(f.payload, payload)
   else
     clear_payloads[kind](payload:tvb(), tree:add(payload, types[kind]))

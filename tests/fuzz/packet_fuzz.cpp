@@ -72,6 +72,10 @@ void read_messages(const Bytes& payload) {
     protocol::write_ping(*ping, written.data());
     require_same(payload, written, protocol::ping_bytes);
   }
+  if (const auto challenge = protocol::read_challenge(payload)) {
+    protocol::write_challenge(*challenge, written.data());
+    require_same(payload, written, protocol::challenge_bytes);
+  }
 }
 
 PacketEnds& ends() {

@@ -78,6 +78,8 @@ def examples():
                                                               bytes([1]) + bytes(31)))
     yield 'ping', packet(header(10, 6, 0, 0), 6, struct.pack('>QQ', 2688, 77))
     yield 'delete', packet(header(7, 7, 0, 0), 7, struct.pack('>Q', 0x7172737475767778))
+    yield 'contribution', packet(header(11, 8, 256, 4), 8, xor(plaintext, d_stream(256, 64)))
+    yield 'challenge', packet(header(12, 9, 0, 4), 9, bytes(range(0x80, 0xA0)))
 
 
 def lines():

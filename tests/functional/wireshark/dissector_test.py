@@ -145,7 +145,7 @@ class Dissector(unittest.TestCase):
 
     def test_requests(self):
         known = vectors()
-        names = ('read', 'seal', 'answer', 'ping', 'delete')
+        names = ('read', 'seal', 'answer', 'ping', 'delete', 'contribution', 'challenge')
         raw = [known[name] for name in names]
         dissected = dissect(raw)
         expected = {
@@ -155,12 +155,16 @@ class Dissector(unittest.TestCase):
                        ('request', 0x5152535455565758)),
             'ping': (('ping.d_below', 2688), ('ping.number_below', 77)),
             'delete': (('request', 0x7172737475767778),),
+            'contribution': (('object', 0x1122334455667788), ('cell', 9)),
+            'challenge': (('object', 0x1122334455667788), ('share', 4)),
         }
         for name, fields, each in zip(names, dissected, raw):
             self.check_header(fields, each)
             for field, value in expected[name]:
                 self.assertEqual(number(fields['shareline.' + field]), value, f'{name} {field}')
         read, seal, answer = dissected[:3]
+        self.assertEqual(octets(dissected[5]['shareline.payload']), known['contribution'][64:])
+        self.assertEqual(octets(dissected[6]['shareline.challenge.seed']), known['challenge'][64:])
         self.assertEqual(octets(read['shareline.read.bitmap']), known['read'][80:112])
         self.assertEqual(octets(answer['shareline.answer.bitmap']), known['answer'][80:112])
         self.assertEqual([number(each) for each in seal['shareline.seal.run.first']], [9, 20])
@@ -172,7 +176,7 @@ class Dissector(unittest.TestCase):
                                     packet(4, struct.pack('>12xH58x', 65000)), packet(5, bytes(25)),
                                     packet(6, bytes(47)), packet(7, bytes(9)), packet(8, bytes(23)),
                                     packet(8, struct.pack('>16xH6x', 1)), packet(9, bytes(49)),
-                                    packet(10, bytes(15))],
+                                    packet(10, bytes(15)), packet(12, bytes(33))],
             'shareline.reserved_bits': [packet(1, bytes(64), reserved=1), packet(1, bytes(64), flags=4)],
             'shareline.alignment': [packet(1, bytes(64), d_offset=65)],
             'shareline.lower_protection': [packet(4, bytes(16), flags=1)],
@@ -185,7 +189,7 @@ class Dissector(unittest.TestCase):
 
     def test_what_is_not_ours_is_left_alone(self):
         good = packet(1, bytes(64))
-        others = [b'hello', good[:64], b'\2' + good[1:], good[:1] + b'\x0b' + good[2:],
+        others = [b'hello', good[:64], b'\2' + good[1:], good[:1] + b'\x0d' + good[2:],
                   packet(1, bytes(16321))]
         self.assertEqual(dissect(others), [{}] * len(others))
         self.assertTrue(dissect([packet(1, bytes(16320))])[0])

@@ -67,6 +67,20 @@ TEST(Requests, TheExamplesOfTheDocumentAreSealedAndOpened) {
   write_delete_order(erase, payload.data());
   EXPECT_EQ(seal_message(ends, PacketType::delete_order, none, payload), examples.at("delete"));
 
+  PadRange before;  // the examples' cell and keep order
+  ASSERT_EQ(ends.pads_out.reserve(256, before), Take::ok);
+  ends.pads_out.discard(before);
+  const Placement made{0x1122334455667788, 9, 2, 1, 4};
+  const Bytes& plaintext = examples.at("plaintext");
+  EXPECT_EQ(seal_message(ends, PacketType::contribution, made, plaintext), examples.at("contribution"));
+  Challenge challenge;
+  for (std::size_t i = 0; i < challenge.seed.size(); ++i) {
+    challenge.seed[i] = static_cast<std::uint8_t>(0x80 + i);
+  }
+  payload.resize(challenge_bytes);
+  write_challenge(challenge, payload.data());
+  EXPECT_EQ(seal_message(ends, PacketType::challenge, made, payload), examples.at("challenge"));
+
   const auto opened = [&](const char* name) {
     EXPECT_EQ(ends.open_one(examples.at(name)), OpenResult::message) << name;
     return std::span<const std::uint8_t>(ends.in[0].data, ends.in[0].length);
@@ -78,6 +92,11 @@ TEST(Requests, TheExamplesOfTheDocumentAreSealedAndOpened) {
   SealOrder order;
   EXPECT_TRUE(read_seal_order(opened("seal"), ends.in[0].header.placement.cell, order));
   EXPECT_EQ(order, two_attempts());
+  EXPECT_EQ(read_challenge(opened("challenge")), challenge);
+  // A contribution is not a cell: nobody who takes shares takes it for one.
+  ASSERT_EQ(ends.open_one(examples.at("contribution")), OpenResult::contributed);
+  EXPECT_EQ(Bytes(ends.in[0].target, ends.in[0].target + 64), plaintext);
+  EXPECT_EQ(ends.in[0].header.placement, made);
 }
 
 TEST(Requests, AreReadAsTheyWereWritten) {

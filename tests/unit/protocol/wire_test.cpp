@@ -19,7 +19,7 @@ using test::TestRandom;
 
 TEST(Wire, TheExamplesOfTheDocumentAreSealedAndOpened) {
   const std::map<std::string, Bytes> examples = test::read_wire_examples(SSN_TEST_VECTORS);
-  ASSERT_EQ(examples.size(), 10U);
+  ASSERT_EQ(examples.size(), 12U);
   test::ExampleEnds ends;
   const Placement placement{0x1122334455667788, 9, 2, 1, 3};
   const Bytes& plaintext = examples.at("plaintext");

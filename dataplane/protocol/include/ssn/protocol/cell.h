@@ -27,6 +27,7 @@ enum class OpenResult : std::uint8_t {
   opened,           ///< a cell: `target` holds its `length` bytes in clear
   kept,             ///< a keep order: `target` holds the pad that is the share now
   masked,           ///< a mask order: `target` holds the mask
+  contributed,      ///< a contribution: as opened
   acknowledgement,  ///< authentic; read it with read_acknowledgement()
   gone_answer,      ///< authentic; read it with read_pad_gone()
   message,          ///< authentic: a request, answer or ping, by header.type; read it with requests.h

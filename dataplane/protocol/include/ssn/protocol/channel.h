@@ -36,7 +36,7 @@ namespace ssn::protocol {
 /// A token that nothing is told of.
 inline constexpr std::uint64_t no_token = UINT64_MAX;
 
-/// Something to send: the cell's type is set to `cell`; its placement, `data`, `length` and `headroom` are
+/// Something to send: the cell's type is set to `type`; its placement, `data`, `length` and `headroom` are
 /// the caller's. `source` may be null (then it is `data`) or lie elsewhere; it is read in send() only.
 struct Parcel {
   Cell* cell = nullptr;
@@ -45,8 +45,9 @@ struct Parcel {
   std::uint32_t cells = 1;    ///< that it takes of the receiver's credit
   bool until_stored = false;  ///< it is done with when it is durable at the peer, not when it arrived
   // Set when it was sent:
-  PacketHandle handle{};       ///< see abandon()
-  bool computational = false;  ///< under AES-256-GCM: the object's protection class is lowered
+  PacketHandle handle{};               ///< see abandon()
+  bool computational = false;          ///< under AES-256-GCM: the object's protection class is lowered
+  PacketType type = PacketType::cell;  ///< cell or contribution
 };
 
 /// What became of a parcel or a post. Every accepted token comes once as received or as expired; one with
@@ -111,10 +112,13 @@ class Channel {
   /// AES-256-GCM.
   bool send_order(Parcel& parcel, const KeepOrder& order, std::span<std::uint8_t> share,
                   std::uint64_t now_ns) noexcept;
+  /// The same with mask_order_bytes; the pad is in `mask`.
+  bool send_order(Parcel& parcel, const MaskOrder& order, std::span<std::uint8_t> mask,
+                  std::uint64_t now_ns) noexcept;
 
-  /// Sends a message: read, delete_order, seal_order, answer. The payload is copied, and sent again until it
-  /// was received or the deadline passed. It may arrive more than once. False: not now, no room or no keys;
-  /// nothing was kept of it.
+  /// Sends a message: read, delete_order, seal_order, answer, challenge. The payload is copied, and sent
+  /// again until it was received or the deadline passed. It may arrive more than once. False: not now, no
+  /// room or no keys; nothing was kept of it.
   bool post(PacketType type, const Placement& placement, std::span<const std::uint8_t> payload,
             std::uint64_t token, std::uint64_t deadline_ns, std::uint64_t now_ns,
             PacketHandle* handle = nullptr) noexcept;
@@ -124,8 +128,8 @@ class Channel {
 
   /// What Opener::open() left of packets of this connection and key index, in their order; at most max_burst.
   /// Those for the owner are put into `delivered` (room for as many as were opened), and are the owner's:
-  /// open results opened, kept, masked, and message of the types read, delete_order, seal_order and answer.
-  /// Of the others nothing is left to do. Returns how many were delivered.
+  /// open results opened, kept, masked, contributed, and message of the types read, delete_order, seal_order,
+  /// answer and challenge. Of the others nothing is left to do. Returns how many were delivered.
   std::size_t arrived(std::span<Cell* const> opened, std::uint64_t now_ns,
                       std::span<Cell*> delivered) noexcept;
   /// The owner has no room for a cell of the latest arrived(), and nothing else was called since. It is not
@@ -186,6 +190,9 @@ class Channel {
   Allowance allow(std::uint32_t payload_bytes, std::uint32_t cells, std::uint32_t range_bytes,
                   std::uint64_t now_ns) noexcept;
   bool can_be_sent(const Cell& cell) const noexcept;
+  template <typename Order>
+  bool send_any_order(Parcel& parcel, const Order& order, std::size_t order_bytes,
+                      std::span<std::uint8_t> out, std::uint64_t now_ns) noexcept;
   std::size_t send_in_place(std::span<Parcel> parcels, std::uint64_t now_ns) noexcept;
   std::size_t send_aside(std::span<Parcel> parcels, std::uint64_t now_ns) noexcept;
   void remember(Parcel& parcel, Cell* cell, std::uint64_t now_ns) noexcept;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What an SSA asks of a shareholder beside cells and orders, and what it is answered: read, delete, seal,
-// answer, ping. Fixed fields, big-endian; docs/wire-format.md has them byte by byte. Readers take whatever an
-// authentic but broken peer may send. A packet of these types may arrive more than once, under two packet
-// numbers: whoever serves them does the same for the same request again.
+// answer, ping; and what shareholders ask each other: challenge. Fixed fields, big-endian;
+// docs/wire-format.md has them byte by byte. Readers take whatever an authentic but broken peer may send. A
+// packet of these types may arrive more than once, under two packet numbers: whoever serves them does the
+// same for the same request again.
 #pragma once
 
 #include <array>
@@ -101,12 +102,21 @@ struct Ping {
   bool operator==(const Ping&) const = default;
 };
 
+/// "Fold your share with what follows from this." Of the masked check of re-sharing: header.placement: job,
+/// generation, round as the attempt, share index of the checker.
+struct Challenge {
+  std::array<std::uint8_t, 32> seed{};
+
+  bool operator==(const Challenge&) const = default;
+};
+
 inline constexpr std::size_t read_request_bytes = 48;
 inline constexpr std::size_t delete_order_bytes = 8;
 inline constexpr std::size_t seal_order_bytes = 24;  ///< and 8 for each run
 inline constexpr std::size_t max_seal_order_bytes = seal_order_bytes + SealOrder::max_runs * 8;
 inline constexpr std::size_t answer_bytes = 48;
 inline constexpr std::size_t ping_bytes = 16;
+inline constexpr std::size_t challenge_bytes = 32;
 
 /// Write *_bytes bytes. A seal order's length is returned.
 void write_read_request(const ReadRequest& request, std::uint8_t* to) noexcept;
@@ -114,6 +124,7 @@ void write_delete_order(const DeleteOrder& order, std::uint8_t* to) noexcept;
 std::size_t write_seal_order(const SealOrder& order, std::uint8_t* to) noexcept;
 void write_answer(const Answer& answer, std::uint8_t* to) noexcept;
 void write_ping(const Ping& ping, std::uint8_t* to) noexcept;
+void write_challenge(const Challenge& challenge, std::uint8_t* to) noexcept;
 
 /// Nothing, or false, where the payload is none such.
 std::optional<ReadRequest> read_read_request(std::span<const std::uint8_t> payload) noexcept;
@@ -122,6 +133,7 @@ std::optional<DeleteOrder> read_delete_order(std::span<const std::uint8_t> paylo
 bool read_seal_order(std::span<const std::uint8_t> payload, std::uint32_t first, SealOrder& order) noexcept;
 std::optional<Answer> read_answer(std::span<const std::uint8_t> payload) noexcept;
 std::optional<Ping> read_ping(std::span<const std::uint8_t> payload) noexcept;
+std::optional<Challenge> read_challenge(std::span<const std::uint8_t> payload) noexcept;
 
 /// Whether the payload is one of its header's type: of those above, an acknowledgement, or pad gone.
 bool well_formed_message(const PacketHeader& header, std::span<const std::uint8_t> payload) noexcept;

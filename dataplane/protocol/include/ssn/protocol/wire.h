@@ -39,8 +39,10 @@ enum class PacketType : std::uint8_t {
   seal_order = 8,       ///< payload: SealOrder
   answer = 9,           ///< payload: Answer
   ping = 10,            ///< payload: Ping
+  contribution = 11,    ///< payload: a giver's part of a cell that is made anew, under pad; object: the job
+  challenge = 12,       ///< payload: Challenge; object: the job
 };
-inline constexpr std::uint8_t last_packet_type = 10;
+inline constexpr std::uint8_t last_packet_type = 12;
 
 /// Bits of PacketHeader::flags.
 inline constexpr std::uint8_t flag_computational = 1;  ///< AES-256-GCM, not pad and mask; see gcm_channel.h
@@ -48,8 +50,8 @@ inline constexpr std::uint8_t known_flags = flag_computational;
 
 /// What a cell is, so that it can be written wherever it belongs as soon as it arrives.
 struct Placement {
-  std::uint64_t object = 0;      ///< as the session that the controller opened names it
-  std::uint32_t cell = 0;        ///< the first one of an order
+  std::uint64_t object = 0;  ///< as the session that the controller opened names it, or a job of re-sharing
+  std::uint32_t cell = 0;    ///< the first one of an order
   std::uint32_t generation = 0;  ///< shares combine within one generation and attempt only
   std::uint16_t attempt = 0;
   std::uint8_t share = 0;  ///< share index 1..n; 0 where it means nothing
@@ -71,11 +73,19 @@ struct PacketHeader {
 
 /// Whether packets of this type name a range of the D stream (unless they are computational).
 constexpr bool has_pad_range(PacketType type) noexcept {
-  return type == PacketType::cell || type == PacketType::keep_order || type == PacketType::mask_order;
+  return type == PacketType::cell || type == PacketType::keep_order || type == PacketType::mask_order ||
+         type == PacketType::contribution;
+}
+
+/// Whether its payload is under pad: bytes of a share, or what becomes some.
+constexpr bool is_padded(PacketType type) noexcept {
+  return type == PacketType::cell || type == PacketType::contribution;
 }
 
 /// Whether its payload is fields in clear and nothing of the D stream belongs to it.
-constexpr bool is_message(PacketType type) noexcept { return type >= PacketType::acknowledgement; }
+constexpr bool is_message(PacketType type) noexcept {
+  return type >= PacketType::acknowledgement && type != PacketType::contribution;
+}
 
 template <typename Integer>
 inline Integer load_big(const std::uint8_t* from) noexcept {
