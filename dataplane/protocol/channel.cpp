@@ -278,6 +278,12 @@ void Channel::tell_gone(const Cell& cell, std::uint64_t now_ns) noexcept {
   (void)post_any(PacketType::pad_gone, cell.header.placement, payload, parcel, now_ns);
 }
 
+// It was opened, but nobody has it: its sender must not take it for received because it came once more.
+bool Channel::was_refused(const Cell& cell) const noexcept {
+  if (cell.open_result != OpenResult::repeated || next_refused_ == 0) return false;
+  return std::find(refused_.begin(), refused_.end(), cell.header.d_offset + 1) != refused_.end();
+}
+
 // What is not for the owner.
 void Channel::consume(Cell& cell, std::uint64_t now_ns) noexcept {
   const std::span<const std::uint8_t> payload(cell.data, cell.length);
@@ -315,6 +321,7 @@ std::size_t Channel::arrived(std::span<Cell* const> opened, std::uint64_t now_ns
   arrived_ns_ = now_ns;
   for (Cell* const cell : opened) {
     if (cell->open_result == OpenResult::alarm) end(now_ns);
+    if (was_refused(*cell)) cell->open_result = OpenResult::pad_gone;
     const bool authentic = cell->open_result != OpenResult::none &&
                            cell->open_result != OpenResult::dropped && cell->open_result != OpenResult::alarm;
     if (authentic && !ended()) {
@@ -341,7 +348,10 @@ void Channel::refuse(Cell& cell, std::uint64_t now_ns) noexcept {
     if (!planted(PlantedFault::refused_forgotten)) arrival.result = OpenResult::dropped;
     arrival.cell = nullptr;
     ++counters_.refused;
-    if (has_pad_range(arrival.header.type) && !cell.computational) tell_gone(cell, now_ns);
+    if (has_pad_range(arrival.header.type) && !cell.computational) {
+      refused_[next_refused_++ % refused_.size()] = arrival.header.d_offset + 1;
+      tell_gone(cell, now_ns);
+    }
     break;
   }
   pool_->give_back(std::array<Cell*, 1>{&cell});

@@ -53,7 +53,8 @@ bool was_taken(OpenResult result) noexcept {
 
 /// Whether its owner will ever say that it is stored.
 bool can_be_stored(OpenResult result) noexcept {
-  return result == OpenResult::opened || result == OpenResult::kept || result == OpenResult::repeated;
+  return result == OpenResult::opened || result == OpenResult::kept || result == OpenResult::contributed ||
+         result == OpenResult::repeated;
 }
 
 }  // namespace

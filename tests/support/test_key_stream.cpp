@@ -16,7 +16,7 @@ class Generator {
   explicit Generator(const Ksid& ksid) {
     std::uint64_t words[2];
     std::memcpy(words, ksid.data(), sizeof words);
-    seed_ = words[0] ^ words[1] * 3;
+    seed_ = TestRandom(words[0]).next() ^ words[1] * 3;  // streams whose names are alike are not
   }
   void fill(std::uint64_t offset, std::uint8_t* out, std::size_t length) const {
     for (std::size_t i = 0; i < length;) {

@@ -199,6 +199,7 @@ class Channel {
   bool post_any(PacketType type, const Placement& placement, std::span<const std::uint8_t> payload,
                 Parcel& parcel, std::uint64_t now_ns) noexcept;
   void tell_gone(const Cell& cell, std::uint64_t now_ns) noexcept;
+  bool was_refused(const Cell& cell) const noexcept;
   void consume(Cell& cell, std::uint64_t now_ns) noexcept;
   void acknowledge_arrivals() noexcept;
   Cell* cell_to_send_again(Cell& packet) noexcept;
@@ -223,6 +224,9 @@ class Channel {
   Acknowledgement acknowledgement_;
   std::array<Acknowledgement, TransportReceiver::most_acknowledgements> made_;
   std::array<Arrival, max_burst> arrivals_;
+  /// D offsets of packets that were refused, the latest ones: where they begin, plus 1.
+  std::array<std::uint64_t, 256> refused_{};
+  std::size_t next_refused_ = 0;
   std::size_t arrival_count_ = 0;
   std::uint64_t arrived_ns_ = 0;
   Ping ping_;  // the latest of the arrivals
