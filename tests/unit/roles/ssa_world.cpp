@@ -74,7 +74,8 @@ std::uint64_t seeds(std::uint64_t usual) {
 void ChannelEnd::receive(const Bytes& packet, bool orders) {
   Cell* const cell = pool_.receive(packet);
   if (cell == nullptr) return;  // as a port without packets
-  if (orders && packet[1] == static_cast<std::uint8_t>(PacketType::keep_order)) {
+  const auto type = static_cast<PacketType>(packet[1]);
+  if (orders && (type == PacketType::keep_order || type == PacketType::mask_order)) {
     Bytes& memory = kept_[cell];
     memory.resize(max_order_bytes);
     cell->target = memory.data();

@@ -130,6 +130,7 @@ enum class ReshareTrouble : std::uint8_t {
   store_failed,  ///< the store takes nothing: full, read-only, I/O error
   conflict,      ///< the store has other bytes there, or another share index of this generation
   incomplete,    ///< seal: cells are missing
+  damaged,       ///< what this node has of the target was damaged: another generation, or another node
   no_random,     ///< no random blocks for stall_ns
   no_keys,       ///< too few keys for stall_ns, or no pads at all on that connection, which masks need
 };

@@ -39,6 +39,7 @@ struct StoreRequest {
   std::span<const AttemptRun> runs;  ///< seal
   std::array<protocol::Cell*, most_cells> cells{};
   std::uint64_t context = 0;  ///< the worker's own
+  std::uint8_t side = 0;      ///< of a worker's two roles: StoreDivider's own
 
   /// done only if all was; otherwise the first reason.
   StoreResult result = StoreResult::none;
