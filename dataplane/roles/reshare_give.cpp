@@ -168,7 +168,7 @@ void ReshareJob::give_lane(GiveUnit& unit, std::size_t lane) noexcept {
   Lane& its = unit.lanes[lane];
   if (its.unsent == 0) return;
   if (lane == plan_.taker) return give_self(unit, lane);
-  if (!lane_proven_[lane] && lane_flying_[lane] != 0) return;
+  if (!lane_proven_[lane] && (lane_flying_[lane] != 0 || unit.number != give_base_)) return;
   if (now_ns_ < its.retry_ns) return later(its.retry_ns);
   Channel* const channel = context_.channel_of(plan_.takers[lane]);
   while (channel != nullptr && its.unsent != 0) {

@@ -31,12 +31,12 @@ std::uint8_t* ReshareJob::pending_mask(const GiveUnit& unit, std::size_t giver) 
   return mask_memory_ + slot * plan_.unit_bytes();
 }
 
-// One at a time until the other one has shown that it has the order, too: what it refuses is burnt.
+// One until the other one has shown that it has the order, too: what it refuses is burnt.
 void ReshareJob::send_masks(GiveUnit& unit) noexcept {
   for (std::size_t i = 0; i < plan_.givers.size(); ++i) {
     Pair& pair = unit.pairs[i];
     if (plan_.givers[i] <= plan_.givers[plan_.giver] || pair.state != Pair::State::none) continue;
-    if (!pair_proven_[i] && pair_flying_[i] != 0) continue;
+    if (!pair_proven_[i] && (pair_flying_[i] != 0 || unit.number != give_base_)) continue;
     if (now_ns_ < pair.retry_ns) {
       later(pair.retry_ns);
       continue;
