@@ -158,5 +158,22 @@ TEST(ReshareRules, WhoHearsOfAnOrderLateIsWaitedFor) {
   EXPECT_EQ(world.share(object, order.target, 4), world.share(object, object.at, 4));
 }
 
+// What was refused is not taken for received because it came once more: where the answer is lost, it is given
+// again.
+TEST(ReshareRules, WhatWasRefusedIsNotTakenForReceived) {
+  for (std::uint64_t run = 0; run < 8; ++run) {
+    ReshareWorldOptions options;
+    options.base.link.loss_percent = 35;
+    ReshareWorld world(options, test_seed() + run);
+    const SharedObject object = world.put(5, world.layout(3, {0, 1, 2, 3, 4}), 20);
+    const ReshareOrder order = replacement(world, object, ReshareOperation::exchange, 2, 5);
+    EXPECT_EQ(world.node(1).resharer->order(order, world.now_ns), ReshareAnswer::taken);
+    (void)world.run(600 * one_ms, [] { return false; });
+    EXPECT_EQ(world.node(5).resharer->order(order, world.now_ns), ReshareAnswer::taken);
+    ASSERT_TRUE(world.run(30 * one_s, [&] { return world.done(order) || world.failed(order); }));
+    ASSERT_TRUE(world.done(order)) << "run " << run << world.describe(77);
+  }
+}
+
 }  // namespace
 }  // namespace ssn::test
