@@ -22,6 +22,8 @@ SIZE = 300 * CELL_BYTES
 class Capture(StorageTest):
     """One recorded run; tests look at it."""
 
+    parts = {'device': 'net_af_packet0'}  # a packet in each frame
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
