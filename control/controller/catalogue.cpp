@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "check.h"
+
 namespace ssn::controller {
 namespace {
 
@@ -61,6 +63,9 @@ Outcome Catalogue::count(std::string_view prefix, std::uint64_t& into) {
 }
 
 Outcome Catalogue::load(Now now) {
+  if (Outcome checked = check_records(database_); !checked.ok()) {
+    return checked;
+  }
   if (Outcome loaded = load_meta(); !loaded.ok()) {
     return loaded;
   }

@@ -319,6 +319,11 @@ std::string shown(std::string_view key) {
   return out;
 }
 
+Error wrong(std::string_view key, const char* why) {
+  return {Exit::integrity, "cannot read the catalogue", why, fmt::format("record {}", shown(key)),
+          "keep the database for inquiry and restore it from a copy: docs/controller.md"};
+}
+
 }  // namespace
 
 std::string with_checksum(std::string_view key, std::string_view body) {
@@ -335,30 +340,34 @@ std::string encode(std::string_view key, const MetaRecord& record) { return enco
 std::string encode(std::string_view key, const NumberRecord& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const Event& record) { return encode_any(key, record); }
 
-template <typename Record>
-Result<Record> decode(std::string_view key, std::string_view bytes) {
-  const auto wrong = [&](const char* why) {
-    return Error{Exit::integrity, "cannot read the catalogue", why, fmt::format("record {}", shown(key)),
-                 "keep the database for inquiry and restore it from a copy: docs/controller.md"};
-  };
+Outcome check(std::string_view key, std::string_view bytes) {
   if (bytes.size() < checksum_bytes) {
-    return wrong("a record is cut off");
+    return wrong(key, "a record is cut off");
   }
   const std::string_view body = bytes.substr(0, bytes.size() - checksum_bytes);
   if (checksum(key, body) != bytes.substr(body.size())) {
-    return wrong("a record does not match its checksum");
+    return wrong(key, "a record does not match its checksum");
   }
+  return done;
+}
+
+template <typename Record>
+Result<Record> decode(std::string_view key, std::string_view bytes) {
+  if (Outcome checked = check(key, bytes); !checked.ok()) {
+    return checked.error();
+  }
+  const std::string_view body = bytes.substr(0, bytes.size() - checksum_bytes);
   Reader reader(body);
   std::uint64_t first = 0;
   reader(first);
   if (first == 0 || first > version) {
-    return wrong("a record has an unknown version");
+    return wrong(key, "a record has an unknown version");
   }
   reader.set_version(first);
   Record record;
   fields(reader, record);
   if (!reader.finished()) {
-    return wrong("a record has not the fields that it should");
+    return wrong(key, "a record has not the fields that it should");
   }
   return record;
 }

@@ -52,6 +52,9 @@ struct NumberRecord {
   std::uint64_t number = 0;
 };
 
+/// Whether the bytes are what was written under `key`; not what they say. Integrity where they are not.
+Outcome check(std::string_view key, std::string_view bytes);
+
 // As bytes under `key`, and back: integrity where they are not what was written there.
 std::string encode(std::string_view key, const ObjectRecord& record);
 std::string encode(std::string_view key, const NodeRecord& record);
