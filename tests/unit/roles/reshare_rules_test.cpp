@@ -147,14 +147,14 @@ TEST(ReshareRules, WhoHearsOfAnOrderLateIsWaitedFor) {
   ReshareWorld world(options, test_seed());
   const SharedObject object = world.put(5, world.layout(3, {0, 1, 2, 3, 4}), 200);
   const ReshareOrder order = a_repair(world, object);
-  for (const unsigned node : {0, 1, 2, 5}) {
+  for (const unsigned node : {0U, 1U, 2U, 5U}) {
     EXPECT_EQ(world.node(node).resharer->order(order, world.now_ns), ReshareAnswer::taken);
     (void)world.run(200 * one_ms, [] { return false; });
   }
   ASSERT_TRUE(world.run(30 * one_s, [&] { return world.done(order) || world.failed(order); }));
   ASSERT_TRUE(world.done(order)) << world.describe(77);
   const std::uint64_t unit = std::uint64_t{order.unit_cells} * order.cell_bytes;
-  for (const unsigned node : {0, 1}) EXPECT_LE(world.status(node, 77).masks_lost, 45 * unit);
+  for (const unsigned node : {0U, 1U}) EXPECT_LE(world.status(node, 77).masks_lost, 45 * unit);
   EXPECT_EQ(world.share(object, order.target, 4), world.share(object, object.at, 4));
 }
 
