@@ -124,7 +124,7 @@ TEST(ReshareRenew, AnotherRoundGoesOnWhereAllTakersAre) {
   world.restart(2);
   ASSERT_TRUE(world.run(20 * one_s, [&] { return world.failed(order); }));
   std::uint32_t through = UINT32_MAX;
-  for (const unsigned node : {0, 1, 3, 4}) through = std::min(through, world.status(node, 77).through);
+  for (const unsigned node : {0U, 1U, 3U, 4U}) through = std::min(through, world.status(node, 77).through);
   ASSERT_GT(through, 0U);
   order.round = 2;
   order.first = 16;  // what the one that was killed is known to have had
