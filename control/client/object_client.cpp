@@ -69,6 +69,13 @@ Error not_as_agreed(const char* what, const char* why, const std::string& where)
   return {Exit::integrity, what, why, where, "use programs of the same version; else report it as a bug"};
 }
 
+// Of which it is known whether they have the object.
+std::size_t decided_holders(const agent::WriteStatus& status) {
+  return static_cast<std::size_t>(std::count_if(
+      status.holders.begin(), status.holders.end(),
+      [](const agent::HolderStatus& holder) { return holder.state != agent::HolderStatus::State::writing; }));
+}
+
 class Client final : public ObjectClient {
  public:
   Client(const ControllerPlace& place, const ObjectClientOptions& options,
@@ -231,7 +238,7 @@ Result<agent::WriteStatus> Client::finish(OpenSession& open, const BlockSender::
   auto end = std::chrono::steady_clock::now() + options_.patience;
   std::array<protocol::Cell*, SessionLink::max_burst> delivered;
   unsigned left = options_.tries;
-  std::uint32_t sealed = 0;
+  std::size_t decided = 0;
   for (;;) {
     const Result<agent::WriteStatus> status =
         open.client->finish(open.session.session, sent.bytes, sent.blocks, finish_wait);
@@ -239,8 +246,9 @@ Result<agent::WriteStatus> Client::finish(OpenSession& open, const BlockSender::
                     : !may_pass(status.error()) || --left == 0) {
       return status;
     }
-    if (status.ok() && status.value().sealed > sealed) {  // it goes on
-      sealed = status.value().sealed;
+    // It goes on: a holder has sealed, or was given up.
+    if (const std::size_t now = status.ok() ? decided_holders(status.value()) : 0; now > decided) {
+      decided = now;
       end = std::chrono::steady_clock::now() + options_.patience;
     }
     // The SSA's transport may still ask something of ours.
