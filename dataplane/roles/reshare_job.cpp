@@ -157,17 +157,20 @@ void ReshareJob::end(ReshareState state, ReshareTrouble trouble, std::uint64_t n
     if (unit.phase != TakeUnit::Phase::in_store) unit.phase = TakeUnit::Phase::closed;
   }
   fold_reader_.drop(context_.pool);
-  // A put that is in the store still reads its sums: they are erased when it comes back.
-  if (std::none_of(take_units_.begin(), take_units_.end(),
-                   [](const TakeUnit& unit) { return unit.phase == TakeUnit::Phase::in_store; })) {
-    ::explicit_bzero(memory_.data(), used_);
-  } else {
-    const std::size_t sums = plan_.window * plan_.unit_bytes();
-    const auto before = static_cast<std::size_t>(sum_memory_ - memory_.data());
-    ::explicit_bzero(memory_.data(), before);
-    ::explicit_bzero(sum_memory_ + sums, used_ - before - sums);
-  }
+  erase_memory();
   ::explicit_bzero(seed_.data(), seed_.size());
+}
+
+// A put that is in the store still reads its sum: that is erased when it comes back.
+void ReshareJob::erase_memory() noexcept {
+  std::size_t from = 0;
+  for (std::uint32_t slot = 0; slot < plan_.window; ++slot) {
+    if (take_units_[slot].phase != TakeUnit::Phase::in_store) continue;
+    const auto at = static_cast<std::size_t>(sum_memory_ - memory_.data()) + slot * plan_.unit_bytes();
+    ::explicit_bzero(memory_.data() + from, at - from);
+    from = at + plan_.unit_bytes();
+  }
+  ::explicit_bzero(memory_.data() + from, used_ - from);
 }
 
 ReshareStatus ReshareJob::status() const noexcept {

@@ -41,10 +41,11 @@ std::size_t VirtualStore::collect(std::span<StoreRequest*> requests) noexcept {
   return count;
 }
 
-void VirtualStore::take_finished() {
+void VirtualStore::take_finished(const StoreRequest* except) {
   scratch_.clear();
   server_->take_finished(scratch_);
   for (const store::RequestServer::Finished& each : scratch_) {
+    if (each.request == except) continue;
     finished_.push({now_ns_ + random_.below(options_.most_delay_ns + 1), order_++, each.request});
   }
 }
@@ -78,6 +79,15 @@ void VirtualStore::drain() {
   std::priority_queue<Waiting> back;
   for (; !finished_.empty(); finished_.pop()) back.push({0, finished_.top().order, finished_.top().request});
   finished_ = std::move(back);
+}
+
+store::StoreResult VirtualStore::remove(const store::GenerationId& generation) {
+  StoreRequest request;
+  request.kind = StoreRequest::Kind::remove;
+  request.share = {generation.object, generation.generation, 0};
+  server_->serve(request, 0, now_ns_);
+  take_finished(&request);
+  return request.result;
 }
 
 }  // namespace ssn::test

@@ -37,6 +37,8 @@ class VirtualStore final : public roles::StoreAccess {
   std::uint64_t next_due() const;
   /// Everything that was submitted comes to its end now, and can be collected.
   void drain();
+  /// Removes a generation at once; puts that wait for it come back as removed.
+  store::StoreResult remove(const store::GenerationId& generation);
   /// Does not begin anything new.
   void stall(bool stalled) { stalled_ = stalled; }
 
@@ -53,7 +55,7 @@ class VirtualStore final : public roles::StoreAccess {
       return at_ns != other.at_ns ? at_ns > other.at_ns : order > other.order;
     }
   };
-  void take_finished();
+  void take_finished(const store::StoreRequest* except = nullptr);
 
   CrashMedium& medium_;
   VirtualStoreOptions options_;

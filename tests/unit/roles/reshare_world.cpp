@@ -280,8 +280,7 @@ Bytes ReshareWorld::recover(const SharedObject& object, const ReshareGeneration&
 }
 
 void ReshareWorld::remove(std::uint64_t object, std::uint32_t generation, unsigned at) {
-  std::vector<store::PutCompletion> completions;
-  (void)nodes[at]->store.store().remove({object, generation}, completions);
+  (void)nodes[at]->store.remove({object, generation});
 }
 
 void ReshareWorld::replace_share(const SharedObject& object, unsigned share, const Bytes& bytes) {
