@@ -149,12 +149,12 @@ void SsaWrite::split_again(std::uint64_t now) noexcept {
   // An order stands for all of its cells.
   if (group(from).kept_cells != 0) from = std::max(base_, group(from).kept_from);
   for (Target& each : targets_) each.broken = each.broken && each.away;
-  split_again_from(from);
+  split_again_from(from, now);
   event(SsaEvent::Kind::split_again, cause, SsaTrouble::none, from);
 }
 
 // A new attempt of all cells from this one on. Nobody's older shares of them are of use any more.
-void SsaWrite::split_again_from(std::uint32_t from) noexcept {
+void SsaWrite::split_again_from(std::uint32_t from, std::uint64_t now) noexcept {
   ++attempt_;
   for (Target& target : targets_) {
     const std::size_t queued = target.queue.size();
@@ -171,6 +171,7 @@ void SsaWrite::split_again_from(std::uint32_t from) noexcept {
     its.split = false;
     its.kept_cells = 0;
     its.enough_ns = UINT64_MAX;
+    its.full_ns = now;
     ++context_->counters.cells_split_again;
   }
   ready_.clear();
@@ -233,8 +234,8 @@ bool SsaWrite::far_behind(const Target& target) const noexcept {
   return target.unstored >= ahead && static_cast<unsigned>(ahead_of_it) >= layout_.minimum;
 }
 
-// A holder that alone keeps its owner waiting pays with its patience, and fails when that is used up. What it
-// costs the owner is thereby bounded, however slow it is.
+// A holder that keeps its owner waiting, or would if another one did not, pays with its patience, and fails when
+// that is used up. What it costs the owner is thereby bounded, however slow it is.
 void SsaWrite::charge(std::uint64_t now) noexcept {
   const std::uint64_t passed = std::min(now - stepped_ns_, longest_charge_ns);
   unsigned others = 0;
@@ -248,7 +249,7 @@ void SsaWrite::charge(std::uint64_t now) noexcept {
   const bool pressing = enough && (full || finishing_ || first.told_ns == 0);
   for (unsigned i = 0; i < n_; ++i) {
     Target& target = targets_[i];
-    if (pressing && holds_up(target, i) && (stuck || far_behind(target))) {
+    if (pressing && !target.failed && (far_behind(target) || (stuck && holds_up(target, i)))) {
       target.stalled_ns += passed;
     } else {
       target.stalled_ns -= std::min(target.stalled_ns, passed / 4);

@@ -76,7 +76,7 @@ class SsaWrite {
     bool split = false;
     bool told = false;  // to its owner, or waiting for that in to_tell_
     std::uint16_t told_blocks = 0;
-    std::uint64_t full_ns = 0;
+    std::uint64_t full_ns = 0;  // since when it could be stored: anew with each attempt
     std::uint64_t told_ns = 0;
     std::uint64_t enough_ns = UINT64_MAX;  // since when the minimum has it
   };
@@ -139,7 +139,7 @@ class SsaWrite {
   void drop_share(std::uint32_t cell, unsigned index) noexcept;
   void fail(unsigned index, SsaTrouble trouble, std::uint64_t now) noexcept;
   void split_again(std::uint64_t now) noexcept;
-  void split_again_from(std::uint32_t cell) noexcept;
+  void split_again_from(std::uint32_t cell, std::uint64_t now) noexcept;
   bool first_lost(unsigned index, std::uint32_t& cell) noexcept;
   void watch(std::uint64_t now) noexcept;
   void next_look(std::uint64_t now) noexcept;

@@ -262,6 +262,9 @@ roles::SsaOptions ssa_options(const Configuration& configuration, std::uint32_t 
   options.sessions = options.owners;
   options.pad_shares = configuration.ssa.pad_shares;
   options.stall_ns = static_cast<std::uint64_t>(configuration.ssa.patience.count());
+  // Whoever stops an owner is to fail for that, by himself, before time decides about all that wait.
+  options.cell_ns = std::max(options.cell_ns, 2 * options.stall_ns);
+  options.lag_ns = std::max(options.lag_ns, 2 * options.stall_ns);
   return options;
 }
 

@@ -277,6 +277,34 @@ TEST(SsaWrite, PartitionedHoldersComeBack) {
   }
 }
 
+// Two holders fall silent, and the patience with them is longer than shares are tried to be sent:
+// what is split again when that is over gets its own time, and the others, slow by then, do not fail for it.
+TEST(SsaWrite, SilentHoldersCostNobodyElseHisPlace) {
+  for (std::uint64_t seed = 1; seed <= seeds(6); ++seed) {
+    SsaWorldOptions options = small();
+    options.ssa.window = 512;
+    options.ssa.cell_ns = 2 * one_s;
+    options.ssa.stall_ns = 3 * one_s;
+    SsaWorld world(options, seed);
+    const Bytes content = world.random_content(3000);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const std::size_t holder = (seed + i) % 5;
+      world.at(one_ms * (10 + 3 * seed), [&world, holder] { world.cut(holder, true); });
+    }
+    world.at(one_s, [&world] {
+      for (const auto& each : world.holders) each->there.options.delay_ns = 200 * one_ms;
+    });
+    const std::uint64_t began = world.now_ns;
+    const roles::WriteResult written = world.put({7, 1}, content);
+    EXPECT_EQ(written.why, SsaTrouble::none) << name(written.why) << " seed " << seed;
+    EXPECT_EQ(written.sealed, 3U) << "seed " << seed;
+    EXPECT_LT(world.now_ns - began, 7 * one_s) << "seed " << seed;
+    expect_read_back(world, {7, 1}, content, written);
+    expect_clean(world);
+    if (HasFailure()) return;
+  }
+}
+
 // Its link carries a hundredth of the others': it fails, and the object is written at the speed of the rest.
 TEST(SsaWrite, ASlowHolderDoesNotStopAnOwner) {
   SsaWorldOptions options = small();
