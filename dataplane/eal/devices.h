@@ -16,9 +16,9 @@ Outcome remove_stale_socket(const PortConfiguration& port, const DeviceArguments
 
 /// Sets the MTU of an interface of the kernel; does nothing where it has that MTU.
 Outcome set_interface_mtu(const PortConfiguration& port, const std::string& interface);
-/// Whether an interface of the kernel is up and has a carrier.
 /// The Ethernet address of an interface of the kernel. False: errno says why.
 bool interface_address(const std::string& interface, MacAddress& address);
+/// Whether an interface of the kernel is up and has a carrier.
 bool interface_is_running(const std::string& interface);
 
 /// The packet sockets of this process, which af_packet ports do not tell. A worker that sleeps polls them.

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <iterator>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "../devices.h"
@@ -27,6 +28,9 @@ namespace {
 // Of each socket. A run counts with a third more than its bytes.
 constexpr int receive_buffer = 16 << 20;
 constexpr int send_buffer = 8 << 20;
+// PACKET_FANOUT_FLAG_IGNORE_OUTGOING of Linux 5.11, which headers of that age lack. A group hears for its
+// sockets, so that what these ignore by themselves would come nevertheless.
+constexpr std::uint32_t fanout_ignores_outgoing = 0x4000;
 
 class Socket {
  public:
@@ -216,13 +220,14 @@ class Opener {
   }
 
   // Frames of a flow go to one of the queues.
-  Outcome join(const Socket& socket, std::uint16_t& group) const {
+  Outcome join(const Socket& socket, std::optional<std::uint16_t>& group) const {
     if (configuration_.queues == 1) {
       return done;
     }
-    const bool first = group == 0;
-    const std::uint32_t type = PACKET_FANOUT_HASH | (first ? PACKET_FANOUT_FLAG_UNIQUEID : 0U);
-    if (!set(socket, SOL_PACKET, PACKET_FANOUT, type << 16 | group)) {
+    const bool first = !group.has_value();
+    const std::uint32_t type =
+        PACKET_FANOUT_HASH | fanout_ignores_outgoing | (first ? PACKET_FANOUT_FLAG_UNIQUEID : 0U);
+    if (!set(socket, SOL_PACKET, PACKET_FANOUT, type << 16 | group.value_or(0))) {
       return failure("spread frames over queues");
     }
     std::uint32_t made = 0;
@@ -230,12 +235,12 @@ class Opener {
     if (first && ::getsockopt(socket.fd(), SOL_PACKET, PACKET_FANOUT, &made, &length) != 0) {
       return failure("spread frames over queues");
     }
-    group = first ? static_cast<std::uint16_t>(made) : group;
+    if (first) group = static_cast<std::uint16_t>(made);
     return done;
   }
 
   Outcome make_receivers(PacketSocketPort& device, const ReceiveQueue::Setup& setup) {
-    std::uint16_t group = 0;
+    std::optional<std::uint16_t> group;  // 0 is one, too
     for (unsigned i = 0; i < configuration_.queues; ++i) {
       Result<Socket> made = make_socket();
       if (!made.ok()) {

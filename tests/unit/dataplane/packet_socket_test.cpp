@@ -461,6 +461,12 @@ TEST_F(PacketSockets, SpreadFlowsOverQueues) {
   EXPECT_EQ(flows[0].size() + flows[1].size(), 32U) << "a flow has one queue";
   EXPECT_FALSE(flows[0].empty());
   EXPECT_FALSE(flows[1].empty());
+  send(to, some(1, 100, false));
+  ASSERT_EQ(receive(from, 1).size(), 1U);
+  for (std::uint16_t queue = 0; queue < 2; ++queue) {
+    Packet* none[1];
+    EXPECT_EQ(to.io->receive(queue, none, 1), 0) << "what the interface sends itself";
+  }
 }
 
 TEST_F(PacketSockets, SayWhatTheKernelDropped) {
