@@ -6,6 +6,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "gf256.h"
 #include "reshare_job.h"
 
 namespace ssn::roles {
@@ -125,15 +126,7 @@ void ReshareJob::step_fold() noexcept {
       folded_ = true;
       return;
     }
-    if (fold_reader_.state() == ShareReader::State::waiting) {
-      if (!fold_reader_.step(context_.store, context_.pool)) {
-        context_.starved = true;
-        return;
-      }
-      in_store_ += fold_reader_.state() == ShareReader::State::in_store ? 1 : 0;
-    }
-    if (fold_reader_.state() == ShareReader::State::failed) return fail(ReshareTrouble::not_there);
-    if (fold_reader_.state() != ShareReader::State::ready) return;
+    if (!read(fold_reader_)) return;
     fold(fold_source_);
     fold_reader_.drop(context_.pool);
     progress();
@@ -163,7 +156,7 @@ void ReshareJob::fold(bool of_source) noexcept {
       std::uint8_t weight = 0;
       for (std::size_t q = 0; q < equations; ++q) {
         const std::uint8_t rho = rho_[(at * equations + q) * check_folds + e];
-        weight = static_cast<std::uint8_t>(weight ^ gf_multiply(rho, weights_[q]));
+        weight = static_cast<std::uint8_t>(weight ^ kernels::gf_mul(rho, weights_[q]));
       }
       matrix[e * count + at] = weight;
     }

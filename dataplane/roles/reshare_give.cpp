@@ -84,13 +84,7 @@ void ReshareJob::work(GiveUnit& unit) noexcept {
     }
   }
   if (unit.phase == GiveUnit::Phase::reading) {
-    if (plan_.reads && !plan_.checks) {
-      const std::size_t before = unit.reader.state() == ShareReader::State::waiting ? 1 : 0;
-      if (!unit.reader.step(context_.store, context_.pool)) context_.starved = true;
-      in_store_ += unit.reader.state() == ShareReader::State::in_store ? before : 0;
-      if (unit.reader.state() == ShareReader::State::failed) return fail(ReshareTrouble::not_there);
-      if (unit.reader.state() != ShareReader::State::ready) return;
-    }
+    if (plan_.reads && !plan_.checks && !read(unit.reader)) return;
     if (!make_outputs(unit)) return;
     begin_giving(unit);
   }

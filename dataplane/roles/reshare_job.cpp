@@ -240,6 +240,25 @@ void ReshareJob::settled(const ReshareToken& token, const protocol::Settled& set
   }
 }
 
+// Whether all of it is there. Until then it is to be asked again and again; it may end the round.
+bool ReshareJob::read(ShareReader& reader) noexcept {
+  if (reader.state() == ShareReader::State::waiting) {
+    if (now_ns_ < reader.retry_ns()) {
+      later(reader.retry_ns());
+      return false;
+    }
+    if (!reader.step(context_.store, context_.pool)) {
+      context_.starved = true;
+      return false;
+    }
+    in_store_ += reader.state() == ShareReader::State::in_store ? 1 : 0;
+  }
+  if (reader.state() == ShareReader::State::failed) {
+    fail(reader.store_failed() ? ReshareTrouble::store_failed : ReshareTrouble::not_there);
+  }
+  return reader.state() == ShareReader::State::ready;
+}
+
 void ReshareJob::came_back(StoreRequest& request) noexcept {
   assert(in_store_ != 0);
   --in_store_;
@@ -247,11 +266,11 @@ void ReshareJob::came_back(StoreRequest& request) noexcept {
   const std::size_t index = request.context & 0xFFFF;
   switch (slot) {
     case Slot::give_read:
-      return give_units_[index].reader.came_back(context_.pool);
+      return give_units_[index].reader.came_back(context_.pool, now_ns_ + context_.options.retry_ns);
     case Slot::take_read:
-      return take_units_[index].reader.came_back(context_.pool);
+      return take_units_[index].reader.came_back(context_.pool, now_ns_ + context_.options.retry_ns);
     case Slot::fold_read:
-      return fold_reader_.came_back(context_.pool);
+      return fold_reader_.came_back(context_.pool, now_ns_ + context_.options.retry_ns);
     case Slot::put:
       return put_came_back(take_units_[index]);
     case Slot::seal:

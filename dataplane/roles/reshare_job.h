@@ -138,6 +138,7 @@ class ReshareJob {
   std::uint64_t context_of(Slot slot, std::size_t index) const noexcept;
   void give_back(Cell* cell) noexcept;
   void erase_memory() noexcept;
+  bool read(ShareReader& reader) noexcept;
   void add(std::uint8_t* to, const std::uint8_t* from, std::size_t bytes) noexcept;
   void apply(std::span<const std::uint8_t> matrix, std::size_t rows, const std::uint8_t* const* in,
              std::uint8_t* const* out, std::size_t bytes) noexcept;

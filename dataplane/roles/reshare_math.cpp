@@ -5,6 +5,8 @@
 #include <array>
 #include <cassert>
 
+#include "gf256.h"
+
 namespace ssn::roles {
 namespace {
 
@@ -12,25 +14,9 @@ using Coefficients = std::array<std::uint8_t, kernels::max_shares + 1>;
 
 }  // namespace
 
-std::uint8_t gf_multiply(std::uint8_t a, std::uint8_t b) noexcept {
-  unsigned product = 0;
-  unsigned factor = a;
-  for (unsigned rest = b; rest != 0; rest >>= 1U) {
-    if ((rest & 1U) != 0) product ^= factor;
-    factor <<= 1U;
-    if ((factor & 0x100U) != 0) factor ^= 0x11DU;
-  }
-  return static_cast<std::uint8_t>(product);
-}
-
 bool make_code(const ReshareLayout& layout, kernels::Code& code) noexcept {
   return kernels::Code::make(layout.scheme, layout.k, layout.n, layout.secret_blocks, code) ==
          kernels::Status::ok;
-}
-
-unsigned row_of(const ReshareLayout& layout, unsigned share, std::uint32_t cell) noexcept {
-  if (layout.row_rule == RowRule::fixed) return share;
-  return 1 + (share - 1 + cell / layout.cells_per_turn % layout.n) % layout.n;
 }
 
 std::uint32_t turn_end(const ReshareLayout& layout, std::uint32_t cell) noexcept {
@@ -103,7 +89,7 @@ void ReshareMath::dealing(std::size_t giver, std::uint32_t cell,
     if (!shares) continue;
     std::uint8_t sum = 0;
     for (unsigned block = 0; block < blocks; ++block) {
-      sum = static_cast<std::uint8_t>(sum ^ gf_multiply(out[random + block], lambda[block]));
+      sum = static_cast<std::uint8_t>(sum ^ kernels::gf_mul(out[random + block], lambda[block]));
     }
     *at++ = sum;
   }

@@ -10,12 +10,7 @@
 
 namespace ssn::roles {
 
-/// Product in GF(2^8), polynomial 0x11D; of public numbers.
-std::uint8_t gf_multiply(std::uint8_t a, std::uint8_t b) noexcept;
-
 bool make_code(const ReshareLayout& layout, kernels::Code& code) noexcept;
-/// The row, 1..n, that the holder of `share` stores of a cell.
-unsigned row_of(const ReshareLayout& layout, unsigned share, std::uint32_t cell) noexcept;
 /// Behind the last cell, from `cell` on, that has the same rows.
 std::uint32_t turn_end(const ReshareLayout& layout, std::uint32_t cell) noexcept;
 
@@ -33,7 +28,6 @@ class ReshareMath {
   /// for refresh) the giver's share.
   void dealing(std::size_t giver, std::uint32_t cell, std::span<std::uint8_t> matrix) const noexcept;
   std::size_t columns() const noexcept;
-  unsigned random_blocks() const noexcept { return target_.random_blocks(); }
 
   /// check: equations, and what each has for one share: index in order.from, or in order.to.
   std::size_t equations() const noexcept;
@@ -41,7 +35,6 @@ class ReshareMath {
   void target_weights(std::size_t to, std::uint32_t cell, std::span<std::uint8_t> weights) const noexcept;
 
  private:
-  using Rows = std::vector<std::uint8_t>;
   void rows(const ReshareLayout& layout, std::span<const std::uint8_t> shares, std::uint32_t cell,
             std::uint8_t* out) const noexcept;
   void syndrome_weights(const kernels::Code& code, std::span<const std::uint8_t> rows, std::size_t at,

@@ -68,11 +68,7 @@ bool ReshareJob::take_contribution(Cell& cell, std::uint64_t node) noexcept {
 }
 
 void ReshareJob::add_own(TakeUnit& unit) noexcept {
-  const std::size_t before = unit.reader.state() == ShareReader::State::waiting ? 1 : 0;
-  if (!unit.reader.step(context_.store, context_.pool)) context_.starved = true;
-  in_store_ += unit.reader.state() == ShareReader::State::in_store ? before : 0;
-  if (unit.reader.state() == ShareReader::State::failed) return fail(ReshareTrouble::not_there);
-  if (unit.reader.state() != ShareReader::State::ready) return;
+  if (!read(unit.reader)) return;
   const std::uint32_t count = plan_.unit_count(unit.number);
   unit.reader.take(own_, context_.pool);
   add(sum(unit), own_, std::size_t{count} * plan_.cell_bytes);

@@ -11,6 +11,7 @@ namespace ssn::roles {
 namespace {
 
 constexpr std::size_t most_participants = 255;
+constexpr std::uint64_t most_stall_ns = 3'600'000'000'000;
 
 bool ascending(std::span<const std::uint8_t> shares, unsigned n) noexcept {
   for (std::size_t i = 0; i < shares.size(); ++i) {
@@ -43,14 +44,6 @@ bool all_there(const ReshareLayout& layout, std::span<const std::uint8_t> shares
          });
 }
 
-bool are_runs(std::span<const store::AttemptRun> runs, std::uint32_t cells) noexcept {
-  if (runs.empty() || runs[0].first != 0 || runs.size() > store::max_attempt_runs) return false;
-  for (std::size_t i = 1; i < runs.size(); ++i) {
-    if (runs[i].first <= runs[i - 1].first || runs[i].first >= cells) return false;
-  }
-  return true;
-}
-
 bool are_numbers(const ReshareOrder& order) noexcept {
   if (order.job == 0 || order.round == 0 || order.cells == 0 || order.cell_bytes == 0 ||
       order.cell_bytes % store::cell_granule != 0 || order.cell_bytes > store::max_cell_bytes) {
@@ -58,7 +51,7 @@ bool are_numbers(const ReshareOrder& order) noexcept {
   }
   if (!std::has_single_bit(order.unit_cells) || order.unit_cells > store::stripe_cells ||
       order.unit_cells * order.cell_bytes > protocol::max_order_bytes || order.window == 0 ||
-      order.window > 16 || order.stall_ns == 0) {
+      order.window > 16 || order.stall_ns == 0 || order.stall_ns > most_stall_ns) {
     return false;
   }
   return order.first % order.unit_cells == 0 && order.first < order.end && order.end <= order.cells &&
@@ -93,8 +86,9 @@ bool is_successor(const ReshareOrder& order) noexcept {
 bool is_check(const ReshareOrder& order) noexcept {
   const bool audit = order.to.empty();
   const bool single = !audit && order.source.generation == order.target.generation;
-  const bool fits = audit || (single ? is_replacement(order) && !helps_itself(order)
-                                     : is_successor(order) && are_runs(order.target.runs, order.cells));
+  const bool fits =
+      audit || (single ? is_replacement(order) && !helps_itself(order)
+                       : is_successor(order) && store::valid_runs(order.target.runs, order.cells));
   if (!fits || order.from.size() < order.source.layout.k || order.first != 0 || order.end != order.cells ||
       order.from.size() + order.to.size() > most_participants) {
     return false;
@@ -137,12 +131,13 @@ ReshareAnswer check_order(const ReshareOrder& order) noexcept {
   if (!are_numbers(order)) return ReshareAnswer::malformed;
   if (order.operation == ReshareOperation::seal) {
     const bool good = is_layout(order.target.layout) && !order.to.empty() && order.from.empty() &&
-                      all_there(order.target.layout, order.to) && are_runs(order.target.runs, order.cells);
+                      all_there(order.target.layout, order.to) &&
+                      store::valid_runs(order.target.runs, order.cells);
     return good ? ReshareAnswer::taken : ReshareAnswer::malformed;
   }
   const bool audit = order.operation == ReshareOperation::check && order.to.empty();
   const bool good = is_layout(order.source.layout) && all_there(order.source.layout, order.from) &&
-                    are_runs(order.source.runs, order.cells) &&
+                    store::valid_runs(order.source.runs, order.cells) &&
                     (audit || (is_layout(order.target.layout) && all_there(order.target.layout, order.to))) &&
                     is_operation(order);
   return good ? ReshareAnswer::taken : ReshareAnswer::malformed;

@@ -37,6 +37,7 @@ void ShareReader::begin(const store::ShareId& share, std::span<const store::Atte
   count_ = count;
   have_ = 0;
   cell_bytes_ = cell_bytes;
+  retry_ns_ = 0;
   dropped_ = false;
   state_ = State::waiting;
 }
@@ -68,12 +69,18 @@ bool ShareReader::step(StoreAccess& store, protocol::PacketPool& pool) noexcept 
   return true;
 }
 
-void ShareReader::came_back(protocol::PacketPool& pool) noexcept {
+void ShareReader::came_back(protocol::PacketPool& pool, std::uint64_t retry_ns) noexcept {
   assert(state_ == State::in_store);
-  have_ += asked_;
-  const bool good = request_.result == StoreResult::done && request_.cell_bytes == cell_bytes_;
   result_ = request_.result;
-  state_ = !good ? State::failed : have_ == count_ ? State::ready : State::waiting;
+  if (result_ == StoreResult::busy) {
+    give_back(have_, have_ + asked_, pool);
+    retry_ns_ = retry_ns;
+    state_ = State::waiting;
+  } else {
+    have_ += asked_;
+    const bool good = result_ == StoreResult::done && request_.cell_bytes == cell_bytes_;
+    state_ = !good ? State::failed : have_ == count_ ? State::ready : State::waiting;
+  }
   if (dropped_) drop(pool);
 }
 
@@ -85,15 +92,19 @@ void ShareReader::take(std::uint8_t* to, protocol::PacketPool& pool) noexcept {
   drop(pool);
 }
 
+void ShareReader::give_back(std::uint32_t from, std::uint32_t end, protocol::PacketPool& pool) noexcept {
+  for (std::uint32_t i = from; i < end; ++i) {
+    ::explicit_bzero(cells_[i]->data, std::min<std::size_t>(cell_bytes_, cells_[i]->tailroom));
+  }
+  pool.give_back(std::span<Cell* const>(cells_).subspan(from, end - from));
+}
+
 void ShareReader::drop(protocol::PacketPool& pool) noexcept {
   if (state_ == State::in_store) {
     dropped_ = true;
     return;
   }
-  for (std::uint32_t i = 0; i < have_; ++i) {
-    ::explicit_bzero(cells_[i]->data, std::min<std::size_t>(cell_bytes_, cells_[i]->tailroom));
-  }
-  pool.give_back(std::span<Cell* const>(cells_).first(have_));
+  give_back(0, have_, pool);
   have_ = 0;
   dropped_ = false;
   state_ = State::idle;

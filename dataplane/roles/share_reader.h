@@ -23,9 +23,12 @@ class ShareReader {
              std::uint32_t count, std::uint32_t cell_bytes) noexcept;
   /// Asks the store for what is not there yet. False: not now, neither cells nor room.
   bool step(StoreAccess& store, protocol::PacketPool& pool) noexcept;
-  void came_back(protocol::PacketPool& pool) noexcept;
+  /// What the store is too busy for is asked again, not before `retry_ns`.
+  void came_back(protocol::PacketPool& pool, std::uint64_t retry_ns) noexcept;
   State state() const noexcept { return state_; }
-  bool failed_for_now() const noexcept { return result_ == store::StoreResult::busy; }
+  std::uint64_t retry_ns() const noexcept { return retry_ns_; }
+  /// Why it failed: the store's I/O, rather than a share that is not there.
+  bool store_failed() const noexcept { return result_ == store::StoreResult::io_error; }
 
   std::uint32_t first() const noexcept { return first_; }
   std::uint32_t count() const noexcept { return count_; }
@@ -36,6 +39,8 @@ class ShareReader {
   void drop(protocol::PacketPool& pool) noexcept;
 
  private:
+  void give_back(std::uint32_t from, std::uint32_t end, protocol::PacketPool& pool) noexcept;
+
   store::StoreRequest request_;
   std::array<protocol::Cell*, store::stripe_cells> cells_{};
   std::span<const store::AttemptRun> runs_;
@@ -45,6 +50,7 @@ class ShareReader {
   std::uint32_t have_ = 0;
   std::uint32_t asked_ = 0;
   std::uint32_t cell_bytes_ = 0;
+  std::uint64_t retry_ns_ = 0;
   store::StoreResult result_ = store::StoreResult::none;
   State state_ = State::idle;
   bool dropped_ = false;

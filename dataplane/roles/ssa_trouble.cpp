@@ -234,8 +234,8 @@ bool SsaWrite::far_behind(const Target& target) const noexcept {
   return target.unstored >= ahead && static_cast<unsigned>(ahead_of_it) >= layout_.minimum;
 }
 
-// A holder that keeps its owner waiting, or would if another one did not, pays with its patience, and fails when
-// that is used up. What it costs the owner is thereby bounded, however slow it is.
+// A holder that keeps its owner waiting, or would if another one did not, pays with its patience, and fails
+// when that is used up. What it costs the owner is thereby bounded, however slow it is.
 void SsaWrite::charge(std::uint64_t now) noexcept {
   const std::uint64_t passed = std::min(now - stepped_ns_, longest_charge_ns);
   unsigned others = 0;

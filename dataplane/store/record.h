@@ -92,7 +92,6 @@ struct StripeHeader {
 
 bool valid_cell_bytes(std::uint32_t bytes) noexcept;
 /// Ascending from 0, different neighbours, within `cells`; at least one.
-bool valid_runs(std::span<const AttemptRun> runs, std::uint32_t cells) noexcept;
 
 /// What is in front of a record's ciphertext.
 struct Envelope {

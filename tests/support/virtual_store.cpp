@@ -55,6 +55,12 @@ void VirtualStore::work(std::uint64_t now_ns) {
   while (!stalled_ && !submitted_.empty() && submitted_.top().at_ns <= now_ns) {
     StoreRequest& request = *submitted_.top().request;
     submitted_.pop();
+    if (request.kind == StoreRequest::Kind::read && busy_reads_ != 0) {
+      --busy_reads_;
+      request.result = store::StoreResult::busy;
+      finished_.push({now_ns, order_++, &request});
+      continue;
+    }
     server_->serve(request, 0, now_ns);
   }
   if (!stalled_ && now_ns >= server_->next_flush()) server_->flush(now_ns, store::ShareStore::Flush::due);

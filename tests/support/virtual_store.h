@@ -39,6 +39,8 @@ class VirtualStore final : public roles::StoreAccess {
   void drain();
   /// Removes a generation at once; puts that wait for it come back as removed.
   store::StoreResult remove(const store::GenerationId& generation);
+  /// So many reads from now on come back as busy.
+  void refuse_reads(unsigned count) { busy_reads_ = count; }
   /// Does not begin anything new.
   void stall(bool stalled) { stalled_ = stalled; }
 
@@ -65,6 +67,7 @@ class VirtualStore final : public roles::StoreAccess {
   std::priority_queue<Waiting> submitted_;
   std::priority_queue<Waiting> finished_;
   std::vector<store::RequestServer::Finished> scratch_;
+  unsigned busy_reads_ = 0;
   std::uint64_t now_ns_ = 0;
   std::uint64_t order_ = 0;
   std::uint64_t last_submit_ns_ = 0;

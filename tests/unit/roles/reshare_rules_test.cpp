@@ -54,6 +54,8 @@ TEST(ReshareRules, NumbersThatMakeNoOrderAreRefused) {
   EXPECT_TRUE(bad([](ReshareOrder& o) { o.target.layout.nodes[0] = 60; }));  // two shares at one node
   EXPECT_TRUE(bad([](ReshareOrder& o) { o.target.layout.nodes[1] = 70; }));  // another one moves along
   EXPECT_TRUE(bad([](ReshareOrder& o) { o.source.runs = {{1, 0}}; }));
+  EXPECT_TRUE(bad([](ReshareOrder& o) { o.source.runs = {{0, 1}, {8, 1}}; }));  // one run
+  EXPECT_TRUE(bad([](ReshareOrder& o) { o.stall_ns = UINT64_MAX; }));
   ReshareOrder refresh = renewal(object, ReshareOperation::refresh, object.at.layout, {1, 2, 3});
   EXPECT_EQ(roles::check_order(refresh), ReshareAnswer::taken);
   refresh.from = {1, 2};  // t of them: they know every sharing

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "../../../dataplane/roles/reshare_math.h"
+#include "gf256.h"
 #include "reshare_orders.h"
 
 namespace ssn::test {
@@ -25,7 +26,7 @@ const std::vector<Bytes>& products() {
     std::vector<Bytes> out(256, Bytes(256));
     for (unsigned a = 0; a < 256; ++a) {
       for (unsigned b = 0; b < 256; ++b) {
-        out[a][b] = roles::gf_multiply(static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(b));
+        out[a][b] = kernels::gf_mul(static_cast<std::uint8_t>(a), static_cast<std::uint8_t>(b));
       }
     }
     return out;

@@ -48,6 +48,26 @@ TEST(Reshare, ALostShareIsMadeAgain) {
   }
 }
 
+// Cells that are read, dealt, folded: a store that is short of memory for a moment costs that moment.
+TEST(Reshare, AStoreMayBeBusy) {
+  ReshareWorldOptions options;
+  options.nodes = 6;
+  ReshareWorld world(options, test_seed());
+  const SharedObject object = world.put(5, world.layout(3, {0, 1, 2, 3, 4}), 200, {{0, 0}, {70, 3}});
+  const Bytes lost = world.share(object, object.at, 4);
+  ReshareOrder order = replacement(world, object, ReshareOperation::repair, 4, 5);
+  order.from = {1, 3, 5};
+  for (const auto& node : world.nodes) node->store.refuse_reads(7);
+  ASSERT_TRUE(world.carry_out(order)) << world.describe(77);
+  ASSERT_TRUE(world.carry_out(sealing(order)));
+  EXPECT_EQ(world.share(object, order.target, 4), lost);
+  for (const auto& node : world.nodes) node->store.refuse_reads(7);
+  const ReshareOrder check = checking(sealing(order), {1, 2, 3, 5}, order.target.layout.nodes[3]);
+  ASSERT_TRUE(world.carry_out(check)) << world.describe(77);
+  EXPECT_EQ(world.status(5, 77).verdict, roles::CheckVerdict::passed);
+  EXPECT_EQ(world.wrong(), "");
+}
+
 // k |D| on the wire, k (k + 1) / 2 |D| of pad.
 TEST(Reshare, ARepairCostsWhatItMay) {
   ReshareWorldOptions options;
@@ -62,6 +82,7 @@ TEST(Reshare, ARepairCostsWhatItMay) {
   ASSERT_EQ(kept, 0U);
   ReshareOrder order = replacement(world, object, ReshareOperation::repair, 6, 6);
   order.from = {1, 2, 4, 5};
+  const std::uint64_t wire_before = world.bytes_on_wire();
   ASSERT_TRUE(world.carry_out(order)) << world.describe(77);
   std::uint64_t given = 0, masks = 0, orders = 0, pads = 0;
   for (unsigned i = 0; i < 7; ++i) {
@@ -75,6 +96,10 @@ TEST(Reshare, ARepairCostsWhatItMay) {
     for (const auto* ends : {&line->tie.there, &line->tie.back}) pads += ends->pads_out.next();
   }
   EXPECT_EQ(given, 4 * size);
+  const std::uint64_t wire = world.bytes_on_wire() - wire_before;
+  const std::uint64_t packets = 4 * std::uint64_t{object.cells} * (object.cell_bytes + 64U);
+  EXPECT_GT(wire, packets);
+  EXPECT_LT(wire, packets * 5 / 4);  // and its mask orders and acknowledgements
   EXPECT_EQ(masks, 6 * size);
   EXPECT_EQ(orders, 6 * object.cells / order.unit_cells);
   EXPECT_EQ(pads, (4 + 6) * size + 64 * orders);  // behind each mask its check

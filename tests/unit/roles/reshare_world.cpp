@@ -153,10 +153,6 @@ void ReshareWorld::restart(unsigned at) {
   }
 }
 
-void ReshareWorld::cut(unsigned a, unsigned b, bool cut) {
-  if (ReshareLine* const found = line(a, b)) found->there.options.cut = found->back.options.cut = cut;
-}
-
 ReshareLayout ReshareWorld::layout(unsigned k, const std::vector<unsigned>& at, kernels::Scheme scheme,
                                    unsigned blocks) const {
   ReshareLayout out;
@@ -399,7 +395,6 @@ void ReshareWorld::deliver(ReshareLine& its, bool low) {
 }
 
 void ReshareWorld::work() {
-  ++steps;
   for (const auto& each : lines) {
     each->tie.poll();
     if (each->low_here) deliver(*each, true);

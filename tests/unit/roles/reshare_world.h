@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Shareholders that make shares anew among themselves, over links that lose, double and mix packets by a
 // seed, in virtual time. Channels, sealers, kernels, holders, resharers and stores are the real ones; the
-// test plays the control side. Nodes are killed, restarted and cut off. What each node ever held can be
+// test plays the control side. Nodes are killed and restarted. What each node ever held can be
 // watched.
 #pragma once
 
@@ -97,7 +97,6 @@ class ReshareWorld {
   /// Power goes; the others hear nothing. `restart` begins new connections.
   void kill(unsigned at);
   void restart(unsigned at);
-  void cut(unsigned a, unsigned b, bool cut);
 
   /// A layout whose shares 1, 2, ... lie at these nodes.
   roles::ReshareLayout layout(unsigned k, const std::vector<unsigned>& at,
@@ -147,7 +146,6 @@ class ReshareWorld {
   std::vector<std::unique_ptr<ReshareNode>> nodes;
   std::vector<std::unique_ptr<ReshareLine>> lines;
   unsigned names = 0;
-  std::uint64_t steps = 0;
   /// What arrived at a node in clear: after opening, before anybody used it.
   std::function<void(ReshareNode&, const protocol::Cell&)> watch;
 

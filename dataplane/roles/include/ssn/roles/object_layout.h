@@ -37,7 +37,8 @@ struct ObjectLayout {
 };
 
 /// The row, 1..n, that the holder of share `share` stores of a cell, and the other way round.
-inline unsigned row_of(const ObjectLayout& layout, unsigned share, std::uint32_t cell) noexcept {
+template <typename Layout>
+unsigned row_of(const Layout& layout, unsigned share, std::uint32_t cell) noexcept {
   if (layout.row_rule == RowRule::fixed) return share;
   return 1 + (share - 1 + cell / layout.cells_per_turn % layout.n) % layout.n;
 }

@@ -35,6 +35,8 @@ struct AttemptRun {
   std::uint16_t attempt = 0;
   friend bool operator==(const AttemptRun&, const AttemptRun&) = default;
 };
+/// As seals have them: from cell 0 on, ascending, all below `cells`, neighbours of different attempts.
+bool valid_runs(std::span<const AttemptRun> runs, std::uint32_t cells) noexcept;
 
 struct ShareStoreOptions {
   std::uint64_t flush_ns = 4'000'000;       ///< full stripes wait this long at most
