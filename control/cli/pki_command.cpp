@@ -132,17 +132,41 @@ class PkiCommand : public Command {
   std::string authority_ = "pki";
 };
 
+// One that works on an authority that is there.
+class AuthorityCommand : public PkiCommand {
+ public:
+  using PkiCommand::PkiCommand;
+
+ protected:
+  virtual Result<Exit> work(Authority& by, const OutputOptions& output) = 0;
+
+ private:
+  Result<Exit> act(const OutputOptions& output) final {
+    Result<Authority> by = Authority::open(authority());
+    return by.ok() ? work(by.value(), output) : by.error();
+  }
+};
+
+// `fill` adds the members of the document.
+template <typename Fill>
+void print_document(const std::string& schema, const Error* error, const Fill& fill) {
+  JsonWriter json;
+  begin_document(json, schema, error);
+  fill(json);
+  json.end_object();
+  print_text(json.text());
+}
+
 // Files that were written, and what else there is to say.
 void say(const OutputOptions& output, const std::string& schema, const std::vector<std::string>& files,
          const std::string& serial, const std::string& note) {
   if (output.json) {
-    JsonWriter json;
-    begin_document(json, schema, nullptr);
-    if (!serial.empty()) json.member("serial", serial);
-    json.key("files").begin_array();
-    for (const std::string& file : files) json.value(file);
-    json.end_array().end_object();
-    print_text(json.text());
+    print_document(schema, nullptr, [&](JsonWriter& json) {
+      if (!serial.empty()) json.member("serial", serial);
+      json.key("files").begin_array();
+      for (const std::string& file : files) json.value(file);
+      json.end_array();
+    });
     return;
   }
   for (const std::string& file : files) print_text(file + "\n");
@@ -317,12 +341,13 @@ class RequestCommand final : public PkiCommand {
   std::string addresses_;
 };
 
-class RenewCommand final : public PkiCommand {
+class RenewCommand final : public AuthorityCommand {
  public:
   RenewCommand()
-      : PkiCommand("renew", "Issue a certificate anew before it ends: same holder, same roles",
-                   "  ssn pki renew sae-h1 --out /etc/shareline     replaces sae-h1.crt, keeps the key\n"
-                   "  ssn pki renew sae-h1 --new-key\n") {}
+      : AuthorityCommand(
+            "renew", "Issue a certificate anew before it ends: same holder, same roles",
+            "  ssn pki renew sae-h1 --out /etc/shareline     replaces sae-h1.crt, keeps the key\n"
+            "  ssn pki renew sae-h1 --new-key\n") {}
 
  private:
   void declare_more(OptionTable& table) override {
@@ -333,10 +358,8 @@ class RenewCommand final : public PkiCommand {
                "Where NAME.crt is replaced, and with --new-key NAME.key (default: here)");
   }
 
-  Result<Exit> act(const OutputOptions& output) override {
-    Result<Authority> by = Authority::open(authority());
-    if (!by.ok()) return by.error();
-    const Result<IssuedCertificate> issued = by.value().renew(target_.name, days_, new_key_);
+  Result<Exit> work(Authority& by, const OutputOptions& output) override {
+    const Result<IssuedCertificate> issued = by.renew(target_.name, days_, new_key_);
     if (!issued.ok()) return issued.error();
     const Result<std::vector<std::string>> files = write_issued(target_, issued.value(), true);
     if (!files.ok()) return files.error();
@@ -350,12 +373,12 @@ class RenewCommand final : public PkiCommand {
   unsigned days_ = 365;
 };
 
-class RevokeCommand final : public PkiCommand {
+class RevokeCommand final : public AuthorityCommand {
  public:
   RevokeCommand()
-      : PkiCommand("revoke", "Revoke certificates for good, and make the list of revoked ones anew",
-                   "  ssn pki revoke sae-h1 --reason keyCompromise     all of sae-h1\n"
-                   "  ssn pki revoke 5A01B2C3D4E5F607                  one, by its serial number\n") {}
+      : AuthorityCommand("revoke", "Revoke certificates for good, and make the list of revoked ones anew",
+                         "  ssn pki revoke sae-h1 --reason keyCompromise     all of sae-h1\n"
+                         "  ssn pki revoke 5A01B2C3D4E5F607                  one, by its serial number\n") {}
 
  private:
   void declare_more(OptionTable& table) override {
@@ -365,17 +388,13 @@ class RevokeCommand final : public PkiCommand {
                  "How long the new list holds (default: 30)");
   }
 
-  Result<Exit> act(const OutputOptions& output) override {
-    Result<Authority> by = Authority::open(authority());
-    if (!by.ok()) return by.error();
-    const Result<std::size_t> revoked = by.value().revoke(what_, reason_, days_);
+  Result<Exit> work(Authority& by, const OutputOptions& output) override {
+    const Result<std::size_t> revoked = by.revoke(what_, reason_, days_);
     if (!revoked.ok()) return revoked.error();
     if (output.json) {
-      JsonWriter json;
-      begin_document(json, schema(), nullptr);
-      json.member("revoked", std::uint64_t{revoked.value()}).member("list", authority() + "/ca.crl");
-      json.end_object();
-      print_text(json.text());
+      print_document(schema(), nullptr, [&](JsonWriter& json) {
+        json.member("revoked", std::uint64_t{revoked.value()}).member("list", authority() + "/ca.crl");
+      });
       return Exit::ok;
     }
     print_text(fmt::format("{} revoked\n{}/ca.crl\n", revoked.value(), authority()));
@@ -388,20 +407,18 @@ class RevokeCommand final : public PkiCommand {
   unsigned days_ = 30;
 };
 
-class CrlCommand final : public PkiCommand {
+class CrlCommand final : public AuthorityCommand {
  public:
   CrlCommand()
-      : PkiCommand("crl", "Make the list of revoked certificates anew, before it ends",
-                   "  ssn pki crl --days 7\n") {}
+      : AuthorityCommand("crl", "Make the list of revoked certificates anew, before it ends",
+                         "  ssn pki crl --days 7\n") {}
 
  private:
   void declare_more(OptionTable& table) override {
     table.number("--days", days_, 1, Authority::days_max, optional, "How long it holds (default: 30)");
   }
-  Result<Exit> act(const OutputOptions& output) override {
-    Result<Authority> by = Authority::open(authority());
-    if (!by.ok()) return by.error();
-    if (Outcome made = by.value().renew_list(days_); !made.ok()) return made.error();
+  Result<Exit> work(Authority& by, const OutputOptions& output) override {
+    if (Outcome made = by.renew_list(days_); !made.ok()) return made.error();
     say(output, schema(), {authority() + "/ca.crl"}, "", "take it to every node");
     return Exit::ok;
   }
@@ -413,22 +430,20 @@ bool ends_soon(const IssuedRecord& record, std::int64_t now) {
   return record.state == IssuedRecord::State::valid && record.until - now < warning_days * day;
 }
 
-class ListCommand final : public PkiCommand {
+class ListCommand final : public AuthorityCommand {
  public:
   ListCommand()
-      : PkiCommand("list", "List the certificates that were issued",
-                   "  ssn pki list\n"
-                   "  ssn pki list --check     exit code 3 where one ends within 30 days\n") {}
+      : AuthorityCommand("list", "List the certificates that were issued",
+                         "  ssn pki list\n"
+                         "  ssn pki list --check     exit code 3 where one ends within 30 days\n") {}
 
  private:
   void declare_more(OptionTable& table) override {
     table.flag("--check", check_, "Fail (3) where the newest certificate of a name ends within 30 days");
   }
 
-  Result<Exit> act(const OutputOptions& output) override {
-    const Result<Authority> by = Authority::open(authority());
-    if (!by.ok()) return by.error();
-    const Result<std::vector<IssuedRecord>> records = by.value().list();
+  Result<Exit> work(Authority& by, const OutputOptions& output) override {
+    const Result<std::vector<IssuedRecord>> records = by.list();
     if (!records.ok()) return records.error();
     const std::int64_t now = std::time(nullptr);
     std::string soon;
@@ -463,22 +478,23 @@ class ListCommand final : public PkiCommand {
   }
 
   void print_json(const std::vector<IssuedRecord>& records, std::int64_t now, const Error* error) const {
-    JsonWriter json;
-    begin_document(json, schema(), error);
-    json.key("certificates").begin_array();
-    for (const IssuedRecord& record : records) {
-      json.begin_object().member("serial", record.serial).member("name", record.name);
-      json.member("state", name_of(record.state)).member("until", utc(record.until));
-      json.member("ends_soon", ends_soon(record, now)).key("revoked");
-      if (record.state == IssuedRecord::State::revoked) {
-        json.begin_object().member("at", utc(record.revoked_at)).member("reason", record.reason).end_object();
-      } else {
-        json.null();
-      }
-      json.end_object();
+    print_document(schema(), error, [&](JsonWriter& json) {
+      json.key("certificates").begin_array();
+      for (const IssuedRecord& record : records) add(json, record, now);
+      json.end_array();
+    });
+  }
+
+  static void add(JsonWriter& json, const IssuedRecord& record, std::int64_t now) {
+    json.begin_object().member("serial", record.serial).member("name", record.name);
+    json.member("state", name_of(record.state)).member("until", utc(record.until));
+    json.member("ends_soon", ends_soon(record, now)).key("revoked");
+    if (record.state == IssuedRecord::State::revoked) {
+      json.begin_object().member("at", utc(record.revoked_at)).member("reason", record.reason).end_object();
+    } else {
+      json.null();
     }
-    json.end_array().end_object();
-    print_text(json.text());
+    json.end_object();
   }
 
   static void print_table(const std::vector<IssuedRecord>& records, std::int64_t now) {
@@ -494,22 +510,20 @@ class ListCommand final : public PkiCommand {
   bool check_ = false;
 };
 
-class ShowCommand final : public PkiCommand {
+class ShowCommand final : public AuthorityCommand {
  public:
   ShowCommand()
-      : PkiCommand("show", "Show what a certificate says, and whether it is revoked",
-                   "  ssn pki show sae-h1              the newest of sae-h1\n"
-                   "  ssn pki show 5A01B2C3D4E5F607    by serial number\n") {}
+      : AuthorityCommand("show", "Show what a certificate says, and whether it is revoked",
+                         "  ssn pki show sae-h1              the newest of sae-h1\n"
+                         "  ssn pki show 5A01B2C3D4E5F607    by serial number\n") {}
 
  private:
   void declare_more(OptionTable& table) override {
     table.argument("NAME", what_, "Common name, or serial number");
   }
 
-  Result<Exit> act(const OutputOptions& output) override {
-    const Result<Authority> by = Authority::open(authority());
-    if (!by.ok()) return by.error();
-    const Result<std::vector<IssuedRecord>> records = by.value().list();
+  Result<Exit> work(Authority& by, const OutputOptions& output) override {
+    const Result<std::vector<IssuedRecord>> records = by.list();
     if (!records.ok()) return records.error();
     const auto found =
         std::find_if(records.value().rbegin(), records.value().rend(),
@@ -519,7 +533,7 @@ class ShowCommand final : public PkiCommand {
                    fmt::format("none was issued to '{}', and none has that serial number", what_),
                    authority(), "see `ssn pki list`"};
     }
-    const Result<std::string> pem = by.value().certificate(found->serial);
+    const Result<std::string> pem = by.certificate(found->serial);
     if (!pem.ok()) return pem.error();
     const pki::CertificatePointer certificate = pki::certificate_from(pem.value());
     if (certificate == nullptr) {
@@ -533,16 +547,15 @@ class ShowCommand final : public PkiCommand {
   void print(const OutputOptions& output, const IssuedRecord& record, const Subject& subject) const {
     const char* const use = subject.use == Subject::Use::node ? "node" : "client";
     if (output.json) {
-      JsonWriter json;
-      begin_document(json, schema(), nullptr);
-      json.member("serial", record.serial).member("name", record.name).member("use", use);
-      json.member("state", name_of(record.state)).member("until", utc(record.until));
-      json.member("reason", record.reason).key("roles").begin_array();
-      for (const std::string& role : subject.roles) json.value(role);
-      json.end_array().key("addresses").begin_array();
-      for (const std::string& each : subject.alternates) json.value(each);
-      json.end_array().end_object();
-      print_text(json.text());
+      print_document(schema(), nullptr, [&](JsonWriter& json) {
+        json.member("serial", record.serial).member("name", record.name).member("use", use);
+        json.member("state", name_of(record.state)).member("until", utc(record.until));
+        json.member("reason", record.reason).key("roles").begin_array();
+        for (const std::string& role : subject.roles) json.value(role);
+        json.end_array().key("addresses").begin_array();
+        for (const std::string& each : subject.alternates) json.value(each);
+        json.end_array();
+      });
       return;
     }
     std::string roles;

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <memory>
 
+#include "issuer.h"
+
 namespace ssn::kme {
 namespace {
 
@@ -35,21 +37,8 @@ Outcome check_private(const std::string& path) {
   return done;
 }
 
-std::string common_name(const X509* certificate) {
-  const X509_NAME* const subject = X509_get_subject_name(certificate);
-  const int first = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-  if (first < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, first) >= 0) {
-    return "";
-  }
-  const ASN1_STRING* const value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, first));
-  unsigned char* utf8 = nullptr;
-  const int length = ASN1_STRING_to_UTF8(&utf8, value);
-  std::string name;
-  if (length > 0) {
-    name.assign(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(length));
-  }
-  OPENSSL_free(utf8);
-  return name.find('\0') == std::string::npos ? name : "";
+std::string common_name(const X509& certificate) {
+  return pki::common_name_of(*X509_get_subject_name(&certificate));
 }
 
 // Verifies the chain, then the name. The library that we use checks host names, never who it is.
@@ -57,7 +46,7 @@ int verify_with_name(X509_STORE_CTX* context, void* expected) {
   if (X509_verify_cert(context) != 1) {
     return 0;
   }
-  if (common_name(X509_STORE_CTX_get0_cert(context)) == *static_cast<const std::string*>(expected)) {
+  if (common_name(*X509_STORE_CTX_get0_cert(context)) == *static_cast<const std::string*>(expected)) {
     return 1;
   }
   X509_STORE_CTX_set_error(context, X509_V_ERR_APPLICATION_VERIFICATION);
@@ -101,7 +90,7 @@ void expect_common_name(SSL_CTX& context, const std::string& expected) {
 
 std::string peer_common_name(const SSL& connection) {
   const X509* const certificate = SSL_get0_peer_certificate(&connection);
-  return certificate == nullptr ? "" : common_name(certificate);
+  return certificate == nullptr ? "" : common_name(*certificate);
 }
 
 }  // namespace ssn::kme

@@ -30,6 +30,27 @@ MemoryPointer reader_of(std::string_view pem) {
                                             : BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
 }
 
+// The next object of its kind in PEM; null where there is none.
+template <typename Pointer, typename Object>
+Pointer next_from(const MemoryPointer& memory, Object* (*read)(BIO*, Object**, pem_password_cb*, void*)) {
+  Pointer found(memory == nullptr ? nullptr : read(memory.get(), nullptr, no_password, nullptr));
+  ERR_clear_error();
+  return found;
+}
+
+template <typename Pointer, typename Object>
+std::vector<Pointer> all_from(std::string_view pem, std::size_t most,
+                              Object* (*read)(BIO*, Object**, pem_password_cb*, void*)) {
+  std::vector<Pointer> found;
+  const MemoryPointer memory = reader_of(pem);
+  while (found.size() < most) {
+    Pointer next = next_from<Pointer>(memory, read);
+    if (next == nullptr) break;
+    found.push_back(std::move(next));
+  }
+  return found;
+}
+
 std::string text_of(const MemoryPointer& memory) {
   char* data = nullptr;
   const long length = BIO_get_mem_data(memory.get(), &data);
@@ -291,44 +312,20 @@ Result<SecretText> to_pem(EVP_PKEY& key) {
 }
 
 CertificatePointer certificate_from(std::string_view pem) {
-  std::vector<CertificatePointer> all = certificates_from(pem, 1);
-  return all.empty() ? nullptr : std::move(all.front());
+  return next_from<CertificatePointer>(reader_of(pem), PEM_read_bio_X509);
+}
+RequestPointer request_from(std::string_view pem) {
+  return next_from<RequestPointer>(reader_of(pem), PEM_read_bio_X509_REQ);
+}
+ListPointer list_from(std::string_view pem) {
+  return next_from<ListPointer>(reader_of(pem), PEM_read_bio_X509_CRL);
+}
+KeyPointer key_from(std::string_view pem) {
+  return next_from<KeyPointer>(reader_of(pem), PEM_read_bio_PrivateKey);
 }
 
 std::vector<CertificatePointer> certificates_from(std::string_view pem, std::size_t most) {
-  std::vector<CertificatePointer> found;
-  const MemoryPointer memory = reader_of(pem);
-  while (memory != nullptr && found.size() < most) {
-    CertificatePointer next(PEM_read_bio_X509(memory.get(), nullptr, no_password, nullptr));
-    if (next == nullptr) break;
-    found.push_back(std::move(next));
-  }
-  ERR_clear_error();
-  return found;
-}
-
-RequestPointer request_from(std::string_view pem) {
-  const MemoryPointer memory = reader_of(pem);
-  RequestPointer found(
-      memory == nullptr ? nullptr : PEM_read_bio_X509_REQ(memory.get(), nullptr, no_password, nullptr));
-  ERR_clear_error();
-  return found;
-}
-
-ListPointer list_from(std::string_view pem) {
-  const MemoryPointer memory = reader_of(pem);
-  ListPointer found(memory == nullptr ? nullptr
-                                      : PEM_read_bio_X509_CRL(memory.get(), nullptr, no_password, nullptr));
-  ERR_clear_error();
-  return found;
-}
-
-KeyPointer key_from(std::string_view pem) {
-  const MemoryPointer memory = reader_of(pem);
-  KeyPointer found(memory == nullptr ? nullptr
-                                     : PEM_read_bio_PrivateKey(memory.get(), nullptr, no_password, nullptr));
-  ERR_clear_error();
-  return found;
+  return all_from<CertificatePointer>(pem, most, PEM_read_bio_X509);
 }
 
 }  // namespace ssn::pki
