@@ -57,7 +57,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_inspect_command());
   commands.push_back(make_seal_command());
   commands.push_back(make_open_command());
-  for (auto make_some : {make_transfer_commands, make_object_commands}) {
+  for (auto make_some : {make_transfer_commands, make_object_commands, make_network_commands}) {
     for (std::unique_ptr<Command>& command : make_some()) {
       commands.push_back(std::move(command));
     }

@@ -47,6 +47,7 @@ class CatalogueCommand : public ObjectCommand {
 };
 
 std::vector<std::unique_ptr<Command>> make_object_commands();    // ls, stat, rm
+std::vector<std::unique_ptr<Command>> make_network_commands();   // explain, nodes
 std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
 
 /// As people and scripts read it: 16 hexadecimal digits.

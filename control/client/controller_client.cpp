@@ -79,6 +79,15 @@ class Client final : public ControllerClient {
     return ask<ReadTicket>(*objects_, &v1::Objects::Stub::OpenRead, message, v1::ReadTicket());
   }
 
+  Result<Explanation> explain(const std::string& name, const std::string& owner,
+                              const WriteRequest& write) override {
+    v1::ExplainRequest message;
+    message.set_name(name);
+    message.set_owner(owner);
+    controller::write(write, *message.mutable_write());
+    return ask<Explanation>(*objects_, &v1::Objects::Stub::Explain, message, v1::Explanation());
+  }
+
   Result<RegisterAnswer> register_node(const Registration& registration) override {
     v1::RegisterRequest message;
     controller::write(registration, message);

@@ -40,6 +40,9 @@ class ControllerClient {
   /// `id`: only if it is this object; 0: whichever it is. Gives its id.
   virtual Result<std::uint64_t> remove(const std::string& name, std::uint64_t id) = 0;
   virtual Result<controller::ReadTicket> open_read(const std::string& name) = 0;
+  /// Of an object; with an empty name: of a write that nobody makes. `owner`: for operators.
+  virtual Result<controller::Explanation> explain(const std::string& name, const std::string& owner,
+                                                  const controller::WriteRequest& write) = 0;
 
   // Nodes.
   virtual Result<controller::RegisterAnswer> register_node(const controller::Registration& registration) = 0;

@@ -58,6 +58,11 @@ class Catalogue {
   Result<std::uint64_t> remove(Now now, const std::string& owner, const std::string& name, std::uint64_t id);
   Result<ReadTicket> open_read(Now now, const std::string& owner, const std::string& name);
 
+  /// Why it lies where it does, and what placement would say of each shareholder now.
+  Result<Explanation> explain(Now now, const std::string& owner, const std::string& name);
+  /// The same of a write that nobody makes; its token and name do not matter.
+  Result<Explanation> explain_write(Now now, const WriteRequest& request);
+
   // Nodes.
   Result<RegisterAnswer> register_node(Now now, const std::string& node, pki::Roles roles,
                                        const Registration& registration);
@@ -120,8 +125,8 @@ class Catalogue {
   PadDecision decide_pads(const Layout& layout, const std::string& ssa,
                           const std::vector<Holder>& holders) const;
   Outcome place_object(Now now, PadShares pads, const std::string& ssa, const PlacementQuestion& question,
-                       Layout& layout, std::vector<PlacementChoice>* choices) const;
-  Outcome note_pads(Transaction& changes, Now now, const Object& object);
+                       Layout& layout, std::vector<NodeChoice>* choices) const;
+  Result<bool> note_pads(Transaction& changes, Now now, const Object& object);
   Result<std::string> choose_ssa(Now now, const std::string& wanted) const;
   NodeAddress address_of(const std::string& node) const;
   void fill_in(Object& object, Now now) const;

@@ -198,10 +198,15 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   record.token = request.token;
   record.request_digest = digest_of(request);
   record.create_only = request.create_only;
-  if (Outcome noted = note_pads(changes, now, object); !noted.ok()) {
+  const Result<bool> noted = note_pads(changes, now, object);
+  if (!noted.ok()) {
     return noted.error();
   }
-  return store_write(now, record, changes);
+  Result<WriteTicket> written = store_write(now, record, changes);
+  if (written.ok() && noted.value()) {
+    pads_noted_[record.object.ssa] = record.object.layout.pad_rule;
+  }
+  return written;
 }
 
 Result<WriteTicket> Catalogue::store_write(Now now, const ObjectRecord& record, Transaction& changes) {

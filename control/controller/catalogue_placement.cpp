@@ -140,7 +140,7 @@ PadDecision Catalogue::decide_pads(const Layout& layout, const std::string& ssa,
 // Holders and rows. Where pads may not be kept as the first choice has it, one is looked for where they may.
 Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
                                 const PlacementQuestion& question, Layout& layout,
-                                std::vector<PlacementChoice>* choices) const {
+                                std::vector<NodeChoice>* choices) const {
   Result<Placement> placed = place(layout, question, candidates(now, ssa, false), choices);
   if (!placed.ok()) {
     return placed.error();
@@ -151,7 +151,7 @@ Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
   }
   if (pads != PadShares::no && decision.rule != PadRule::scheme &&
       decision.rows < secrecy_threshold(layout)) {
-    std::vector<PlacementChoice> other_choices;
+    std::vector<NodeChoice> other_choices;
     Result<Placement> other = place(layout, question, candidates(now, ssa, true), &other_choices);
     if (other.ok()) {
       const PadDecision better = decide_pads(layout, ssa, other.value().holders);
@@ -181,20 +181,82 @@ Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
   return done;
 }
 
-// Once when it changes, not with each write.
-Outcome Catalogue::note_pads(Transaction& changes, Now now, const Object& object) {
+Result<Explanation> Catalogue::explain(Now now, const std::string& owner, const std::string& name) {
+  const std::lock_guard lock(mutex_);
+  Transaction reads(database_);
+  Result<ObjectRecord> record = named_object(reads, owner, name, "cannot explain the object");
+  if (!record.ok()) {
+    return record.error();
+  }
+  Object& object = record.value().object;
+  const PadShares pads = object.layout.pad_rule == PadRule::not_wanted ? PadShares::no : PadShares::automatic;
+  Explanation explanation;
+  explanation.ssa = object.ssa;
+  Layout again = object.layout;
+  const Outcome placed =
+      place_object(now, pads, object.ssa, {object.id, object.cells * object.cell_bytes, policy_.domains},
+                   again, &explanation.choices);
+  explanation.refused = placed.ok() ? "" : placed.error().why;
+  for (NodeChoice& choice : explanation.choices) {
+    for (std::size_t i = 0; i < object.layout.holders.size(); ++i) {
+      if (object.layout.holders[i].node == choice.node) {
+        choice.holds = static_cast<std::uint32_t>(i + 1);
+      }
+    }
+  }
+  fill_in(object, now);
+  explanation.layout = std::move(object.layout);
+  return explanation;
+}
+
+Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given) {
+  WriteRequest request = given;
+  request.token[0] = 1;
+  request.name = request.name.empty() ? "any" : request.name;
+  if (Outcome checked = check(request); !checked.ok()) {
+    return checked.error();
+  }
+  const std::lock_guard lock(mutex_);
+  Result<Layout> layout = layout_for(request, policy_);
+  const Result<std::string> ssa = choose_ssa(now, request.ssa);
+  if (!layout.ok() || !ssa.ok()) {
+    return layout.ok() ? ssa.error() : layout.error();
+  }
+  Transaction reads(database_);
+  const Result<std::uint64_t> id = new_id(reads);
+  if (!id.ok()) {
+    return id.error();
+  }
+  const std::uint32_t cell = request.cell_bytes == 0 ? policy_.cell_bytes : request.cell_bytes;
+  const std::uint64_t bytes = cells_for(request.size.value_or(0), cell, layout.value().secret_blocks) * cell;
+  Explanation explanation;
+  explanation.ssa = ssa.value();
+  const Outcome placed =
+      place_object(now, pads_for(request, policy_), ssa.value(), {id.value(), bytes, policy_.domains},
+                   layout.value(), &explanation.choices);
+  if (!placed.ok()) {
+    explanation.refused = placed.error().why;
+    explanation.refused_rule =
+        layout.value().pad_rule == PadRule::undecided ? "" : std::string(name(layout.value().pad_rule));
+  }
+  explanation.layout = std::move(layout.value());
+  return explanation;
+}
+
+// Once when it changes, not with each write. True: it did, which is known once the event is stored.
+Result<bool> Catalogue::note_pads(Transaction& changes, Now now, const Object& object) {
   const Layout& layout = object.layout;
   if (layout.pad_rule == PadRule::not_wanted || layout.pad_rule == PadRule::scheme) {
-    return done;
+    return false;
   }
   const auto known = pads_noted_.find(object.ssa);
   if ((known != pads_noted_.end() && known->second == layout.pad_rule) ||
       !may_alarm(fmt::format("pads {} {}", object.ssa, name(layout.pad_rule)), now)) {
-    return done;
+    return false;
   }
-  pads_noted_[object.ssa] = layout.pad_rule;
-  return note(changes, now, false, layout.kept_rows != 0 ? "pad_shares_on" : "pad_shares_off", object.ssa,
-              layout.pad_reason);
+  Outcome noted = note(changes, now, false, layout.kept_rows != 0 ? "pad_shares_on" : "pad_shares_off",
+                       object.ssa, layout.pad_reason);
+  return noted.ok() ? Result<bool>(true) : Result<bool>(noted.error());
 }
 
 }  // namespace ssn::controller

@@ -63,8 +63,8 @@ Rest rest_of(const Matching& matching, std::span<const State> states) {
 
 class Search {
  public:
-  Search(const Matching& matching, unsigned flows_max)
-      : matching_(matching), group_of_(matching.items.size(), none), flows_left_(flows_max) {
+  Search(const Matching& matching, unsigned& flows_left)
+      : matching_(matching), group_of_(matching.items.size(), none), flows_left_(flows_left) {
     choose_groups();
   }
 
@@ -200,13 +200,13 @@ class Search {
   const Matching& matching_;
   std::vector<std::uint32_t> group_of_;  // of each item: the one of its groups that the flow knows
   std::vector<std::uint32_t> others_;    // that it does not know
-  unsigned flows_left_;
+  unsigned& flows_left_;
 };
 
 }  // namespace
 
-std::optional<bool> can_match(const Matching& matching, unsigned flows_max) {
-  return Search(matching, flows_max).run();
+std::optional<bool> can_match(const Matching& matching, unsigned& flows_left) {
+  return Search(matching, flows_left).run();
 }
 
 }  // namespace ssn::controller

@@ -26,8 +26,8 @@ struct Matching {
 };
 
 /// Whether the picked ones can be completed from the open ones. Exact for sites and any groups that do not
-/// overlap with each other, by a flow; for others by branching over flows, at most `flows_max` of them: then
-/// nothing is known.
-std::optional<bool> can_match(const Matching& matching, unsigned flows_max = 500);
+/// overlap with each other, by a flow; for others by branching over flows. Each takes one of `flows_left`;
+/// where these are used up nothing is known.
+std::optional<bool> can_match(const Matching& matching, unsigned& flows_left);
 
 }  // namespace ssn::controller

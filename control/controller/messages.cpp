@@ -339,6 +339,38 @@ void write(const ReadTicket& from, v1::ReadTicket& to) {
 
 ReadTicket read(const v1::ReadTicket& from) { return {read(from.object()), read(from.ssa())}; }
 
+void write(const Explanation& from, v1::Explanation& to) {
+  to.set_ssa(from.ssa);
+  write(from.layout, *to.mutable_layout());
+  for (const NodeChoice& choice : from.choices) {
+    v1::NodeChoice& out = *to.add_choices();
+    out.set_node(choice.node);
+    out.set_rule(static_cast<v1::PlacementRule>(choice.rule));
+    out.set_share(choice.share);
+    out.set_subject(choice.subject);
+    out.set_holds(choice.holds);
+    out.set_site(choice.site);
+    out.set_free_bytes(choice.free_bytes);
+  }
+  to.set_refused(from.refused);
+  to.set_refused_rule(from.refused_rule);
+}
+
+Explanation read(const v1::Explanation& from) {
+  Explanation to{from.ssa(), read(from.layout()), {}, from.refused(), from.refused_rule()};
+  for (const v1::NodeChoice& in : from.choices()) {
+    NodeChoice& choice = to.choices.emplace_back();
+    choice.node = in.node();
+    choice.rule = known(in.rule(), PlacementRule::domain_full);
+    choice.share = in.share();
+    choice.subject = in.subject();
+    choice.holds = in.holds();
+    choice.site = in.site();
+    choice.free_bytes = in.free_bytes();
+  }
+  return to;
+}
+
 void write(const Registration& from, v1::RegisterRequest& to) {
   to.set_instance(text_of(from.instance));
   write_roles(from.roles, to);

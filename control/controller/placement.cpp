@@ -15,6 +15,9 @@
 namespace ssn::controller {
 namespace {
 
+// Of one placement: each takes milliseconds with hundreds of nodes, and all others wait meanwhile.
+constexpr unsigned flows_max = 500;
+
 // A number in (0, 1) that follows from object and node: FNV-1a, then the finalizer of SplitMix64.
 double draw(std::uint64_t object, const std::string& node) {
   std::uint64_t hash = 14695981039346656037ULL ^ object;
@@ -59,7 +62,7 @@ class Placer {
   Placer(const Layout& layout, const PlacementQuestion& question, std::span<const Candidate> candidates);
 
   Result<Placement> run();
-  std::vector<PlacementChoice> choices() const;
+  std::vector<NodeChoice> choices() const;
 
  private:
   using State = MatchingItem::State;
@@ -77,7 +80,7 @@ class Placer {
                item.groups.begin(), item.groups.end(),
                [&](std::uint32_t group) { return group_counts_[group] < most_; });
   }
-  std::optional<bool> can_go_on() const;
+  std::optional<bool> can_go_on();
   std::size_t best() const;
   void count(const MatchingItem& item, std::uint32_t by);
   bool pick(bool careful);
@@ -100,6 +103,7 @@ class Placer {
   std::vector<std::size_t> whose_;                         // candidate of each item
   std::vector<double> scores_;
   std::vector<std::size_t> picked_;  // items, by share
+  unsigned flows_left_ = flows_max;
 };
 
 Placer::Placer(const Layout& layout, const PlacementQuestion& question, std::span<const Candidate> candidates)
@@ -125,10 +129,10 @@ Placer::Placer(const Layout& layout, const PlacementQuestion& question, std::spa
   }
 }
 
-std::optional<bool> Placer::can_go_on() const {
+std::optional<bool> Placer::can_go_on() {
   const std::vector<std::uint32_t> sites(sites_.size(), most_);
   const std::vector<std::uint32_t> groups(groups_.size(), most_);
-  return can_match({items_, sites, groups, layout_.n, question_.sites});
+  return can_match({items_, sites, groups, layout_.n, question_.sites}, flows_left_);
 }
 
 void Placer::count(const MatchingItem& item, std::uint32_t by) {
@@ -162,7 +166,7 @@ std::size_t Placer::best() const {
   return found;
 }
 
-// The best first. Careful: only those with whom it can be completed.
+// The best first. Careful: only those with whom it can be completed, as long as that can be found out.
 bool Placer::pick(bool careful) {
   reset();
   while (picked_.size() < layout_.n) {
@@ -171,9 +175,15 @@ bool Placer::pick(bool careful) {
       return false;
     }
     items_[next].state = State::picked;
-    if (careful && !can_go_on().value_or(false)) {
-      items_[next].state = State::dropped;
-      continue;
+    if (careful) {
+      const std::optional<bool> possible = can_go_on();
+      if (!possible) {
+        return false;
+      }
+      if (!*possible) {
+        items_[next].state = State::dropped;
+        continue;
+      }
     }
     picked_.push_back(next);
     count(items_[next], 1);
@@ -207,15 +217,18 @@ std::string Placer::full_domain(const MatchingItem& item) const {
   return "";
 }
 
-std::vector<PlacementChoice> Placer::choices() const {
-  std::vector<PlacementChoice> all;
+std::vector<NodeChoice> Placer::choices() const {
+  std::vector<NodeChoice> all;
   for (const Candidate& candidate : candidates_) {
-    const bool out = !candidate.excluded.empty();
-    all.push_back({candidate.node, out ? PlacementRule::excluded : PlacementRule::full, 0,
-                   out ? candidate.excluded : ""});
+    NodeChoice& choice = all.emplace_back();
+    choice.node = candidate.node;
+    choice.rule = candidate.excluded.empty() ? PlacementRule::full : PlacementRule::excluded;
+    choice.subject = candidate.excluded;
+    choice.site = candidate.site;
+    choice.free_bytes = candidate.free_bytes;
   }
   for (std::size_t i = 0; i < items_.size(); ++i) {
-    PlacementChoice& choice = all[whose_[i]];
+    NodeChoice& choice = all[whose_[i]];
     choice.subject = items_[i].state == State::picked ? "" : full_domain(items_[i]);
     choice.rule = items_[i].state == State::picked                               ? PlacementRule::chosen
                   : items_[i].state == State::dropped || !choice.subject.empty() ? PlacementRule::domain_full
@@ -274,14 +287,8 @@ Result<Placement> Placer::run() {
 
 }  // namespace
 
-std::string_view name(PlacementRule rule) noexcept {
-  static constexpr std::string_view names[] = {"chosen", "excluded", "full", "domain-full", "not-needed"};
-  const auto index = static_cast<std::size_t>(rule);
-  return index < std::size(names) ? names[index] : "unknown";
-}
-
 Result<Placement> place(const Layout& layout, const PlacementQuestion& question,
-                        std::span<const Candidate> candidates, std::vector<PlacementChoice>* choices) {
+                        std::span<const Candidate> candidates, std::vector<NodeChoice>* choices) {
   Placer placer(layout, question, candidates);
   Result<Placement> placed = placer.run();
   if (choices != nullptr) {

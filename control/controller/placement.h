@@ -26,24 +26,6 @@ struct Candidate {
   std::string excluded;  ///< why not: "down", "out", ...; empty: it may
 };
 
-/// Which rule chose or refused a node.
-enum class PlacementRule : std::uint8_t {
-  chosen,
-  excluded,     ///< down, out, read-only, ...
-  full,         ///< no room for its share
-  domain_full,  ///< a domain of it has as many shares as reveal nothing, or needs the room for others
-  not_needed,   ///< others came first
-};
-std::string_view name(PlacementRule rule) noexcept;  ///< "domain-full", ...
-
-/// Of one candidate.
-struct PlacementChoice {
-  std::string node;
-  PlacementRule rule = PlacementRule::not_needed;
-  std::uint32_t share = 0;  ///< that it holds
-  std::string subject;      ///< what excludes it, or the domain: "site east"
-};
-
 struct Placement {
   std::vector<Holder> holders;  ///< layout.n, all different; no domain has more than reveal nothing
   std::string reason;
@@ -58,7 +40,6 @@ struct PlacementQuestion {
 /// `choices`: what became of each candidate, in their order, also where it is refused. temporary: there are
 /// too few.
 Result<Placement> place(const Layout& layout, const PlacementQuestion& question,
-                        std::span<const Candidate> candidates,
-                        std::vector<PlacementChoice>* choices = nullptr);
+                        std::span<const Candidate> candidates, std::vector<NodeChoice>* choices = nullptr);
 
 }  // namespace ssn::controller

@@ -159,6 +159,10 @@ Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
                              layout.minimum, layout.quorum),
                  "quorum", "choose others, or leave them out");
   }
+  if (policy.domains > layout.n) {
+    return wrong(what_write, fmt::format("{} shares cannot lie in {} sites", layout.n, policy.domains),
+                 "domains", "ask for more shares, or have [policy] domains of the controller lowered");
+  }
   if (request.pad_shares == PadShares::yes && layout.scheme != Scheme::shamir) {
     return wrong(what_write, "only systematic shamir has shares that can be pads", "pad_shares",
                  "leave it out");

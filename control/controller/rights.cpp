@@ -23,6 +23,7 @@ constexpr Right rights[] = {
     {Call::stat, "Objects.Stat", {Role::owner, Role::operators}},
     {Call::remove, "Objects.Remove", {Role::owner}},
     {Call::open_read, "Objects.OpenRead", {Role::owner}},
+    {Call::explain, "Objects.Explain", {Role::owner, Role::operators}},
     {Call::register_node, "Nodes.Register", {Role::ssa, Role::shareholder}},
     {Call::report, "Nodes.Report", {Role::ssa, Role::shareholder}},
     {Call::get_object, "Nodes.GetObject", {Role::ssa, Role::shareholder}},

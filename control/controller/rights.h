@@ -17,6 +17,7 @@ enum class Call : std::uint8_t {
   stat,
   remove,
   open_read,
+  explain,
   register_node,
   report,
   get_object,
@@ -29,7 +30,7 @@ enum class Call : std::uint8_t {
   list_associations,
   list_events,
 };
-inline constexpr std::size_t calls_count = 18;
+inline constexpr std::size_t calls_count = 19;
 
 /// "Objects.BeginWrite", as in control/api/controller.proto.
 std::string_view name(Call call) noexcept;

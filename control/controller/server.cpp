@@ -126,14 +126,35 @@ class ObjectsService final : public v1::Objects::Service {
                : pki::to_status(caller.error());
   }
 
-  // Owners get their own; operators say whose.
+  grpc::Status Explain(Context* context, const v1::ExplainRequest* request, v1::Explanation* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::explain);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    const Result<std::string> owner = owner_for(caller.value(), Call::explain, request->owner());
+    if (!owner.ok()) {
+      return pki::to_status(owner.error());
+    }
+    Result<Explanation> explained =
+        request->name().empty() ? desk_.catalogue.explain_write(desk_.clock(), read(request->write()))
+                                : desk_.catalogue.explain(desk_.clock(), owner.value(), request->name());
+    if (explained.ok() && !caller.value().roles.has(pki::Role::operators)) {
+      for (NodeChoice& choice : explained.value().choices) {
+        choice.free_bytes = 0;
+      }
+    }
+    return answer(explained, *out);
+  }
+
   Result<std::string> owner_of(const Context& context, Call call, const std::string& wanted) const {
     const Result<pki::Caller> caller = desk_.admit(context, call);
-    if (!caller.ok()) {
-      return caller.error();
-    }
-    const std::string& self = caller.value().name;
-    if (caller.value().roles.has(pki::Role::operators)) {
+    return caller.ok() ? owner_for(caller.value(), call, wanted) : Result<std::string>(caller.error());
+  }
+
+  // Owners get their own; operators say whose.
+  static Result<std::string> owner_for(const pki::Caller& caller, Call call, const std::string& wanted) {
+    const std::string& self = caller.name;
+    if (caller.roles.has(pki::Role::operators)) {
       return wanted.empty() ? self : wanted;
     }
     if (!wanted.empty() && wanted != self) {

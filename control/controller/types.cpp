@@ -46,6 +46,11 @@ std::string_view name(PadRule rule) noexcept {
   return pick(names, rule);
 }
 
+std::string_view name(PlacementRule rule) noexcept {
+  static constexpr std::string_view names[] = {"not-needed", "chosen", "excluded", "full", "domain-full"};
+  return pick(names, rule);
+}
+
 std::string_view name(Label label) noexcept {
   static constexpr std::string_view names[] = {"site", "operator", "power", "key manager"};
   return pick(names, label);

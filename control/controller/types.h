@@ -34,6 +34,14 @@ enum class PadRule : std::uint8_t {
   delivered_again,  ///< nobody said that its key manager delivers each key once
   domain_learns,    ///< a key manager or relay would learn too many shares
 };
+/// Which rule chose or refused a node.
+enum class PlacementRule : std::uint8_t {
+  not_needed,  ///< others came first
+  chosen,
+  excluded,     ///< down, out, read-only, ...
+  full,         ///< no room for its share
+  domain_full,  ///< a domain of it has as many shares as reveal nothing, or needs the room for others
+};
 /// Kinds of domains that a node lies in.
 enum class Label : std::uint8_t { site, operated_by, power, key_manager };
 inline constexpr std::size_t labels_count = 4;
@@ -44,6 +52,7 @@ std::string_view name(ShareState state) noexcept;       ///< "expected", ...
 std::string_view name(Protection protection) noexcept;  ///< "information-theoretic", ...
 std::string_view name(PadShares pads) noexcept;         ///< "auto", ...
 std::string_view name(PadRule rule) noexcept;           ///< "domain-learns", ...
+std::string_view name(PlacementRule rule) noexcept;     ///< "domain-full", ...
 std::string_view name(Label label) noexcept;            ///< "key manager", ...
 
 inline constexpr std::size_t name_max = 1024;
@@ -203,6 +212,25 @@ struct ObjectPage {
 struct ReadTicket {
   Object object;
   NodeAddress ssa;
+};
+
+/// What placement says of a shareholder.
+struct NodeChoice {
+  std::string node;
+  PlacementRule rule = PlacementRule::not_needed;
+  std::uint32_t share = 0;  ///< that it would get
+  std::string subject;      ///< what excludes it, or the domain: "site east"
+  std::uint32_t holds = 0;  ///< the share of the object that it has; 0: none
+  std::string site;
+  std::uint64_t free_bytes = 0;
+};
+
+struct Explanation {
+  std::string ssa;
+  Layout layout;
+  std::vector<NodeChoice> choices;
+  std::string refused;       ///< why; empty: it would not be
+  std::string refused_rule;  ///< of pad shares
 };
 
 struct Registration {

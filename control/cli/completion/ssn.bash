@@ -24,14 +24,14 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm doctor topology version offload dataplane kme pki demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes doctor topology version offload dataplane kme pki demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
   case $previous in
     --scheme)
       local schemes='systematic classic ramp rs'
-      [[ $command == put ]] && schemes='shamir shamir-classic ramp rs'
+      [[ $command == put || $command == explain ]] && schemes='shamir shamir-classic ramp rs'
       mapfile -t COMPREPLY < <(compgen -W "$schemes" -- "$word") && return
       ;;
     --protection)
@@ -48,7 +48,7 @@ _ssn() {
     --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
     --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
-    --seed | --only | --patience | --owner | --controller | --quorum | --minimum | --ssa) return ;;
+    --seed | --only | --patience | --owner | --controller | --quorum | --minimum | --ssa | --size) return ;;
   esac
   local options='--help --json --quiet'
   local place='--config --connect --controller --certificate --key --ca'
@@ -69,6 +69,8 @@ _ssn() {
     verify) options+=" --with --patience $place" ;;
     ls) options+=" --prefix --owner $place" ;;
     stat) options+=" --owner $place" ;;
+    explain) options+=" --owner --dry-run --scheme --k --n --size --pad-shares --ssa $place" ;;
+    nodes) options+=" --paths $place" ;;
     rm) options+=" --missing-ok $place" ;;
     doctor) options+=' --config' ;;
     topology) options+=' --workers --node --devices --topology --isolated' ;;

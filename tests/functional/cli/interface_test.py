@@ -13,6 +13,7 @@ from support import *
 
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
 COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify", "ls", "stat", "rm",
+            "explain", "nodes",
             "doctor", "topology", "version", "offload list", "offload test",
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",

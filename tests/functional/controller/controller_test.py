@@ -231,6 +231,39 @@ class Commands(Case):
         self.assertEqual(network.ask("obey"), "obey 0")
         network.end()
 
+    def test_nodes_and_explain(self):
+        """who is there, and why shares lie where they do, for operators and for owners"""
+        self.start()
+        self.assertEqual(self.json("nodes", who="operator")["nodes"], [])
+        self.ssn("nodes", code=REFUSED)
+        refused = self.json("explain", "--dry-run", code=TEMPORARY)["error"]
+        self.assertIn("none is up", refused["why"])
+        network = self.network()
+        whole = network.ask("put photos/cat 5 0")
+        nodes = {each["name"]: each for each in self.json("nodes", who="operator")["nodes"]}
+        self.assertEqual(len(nodes), 7)
+        self.assertTrue(all(each["up"] and not each["out"] for each in nodes.values()), whole)
+        self.assertIn("shareholder", self.ssn("nodes", "--paths", who="operator").stdout)
+        document = self.json("explain", "photos/cat")
+        holds = {each["node"]: each["holds"] for each in document["nodes"] if each["holds"]}
+        self.assertEqual(sorted(holds.values()), [1, 2, 3, 4, 5])
+        stat_says = {each["node"]: each["share"] for each in self.json("stat", "photos/cat")["shares"]}
+        self.assertEqual(holds, stat_says)
+        self.assertRegex(self.ssn("explain", "photos/cat").stdout, r"chosen +share \d")
+        seen = self.json("explain", "photos/cat", "--owner", "owner", who="operator")["nodes"]
+        self.assertTrue(all(each["free_bytes"] > 0 for each in seen))
+        self.assertEqual([each | {"free_bytes": 0} for each in seen], document["nodes"])
+        self.ssn("explain", "gone", code=NOT_FOUND)
+        would = self.json("explain", "--dry-run", "--k", "2", "--n", "3")
+        self.assertEqual((would["k"], would["n"], would["refused"]), (2, 3, ""))
+        self.assertEqual(len([each for each in would["nodes"] if each["rule"] == "chosen"]), 3)
+        would = self.json("explain", "--dry-run", "--n", "9", code=DEGRADED)
+        self.assertIn("9 holders are needed", would["refused"])
+        self.assertEqual(len(self.json("ls")["objects"]), 1)
+        for wrong in ((), ("photos/cat", "--dry-run"), ("photos/cat", "--k", "2")):
+            self.ssn("explain", *wrong, code=USAGE)
+        network.end()
+
     def test_places(self):
         """none, half of one, two, nobody there, the wrong name"""
         self.start()

@@ -234,6 +234,92 @@ TEST_F(PadsTest, WhatWasDecidedIsKeptAndShown) {
   EXPECT_TRUE(ssa->delivered_once);
 }
 
+// An event that could not be stored is one that nobody saw: the next write stores it.
+TEST_F(PadsTest, AnEventThatWasLostComesAgain) {
+  database_ = make_memory_database();
+  FaultyDatabase faulty(*database_);
+  world_.emplace(faulty, seed(), labelled());
+  for (int i = 1; i <= 7; ++i) {
+    register_node(numbered("h", i), pki::Role::shareholder, {}, {});
+  }
+  register_ssa();
+  faulty.fail_commit(1, false);
+  EXPECT_TRUE(fails(begin(), Exit::temporary));
+  ASSERT_TRUE(faulty.failed());
+  EXPECT_EQ(events("pad_shares_on").size(), 0U);
+  world_->now.monotonic_ms += 120'000;
+  world_->now.wall_ms += 120'000;
+  for (int i = 1; i <= 7; ++i) {
+    ASSERT_OK(world_->report(numbered("h", i)));
+  }
+  ASSERT_OK(world_->report("s"));
+  EXPECT_OK(begin());
+  EXPECT_EQ(events("pad_shares_on").size(), 1U);
+  world_.reset();
+}
+
+TEST_F(PadsTest, MoreSitesThanSharesAreRefused) {
+  Policy policy = labelled();
+  policy.domains = 4;
+  start(policy);
+  EXPECT_OK(begin());
+  WriteRequest request = world_->request("small");
+  request.k = 2;
+  request.n = 3;
+  const auto refused = (*world_)->begin_write(world_->now, "alice", request);
+  ASSERT_TRUE(fails(refused, Exit::usage));
+  EXPECT_EQ(refused.error().where, "domains");
+}
+
+TEST_F(PadsTest, PlacementIsExplained) {
+  Policy policy = labelled();
+  for (int i = 1; i <= 7; ++i) {
+    policy.deployment.labels[numbered("h", i)][Label::site] = i <= 3 ? "east" : numbered("site-", i);
+  }
+  policy.n = 5;
+  policy.k = 3;
+  start(policy);
+  const Object object = world_->put("alice", "one");
+  const std::vector<Holder>& holders = object.layout.holders;
+  // What is there, and what placement says now: the same, since nothing changed.
+  const auto there = (*world_)->explain(world_->now, "alice", "one");
+  ASSERT_OK(there);
+  EXPECT_EQ(there.value().refused, "");
+  ASSERT_EQ(there.value().choices.size(), 7U);
+  std::size_t chosen = 0, others = 0;
+  for (const NodeChoice& choice : there.value().choices) {
+    const auto at = std::find_if(holders.begin(), holders.end(),
+                                 [&](const Holder& each) { return each.node == choice.node; });
+    const auto share = at == holders.end() ? 0 : static_cast<std::uint32_t>(at - holders.begin() + 1);
+    EXPECT_EQ(choice.holds, share) << choice.node;
+    EXPECT_EQ(choice.share, share) << choice.node;
+    chosen += choice.rule == PlacementRule::chosen ? 1 : 0;
+    others += choice.rule == PlacementRule::domain_full || choice.rule == PlacementRule::not_needed ? 1 : 0;
+  }
+  EXPECT_EQ(chosen, 5U);
+  EXPECT_EQ(others, 2U);
+  EXPECT_TRUE(fails((*world_)->explain(world_->now, "bob", "one"), Exit::not_found));
+
+  // A write that nobody makes changes nothing, and says the same as one that somebody makes.
+  WriteRequest wanted;
+  wanted.n = 7;
+  wanted.k = 2;
+  const auto refused = (*world_)->explain_write(world_->now, wanted);
+  ASSERT_OK(refused);
+  EXPECT_NE(refused.value().refused.find("7 holders are needed"), std::string::npos)
+      << refused.value().refused;
+  EXPECT_EQ(std::count_if(refused.value().choices.begin(), refused.value().choices.end(),
+                          [](const NodeChoice& choice) { return choice.subject == "site east"; }),
+            2);
+  wanted.n = 5;
+  const auto possible = (*world_)->explain_write(world_->now, wanted);
+  ASSERT_OK(possible);
+  EXPECT_EQ(possible.value().refused, "");
+  EXPECT_EQ(possible.value().layout.n, 5U);
+  wanted.k = 9;
+  EXPECT_TRUE(fails((*world_)->explain_write(world_->now, wanted), Exit::usage));
+}
+
 TEST_F(PadsTest, LabelsAndPathsHaveLimits) {
   start(labelled());
   const auto refused = [&](const Registration& change) {

@@ -95,7 +95,7 @@ TEST(Placement, FindsOneExactlyWhereThereIsOne) {
     for (std::uint32_t set = 0; set < 1U << count && !possible; ++set) {
       possible = std::popcount(set) == static_cast<int>(n) && is_good(nodes, set, k - 1, sites);
     }
-    std::vector<PlacementChoice> choices;
+    std::vector<NodeChoice> choices;
     const auto placed = place(shamir(k, n), {static_cast<std::uint64_t>(round), 100, sites}, nodes, &choices);
     ASSERT_EQ(placed.ok(), possible) << "seed " << seed() << " round " << round;
     ASSERT_EQ(choices.size(), nodes.size());
@@ -104,7 +104,7 @@ TEST(Placement, FindsOneExactlyWhereThereIsOne) {
       const std::uint32_t set = set_of(nodes, placed.value());
       ASSERT_EQ(std::popcount(set), static_cast<int>(n));
       ASSERT_TRUE(is_good(nodes, set, k - 1, sites)) << "seed " << seed() << " round " << round;
-      for (const PlacementChoice& choice : choices) {
+      for (const NodeChoice& choice : choices) {
         ASSERT_EQ(choice.rule == PlacementRule::chosen, choice.share != 0);
         ASSERT_TRUE(choice.share == 0 || placed.value().holders[choice.share - 1].node == choice.node);
       }
@@ -132,7 +132,7 @@ TEST(Placement, SaysWhatBecameOfEachNode) {
                                at("h4", "e", "x")};
   nodes[0].excluded = "down";
   nodes[1].free_bytes = 1;
-  std::vector<PlacementChoice> choices;
+  std::vector<NodeChoice> choices;
   const auto refused = place(shamir(2, 2), {1, 100, 0}, nodes, &choices);
   ASSERT_TRUE(fails(refused, Exit::temporary));
   EXPECT_EQ(choices[0].rule, PlacementRule::excluded);
@@ -180,16 +180,20 @@ TEST(Placement, EndsInTimeForManyNodes) {
   EXPECT_OK(place(shamir(9, 100), {1, 0, 0}, nodes));
 }
 
+// Five in a ring, and of two neighbours only one may be picked: a flow knows two of the five pairs.
 TEST(Matching, SaysWhereItDoesNotKnow) {
-  std::vector<MatchingItem> items(4);
-  for (std::uint32_t i = 0; i < 4; ++i) {
-    items[i] = {i, {i % 2, 2}, MatchingItem::State::open};
+  std::vector<MatchingItem> items(5);
+  for (std::uint32_t i = 0; i < 5; ++i) {
+    items[i] = {i, {i, (i + 1) % 5}, MatchingItem::State::open};
   }
-  const std::vector<std::uint32_t> sites(4, 1);
-  const std::vector<std::uint32_t> groups{1, 1, 1};
-  EXPECT_EQ(can_match({items, sites, groups, 2, 0}), std::optional(false));
-  EXPECT_EQ(can_match({items, sites, groups, 1, 0}), std::optional(true));
-  EXPECT_EQ(can_match({items, sites, groups, 2, 0}, 0), std::nullopt);
+  const std::vector<std::uint32_t> rooms(5, 1);
+  unsigned flows = 500;
+  EXPECT_EQ(can_match({items, rooms, rooms, 3, 0}, flows), std::optional(false));
+  EXPECT_LT(flows, 499U) << "it branches";
+  EXPECT_EQ(can_match({items, rooms, rooms, 2, 0}, flows), std::optional(true));
+  flows = 2;  // for this question and all others of a placement
+  EXPECT_EQ(can_match({items, rooms, rooms, 3, 0}, flows), std::nullopt);
+  EXPECT_EQ(flows, 0U);
 }
 
 }  // namespace

@@ -87,6 +87,8 @@ bool lets_in(ControllerClient& client, Call call) {
       return in(client.remove("x", 0));
     case Call::open_read:
       return in(client.open_read("x"));
+    case Call::explain:
+      return in(client.explain("x", "", {}));
     case Call::register_node:
       return in(client.register_node(registration));
     case Call::report:
@@ -115,23 +117,15 @@ bool lets_in(ControllerClient& client, Call call) {
 
 // As docs/controller.md has it: a letter for each role that may. o owner, s ssa, h shareholder, p operator.
 const std::map<Call, std::string> table = {
-    {Call::begin_write, "o"},
-    {Call::commit, "o"},
-    {Call::abort, "o"},
-    {Call::list, "op"},
-    {Call::stat, "op"},
-    {Call::remove, "o"},
-    {Call::open_read, "o"},
-    {Call::register_node, "sh"},
-    {Call::report, "sh"},
-    {Call::get_object, "sh"},
-    {Call::sealed, "s"},
-    {Call::get_holdings, "h"},
-    {Call::compare_holdings, "h"},
-    {Call::get_status, "p"},
-    {Call::list_nodes, "p"},
-    {Call::set_node, "p"},
-    {Call::list_associations, "p"},
+    {Call::begin_write, "o"},    {Call::commit, "o"},
+    {Call::abort, "o"},          {Call::list, "op"},
+    {Call::stat, "op"},          {Call::remove, "o"},
+    {Call::open_read, "o"},      {Call::explain, "op"},
+    {Call::register_node, "sh"}, {Call::report, "sh"},
+    {Call::get_object, "sh"},    {Call::sealed, "s"},
+    {Call::get_holdings, "h"},   {Call::compare_holdings, "h"},
+    {Call::get_status, "p"},     {Call::list_nodes, "p"},
+    {Call::set_node, "p"},       {Call::list_associations, "p"},
     {Call::list_events, "p"},
 };
 

@@ -72,6 +72,10 @@ class Client final : public client::ControllerClient {
   Result<controller::Object> stat(const std::string&, const std::string&) override { return away; }
   Result<std::uint64_t> remove(const std::string&, std::uint64_t) override { return away; }
   Result<controller::ReadTicket> open_read(const std::string&) override { return away; }
+  Result<controller::Explanation> explain(const std::string&, const std::string&,
+                                          const controller::WriteRequest&) override {
+    return away;
+  }
   Result<controller::Object> object(const ObjectKey&) override { return away; }
   Result<controller::SealedAnswer> sealed(const controller::SealedReport&) override { return away; }
   Result<controller::HoldingPage> holdings(std::uint64_t, std::uint32_t) override { return away; }

@@ -27,6 +27,10 @@ class SilentController : public client::ControllerClient {
   Result<controller::Object> stat(const std::string&, const std::string&) override { return nobody; }
   Result<std::uint64_t> remove(const std::string&, std::uint64_t) override { return nobody; }
   Result<controller::ReadTicket> open_read(const std::string&) override { return nobody; }
+  Result<controller::Explanation> explain(const std::string&, const std::string&,
+                                          const controller::WriteRequest&) override {
+    return nobody;
+  }
   Result<controller::RegisterAnswer> register_node(const controller::Registration&) override {
     return nobody;
   }
