@@ -8,7 +8,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdio>
 
 #include "interrupt.h"
 
@@ -47,30 +46,6 @@ Outcome check_target(const std::string& target, bool force) {
                  "choose another name; to write to a device or pipe use -o - and redirect the output"};
   }
   return force ? Outcome(done) : Outcome(already_exists(target));
-}
-
-// rename() that never replaces, also on file systems without RENAME_NOREPLACE.
-int rename_new(const char* from, const char* to) noexcept {
-  if (::renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
-    return 0;
-  }
-  if (errno != EINVAL && errno != ENOSYS) {
-    return errno;
-  }
-  if (::link(from, to) != 0) {
-    return errno;
-  }
-  ::unlink(from);
-  return 0;
-}
-
-Outcome sync_directory(const std::string& directory) {
-  const FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  // EINVAL: a file system where directories cannot be synced, and need not be.
-  if (!fd.is_open() || (::fsync(fd.get()) != 0 && errno != EINVAL)) {
-    return system_error(errno, "cannot make sure that the new names are on the disk", directory);
-  }
-  return done;
 }
 
 }  // namespace
@@ -179,7 +154,7 @@ Outcome OutputSet::sync(File& file) {
 Outcome OutputSet::publish(File& file) {
   const char* const from = file.temporary.c_str();
   const char* const to = file.target.c_str();
-  int error_number = rename_new(from, to);
+  int error_number = hw::rename_new(from, to);
   if (error_number == EEXIST && force_) {
     if (Outcome checked = check_target(file.target, true); !checked.ok()) {
       return checked;  // somebody put a directory or device there meanwhile
@@ -193,7 +168,7 @@ Outcome OutputSet::publish(File& file) {
       return system_error(errno, "cannot replace " + file.target, file.target);
     }
     file.backup = std::move(backup.value());
-    error_number = rename_new(from, to);
+    error_number = hw::rename_new(from, to);
   }
   if (error_number == EEXIST) {
     return already_exists(file.target);
@@ -242,7 +217,9 @@ Outcome OutputSet::commit() {
     }
     if (const std::string directory = directory_of(file->target);
         result.ok() && directory != synced_directory) {
-      result = sync_directory(directory);
+      if (const int error_number = hw::sync_directory(directory); error_number != 0) {
+        result = system_error(error_number, "cannot make sure that the new names are on the disk", directory);
+      }
       synced_directory = directory;
     }
   }

@@ -8,10 +8,12 @@
 #include <string>
 
 #include "ssn/hw/file_descriptor.h"
+#include "ssn/hw/file_names.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::cli {
 
+using hw::directory_of;
 using hw::FileDescriptor;
 
 /// Opens for reading. "-" is standard input; /dev/fd/N and /dev/stdin work although the process is not
@@ -27,8 +29,7 @@ int write_all(int fd, std::span<const std::uint8_t> bytes) noexcept;
 /// Fills `buffer` from the kernel's random number generator.
 Outcome system_random(std::span<std::uint8_t> buffer);
 
-/// The part of a path after the last slash, and the part before it ("." when there is none).
+/// The part of a path after the last slash.
 std::string file_name(const std::string& path);
-std::string directory_of(const std::string& path);
 
 }  // namespace ssn::cli

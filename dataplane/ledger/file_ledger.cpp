@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ssn/hw/file_descriptor.h"
+#include "ssn/hw/file_names.h"
 
 namespace ssn::ledger {
 namespace {
@@ -46,12 +47,6 @@ class PosixFile : public LedgerFile {
   std::string path_;
 };
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // Puts the first image in place; never over a file that is there. A crash leaves no ledger or a whole one.
 Outcome create_file(const std::string& path, std::string_view node) {
   const std::string temporary = path + "." + std::to_string(::getpid()) + ".new";
@@ -67,9 +62,9 @@ Outcome create_file(const std::string& path, std::string_view node) {
   }
   ::unlink(temporary.c_str());
   if (!result.ok()) return result;
-  const FileDescriptor directory(::open(directory_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (directory.get() < 0 || ::fsync(directory.get()) != 0) {
-    return system_error(errno, "cannot make sure that the ledger's name is on the disk", directory_of(path));
+  const std::string directory = hw::directory_of(path);
+  if (const int error = hw::sync_directory(directory); error != 0) {
+    return system_error(error, "cannot make sure that the ledger's name is on the disk", directory);
   }
   return done;
 }

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ssn/hw/file_descriptor.h"
+#include "ssn/hw/file_names.h"
 
 namespace ssn::store {
 namespace {
@@ -88,20 +89,6 @@ class PosixStorageFile final : public StorageFile {
   std::optional<Error> failure_;
 };
 
-std::string directory_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-Outcome sync_directory(const std::string& directory) {
-  const FileDescriptor fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0) {
-    return file_error(errno, "cannot make sure that the key file's name is on the disk", directory);
-  }
-  return done;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<StorageFile>> open_storage_file(const std::string& path) {
@@ -118,7 +105,10 @@ Result<std::unique_ptr<StorageFile>> open_storage_file(const std::string& path) 
     return Error{Exit::refused, "will not use the key file",
                  "it is not a regular file that only its owner can read", path, "chmod 600 " + path};
   }
-  if (Outcome named = sync_directory(directory_of(path)); !named.ok()) return named.error();
+  const std::string directory = hw::directory_of(path);
+  if (const int error = hw::sync_directory(directory); error != 0) {
+    return file_error(error, "cannot make sure that the key file's name is on the disk", directory);
+  }
   return std::unique_ptr<StorageFile>(
       std::make_unique<PosixStorageFile>(std::move(fd), static_cast<std::uint64_t>(status.st_size), path));
 }
