@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // `ssn pki SUBCOMMAND`: certificates of nodes, owners and operators, from an authority in a folder.
+#include <arpa/inet.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -21,7 +22,6 @@ using pki::IssuedRecord;
 using pki::Subject;
 using enum OptionTable::Need;
 
-constexpr std::size_t file_max = std::size_t{256} << 10;
 constexpr std::int64_t day = 86400;
 // Whoever runs `list` now and then hears of it in time.
 constexpr std::int64_t warning_days = 30;
@@ -66,13 +66,40 @@ Error wrong_role(const std::string& role) {
           "give one or more of: " + all};
 }
 
-bool is_address(const std::string& text) {
-  return text.find(':') != std::string::npos ||
-         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || c == '.'; });
+bool is_label(std::string_view label) {
+  return label == "*" || (!label.empty() && label.size() <= 63 && label.front() != '-' &&
+                          label.back() != '-' && std::all_of(label.begin(), label.end(), [](char c) {
+                            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                                   (c >= '0' && c <= '9') || c == '-' || c == '_';
+                          }));
+}
+
+bool is_host_name(std::string_view name) {
+  if (name.size() > 253) return false;
+  for (std::size_t dot = name.find('.'); dot != std::string_view::npos; dot = name.find('.')) {
+    if (!is_label(name.substr(0, dot))) return false;
+    name.remove_prefix(dot + 1);
+  }
+  return is_label(name);
+}
+
+// Its alternative name in a certificate.
+Result<std::string> alternate_of(const std::string& host) {
+  in6_addr address{};
+  if (::inet_pton(AF_INET, host.c_str(), &address) == 1 ||
+      ::inet_pton(AF_INET6, host.c_str(), &address) == 1) {
+    return "IP:" + host;
+  }
+  // What consists of numbers was meant to be an address.
+  if (host.find_first_not_of("0123456789.") != std::string::npos && is_host_name(host)) return "DNS:" + host;
+  return Error{Exit::usage, "cannot understand the command line",
+               fmt::format("'{}' is no IPv4 or IPv6 address, and no name of a host", host), "--address",
+               "give addresses or names, with commas between"};
 }
 
 // Nodes are asked by others, which look for their name; owners and operators only ask.
 Result<Subject> subject_for(const std::string& name, const std::string& roles, const std::string& addresses) {
+  if (Outcome checked = pki::check_name(name); !checked.ok()) return checked.error();
   Subject subject;
   subject.name = name;
   subject.roles = words_of(roles);
@@ -86,7 +113,9 @@ Result<Subject> subject_for(const std::string& name, const std::string& roles, c
   if (subject.roles.empty()) return wrong_role("");
   if (subject.use == Subject::Use::node) subject.alternates.push_back("DNS:" + name);
   for (const std::string& address : words_of(addresses)) {
-    subject.alternates.push_back((is_address(address) ? "IP:" : "DNS:") + address);
+    Result<std::string> alternate = alternate_of(address);
+    if (!alternate.ok()) return alternate.error();
+    subject.alternates.push_back(std::move(alternate.value()));
   }
   return subject;
 }
@@ -198,7 +227,7 @@ class InitCommand final : public PkiCommand {
                    "first --request, then --chain with what was signed"};
     }
     if (!chain_.empty()) {
-      const Result<std::string> text = pki::read_file(chain_, file_max, false, "cannot read the chain");
+      const Result<std::string> text = pki::read_file(chain_, pki::file_max, false, "cannot read the chain");
       if (!text.ok()) return text.error();
       if (Outcome done = Authority::complete(authority(), text.value()); !done.ok()) return done.error();
     } else if (request_) {
@@ -227,24 +256,32 @@ struct Target {
   std::string path(const char* end) const { return folder + "/" + name + end; }
 };
 
+// That they can be written. To be asked first: nothing takes back what an authority has issued, and its key
+// is only there.
+Outcome check_new(const Target& target, std::initializer_list<const char*> ends, const char* what) {
+  for (const char* const end : ends) {
+    if (Outcome checked = pki::check_new(target.path(end), what); !checked.ok()) return checked;
+  }
+  return done;
+}
+
+constexpr const char* cannot_write = "cannot write the certificate";
+
 Result<std::vector<std::string>> write_issued(const Target& target, const IssuedCertificate& issued,
                                               bool replaces) {
-  constexpr const char* what = "cannot write the certificate";
   std::vector<std::string> files;
   const auto put = [&](const std::string& path, std::string_view text, mode_t mode) {
     files.push_back(path);
-    return replaces ? pki::replace_file(path, text, mode, what) : pki::create_file(path, text, mode, what);
+    return replaces ? pki::replace_file(path, text, mode, cannot_write)
+                    : pki::create_file(path, text, mode, cannot_write);
   };
+  Outcome written = done;
   // The key first: a certificate without one would be of no use.
-  if (!issued.key.view().empty()) {
-    if (Outcome written = put(target.path(".key"), issued.key.view(), 0600); !written.ok()) {
-      return written.error();
-    }
-  }
-  if (Outcome written = put(target.path(".crt"), issued.certificate, 0644); !written.ok()) {
-    return written.error();
-  }
-  return files;
+  if (!issued.key.view().empty()) written = put(target.path(".key"), issued.key.view(), 0600);
+  if (written.ok()) written = put(target.path(".crt"), issued.certificate, 0644);
+  if (written.ok()) return files;
+  written.error().fix += fmt::format("; it is issued, and nobody has it: ssn pki revoke {}", issued.serial);
+  return written.error();
 }
 
 class IssueCommand final : public PkiCommand {
@@ -270,13 +307,17 @@ class IssueCommand final : public PkiCommand {
   Result<Exit> act(const OutputOptions& output) override {
     const Result<Subject> subject = subject_for(target_.name, roles_, addresses_);
     if (!subject.ok()) return subject.error();
+    Outcome writable = request_.empty() ? check_new(target_, {".key", ".crt"}, cannot_write)
+                                        : check_new(target_, {".crt"}, cannot_write);
+    if (!writable.ok()) return writable.error();
     Result<Authority> by = Authority::open(authority());
     if (!by.ok()) return by.error();
     Result<IssuedCertificate> issued = IssuedCertificate();
     if (request_.empty()) {
       issued = by.value().issue(subject.value(), days_);
     } else {
-      const Result<std::string> text = pki::read_file(request_, file_max, false, "cannot read the request");
+      const Result<std::string> text =
+          pki::read_file(request_, pki::file_max, false, "cannot read the request");
       if (!text.ok()) return text.error();
       issued = by.value().sign(text.value(), subject.value(), days_);
     }
@@ -317,6 +358,9 @@ class RequestCommand final : public PkiCommand {
     constexpr const char* what = "cannot write the request";
     const Result<Subject> subject = subject_for(target_.name, roles_, addresses_);
     if (!subject.ok()) return subject.error();
+    if (Outcome writable = check_new(target_, {".key", ".csr"}, what); !writable.ok()) {
+      return writable.error();
+    }
     const Result<pki::KeyPointer> key = pki::make_key();
     if (!key.ok()) return key.error();
     const Result<pki::RequestPointer> request = pki::make_request(subject.value(), *key.value());
@@ -359,6 +403,9 @@ class RenewCommand final : public AuthorityCommand {
   }
 
   Result<Exit> work(Authority& by, const OutputOptions& output) override {
+    if (Outcome writable = pki::check_folder_of(target_.path(".crt"), cannot_write); !writable.ok()) {
+      return writable.error();
+    }
     const Result<IssuedCertificate> issued = by.renew(target_.name, days_, new_key_);
     if (!issued.ok()) return issued.error();
     const Result<std::vector<std::string>> files = write_issued(target_, issued.value(), true);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <ctime>
 #include <filesystem>
 #include <utility>
@@ -20,7 +21,6 @@
 namespace ssn::pki {
 namespace {
 
-constexpr std::size_t file_max = std::size_t{256} << 10;
 constexpr std::size_t index_max = std::size_t{64} << 20;
 constexpr std::size_t chain_max = 8;
 constexpr const char* what = "cannot use the certificate authority";
@@ -34,6 +34,8 @@ constexpr std::array<std::pair<std::string_view, int>, 8> reasons = {{{"unspecif
                                                                       {"cessationOfOperation", 5},
                                                                       {"privilegeWithdrawn", 9},
                                                                       {"AACompromise", 10}}};
+
+std::int64_t now() { return std::time(nullptr); }
 
 // Two digits of the year until 2049, as in certificates.
 std::string index_time(std::int64_t seconds) {
@@ -121,16 +123,35 @@ Error index_error(const std::string& path, std::size_t line) {
           "holder, with tabs between"};
 }
 
-// Names go into the index, file names and certificates.
-Outcome check_name(const std::string& name) {
-  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-' || c == '@' || c == ':';
-  });
-  if (good) return done;
-  return Error{Exit::usage, "cannot issue the certificate",
-               fmt::format("'{}' is no name: 1 to 64 letters, digits and . _ - @ :", name), "",
-               "give the name of the node, operator or owner"};
+// Calls `take` with each line of an index and what it says. A last line without its end was cut off while it
+// was written: what it was for was never handed out.
+template <typename Take>
+Outcome for_each_record(const std::string& path, std::string_view index, const Take& take) {
+  const std::int64_t time = now();
+  for (std::size_t number = 1;; ++number) {
+    const std::size_t end = index.find('\n');
+    if (end == std::string_view::npos) return done;
+    const std::string_view line = index.substr(0, end);
+    std::optional<IssuedRecord> record = record_of(line, time);
+    if (!record) return index_error(path, number);
+    take(line, std::move(*record));
+    index.remove_prefix(end + 1);
+  }
+}
+
+// As a common name: RFC 5280 limits it to 64 characters.
+Outcome check_authority_name(const std::string& name) {
+  const auto* const text = reinterpret_cast<const unsigned char*>(name.data());
+  const bool printable = std::none_of(
+      name.begin(), name.end(), [](char c) { return (static_cast<unsigned char>(c) < 0x20) || c == 0x7F; });
+  if (printable && name.size() <= 256 &&
+      ASN1_mbstring_ncopy(nullptr, text, static_cast<int>(name.size()), MBSTRING_UTF8, B_ASN1_UTF8STRING, 1,
+                          64) > 0) {
+    return done;
+  }
+  ERR_clear_error();
+  return Error{Exit::usage, "cannot make a certificate authority",
+               "a name has 1 to 64 printable characters, in UTF-8", "--name", "give another name"};
 }
 
 Outcome check_days(unsigned days) {
@@ -138,8 +159,6 @@ Outcome check_days(unsigned days) {
   return Error{Exit::usage, what, fmt::format("it cannot last {} days", days), "",
                fmt::format("give 1 to {} days", Authority::days_max)};
 }
-
-std::int64_t now() { return std::time(nullptr); }
 
 Outcome make_folder(const std::string& folder) {
   std::error_code error;
@@ -154,7 +173,32 @@ Outcome make_folder(const std::string& folder) {
   if (::mkdir((folder + "/issued").c_str(), 0700) != 0 && errno != EEXIST) {
     return system_error(errno, "cannot make a certificate authority", folder);
   }
-  return create_file(folder + "/index.txt.attr", "unique_subject = no\n", 0644, what);
+  constexpr std::pair<const char*, const char*> files[] = {
+      {"/index.txt.attr", "unique_subject = no\n"}, {"/index.txt", ""}, {"/crlnumber", "01\n"}};
+  for (const auto& [name, text] : files) {
+    if (Outcome created = create_file(folder + name, text, 0644, what); !created.ok()) return created;
+  }
+  return done;
+}
+
+// Of the next list. It is used up before anybody can see a list with it.
+Result<std::uint64_t> take_list_number(const std::string& path) {
+  const Error damaged{Exit::integrity, what, "the number of the next list of revoked ones is lost", path,
+                      "take the file from a backup, or write a hexadecimal number into it that is above that "
+                      "of ca.crl"};
+  const Result<std::string> text = read_file(path, 64, false, what);
+  if (!text.ok()) return text.error().code == Exit::not_found ? damaged : text.error();
+  std::string_view digits = text.value();
+  if (digits.ends_with('\n')) digits.remove_suffix(1);
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
+  if (error != std::errc() || end != digits.data() + digits.size() || number == 0 || number == UINT64_MAX) {
+    return damaged;
+  }
+  if (Outcome written = replace_file(path, fmt::format("{:016X}\n", number + 1), 0644, what); !written.ok()) {
+    return written.error();
+  }
+  return number;
 }
 
 Outcome write_key(const std::string& folder, EVP_PKEY& key) {
@@ -186,6 +230,17 @@ bool is_chain(const std::vector<CertificatePointer>& chain) {
 
 }  // namespace
 
+Outcome check_name(const std::string& name) {
+  const bool good = !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-' || c == '@' || c == ':';
+  });
+  if (good) return done;
+  return Error{Exit::usage, "cannot make a certificate",
+               fmt::format("'{}' is no name: 1 to 64 letters, digits and . _ - @ :", name), "",
+               "give the name of the node, operator or owner"};
+}
+
 std::optional<int> revocation_reason(std::string_view name) noexcept {
   for (const auto& [known, code] : reasons) {
     if (known == name) return code;
@@ -200,6 +255,7 @@ std::vector<std::string> revocation_reasons() {
 }
 
 Outcome Authority::make(const std::string& folder, const std::string& name, unsigned days) {
+  if (Outcome checked = check_authority_name(name); !checked.ok()) return checked;
   if (Outcome checked = check_days(days); !checked.ok()) return checked;
   if (Outcome made = make_folder(folder); !made.ok()) return made;
   Result<KeyPointer> key = make_key();
@@ -218,6 +274,7 @@ Outcome Authority::make(const std::string& folder, const std::string& name, unsi
 }
 
 Outcome Authority::make_request(const std::string& folder, const std::string& name) {
+  if (Outcome checked = check_authority_name(name); !checked.ok()) return checked;
   if (Outcome made = make_folder(folder); !made.ok()) return made;
   Result<KeyPointer> key = make_key();
   if (!key.ok()) return key.error();
@@ -389,24 +446,19 @@ Result<std::size_t> Authority::revoke(const std::string& name_or_serial, const s
   std::string text;
   std::size_t known = 0;
   std::size_t revoked = 0;
-  const std::string_view whole = index.value();
-  for (std::size_t at = 0, number = 1; at < whole.size(); ++number) {
-    const std::size_t end = std::min(whole.find('\n', at), whole.size());
-    std::string line(whole.substr(at, end - at));
-    at = end + 1;
-    const std::optional<IssuedRecord> record = record_of(line, now());
-    if (!record) return index_error(path, number);
-    if (record->name == name_or_serial || record->serial == name_or_serial) {
-      ++known;
-      if (record->state != IssuedRecord::State::revoked) {
-        const std::vector<std::string_view> fields = fields_of(line);
-        line = fmt::format("R\t{}\t{}{}\t{}\t{}\t{}", fields[1], index_time(now()),
-                           reason == "unspecified" ? "" : "," + reason, fields[3], fields[4], fields[5]);
-        ++revoked;
-      }
+  const auto keep = [&](std::string_view line, const IssuedRecord& record) {
+    const bool meant = record.name == name_or_serial || record.serial == name_or_serial;
+    known += meant;
+    if (!meant || record.state == IssuedRecord::State::revoked) {
+      text.append(line) += '\n';
+      return;
     }
-    text += line + "\n";
-  }
+    const std::vector<std::string_view> fields = fields_of(line);
+    text += fmt::format("R\t{}\t{}{}\t{}\t{}\t{}\n", fields[1], index_time(now()),
+                        reason == "unspecified" ? "" : "," + reason, fields[3], fields[4], fields[5]);
+    ++revoked;
+  };
+  if (Outcome read = for_each_record(path, index.value(), keep); !read.ok()) return read.error();
   if (known == 0) {
     return Error{Exit::not_found, "cannot revoke the certificate",
                  fmt::format("none was issued to '{}', and none has that serial number", name_or_serial),
@@ -434,18 +486,9 @@ Outcome Authority::write_list(const std::vector<IssuedRecord>& records, unsigned
       revoked.push_back({each.serial, each.revoked_at, revocation_reason(each.reason).value_or(0)});
     }
   }
-  const std::string path = folder_ + "/crlnumber";
-  unsigned long long number = 1;
-  if (::access(path.c_str(), F_OK) == 0) {
-    const Result<std::string> text = read_file(path, 64, false, what);
-    if (!text.ok()) return text.error();
-    number = std::strtoull(text.value().c_str(), nullptr, 16);
-  }
-  // The number is used up before anybody can see a list with it.
-  if (Outcome written = replace_file(path, fmt::format("{:016X}\n", number + 1), 0644, what); !written.ok()) {
-    return written;
-  }
-  const Result<ListPointer> list = make_revocation_list(revoked, number, days, signer());
+  const Result<std::uint64_t> number = take_list_number(folder_ + "/crlnumber");
+  if (!number.ok()) return number.error();
+  const Result<ListPointer> list = make_revocation_list(revoked, number.value(), days, signer());
   if (!list.ok()) return list.error();
   const Result<std::string> text = to_pem(*list.value());
   return text.ok() ? replace_file(folder_ + "/ca.crl", text.value(), 0644, what) : text.error();
@@ -454,19 +497,10 @@ Outcome Authority::write_list(const std::vector<IssuedRecord>& records, unsigned
 Result<std::vector<IssuedRecord>> Authority::list() const {
   std::vector<IssuedRecord> records;
   const std::string path = folder_ + "/index.txt";
-  if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return records;
   const Result<std::string> index = read_file(path, index_max, false, what);
   if (!index.ok()) return index.error();
-  const std::string_view whole = index.value();
-  const std::int64_t time = now();
-  for (std::size_t at = 0; at < whole.size();) {
-    const std::size_t end = whole.find('\n', at);
-    if (end == std::string_view::npos) break;  // was cut off while it was written: never handed out
-    std::optional<IssuedRecord> record = record_of(whole.substr(at, end - at), time);
-    if (!record) return index_error(path, records.size() + 1);
-    records.push_back(std::move(*record));
-    at = end + 1;
-  }
+  const auto keep = [&](std::string_view, IssuedRecord&& record) { records.push_back(std::move(record)); };
+  if (Outcome read = for_each_record(path, index.value(), keep); !read.ok()) return read.error();
   return records;
 }
 

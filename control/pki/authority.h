@@ -38,6 +38,9 @@ struct IssuedRecord {
   std::string reason;  ///< of the revocation, as RFC 5280 names it; empty: unspecified
 };
 
+/// Names of holders go into the index, file names and certificates: 1 to 64 letters, digits and . _ - @ :
+Outcome check_name(const std::string& name);
+
 /// "keyCompromise" and the like, as RFC 5280, 5.3.1, names them; nothing for others. certificateHold and
 /// removeFromCRL are not among them: what is revoked stays revoked.
 std::optional<int> revocation_reason(std::string_view name) noexcept;

@@ -20,7 +20,6 @@ namespace {
 using Store = std::unique_ptr<X509_STORE, OpensslDeleter<X509_STORE_free>>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, OpensslDeleter<X509_STORE_CTX_free>>;
 
-constexpr std::size_t file_max = std::size_t{256} << 10;
 constexpr std::size_t chain_max = 8;
 constexpr const char* const what = "cannot use the certificate";
 constexpr const char* const make_fix = "give PEM files; `ssn pki` makes them, `ssn kme init` a set for tests";

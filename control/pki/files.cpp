@@ -9,14 +9,22 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <utility>
+#include <cstdint>
+#include <cstdio>
+
+#include "ssn/hw/file_names.h"
 
 namespace ssn::pki {
 namespace {
 
 constexpr const char* plain_fix = "give a file in PEM; `ssn pki` makes them, `ssn kme init` a set for tests";
 
-// Reads until `most` + 1 bytes, so that a longer file is told from one that fits.
+Error file_exists(const std::string& path, const char* what) {
+  return {Exit::refused, what, "the file exists", path,
+          "choose another folder, or move the file away: it is not overwritten"};
+}
+
+// Until `text` is full, or the file ends.
 ssize_t read_all(int fd, std::string& text) {
   std::size_t at = 0;
   while (at < text.size()) {
@@ -29,84 +37,76 @@ ssize_t read_all(int fd, std::string& text) {
   return static_cast<ssize_t>(at);
 }
 
-bool write_all(int fd, std::string_view text) {
+// Returns 0 or an errno.
+int write_all(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t put = ::write(fd, text.data(), text.size());
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return false;
+    if (put <= 0) return put == 0 ? EIO : errno;
     text.remove_prefix(static_cast<std::size_t>(put));
   }
-  return true;
+  return 0;
 }
 
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-// A name is durable once its folder is.
-bool sync_folder(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool synced = ::fsync(fd) == 0;
-  ::close(fd);
-  return synced;
+// Returns 0 or an errno.
+int write_new(const std::string& path, std::string_view text, mode_t mode) {
+  hw::FileDescriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+  if (!fd.is_open() || ::fchmod(fd.get(), mode) != 0) return errno;
+  if (const int error = write_all(fd.get(), text); error != 0) return error;
+  return ::fsync(fd.get()) == 0 ? 0 : errno;
 }
 
 Outcome put_file(const std::string& path, std::string_view text, mode_t mode, bool replaces,
                  const char* what) {
   const std::string temporary = fmt::format("{}.{}.new", path, ::getpid());
   (void)::unlink(temporary.c_str());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
-  if (fd < 0) return system_error(errno, what, temporary);
-  bool good = ::fchmod(fd, mode) == 0 && write_all(fd, text) && ::fsync(fd) == 0;
-  int error = errno;
-  if (::close(fd) != 0 && good) {
-    good = false;
+  if (const int error = write_new(temporary, text, mode); error != 0) {
+    (void)::unlink(temporary.c_str());
+    return system_error(error, what, temporary);
+  }
+  const char* const from = temporary.c_str();
+  int error = 0;
+  if (!replaces) {
+    error = hw::rename_new(from, path.c_str());
+  } else if (::rename(from, path.c_str()) != 0) {
     error = errno;
   }
-  if (good) {
-    const int named =
-        replaces ? ::rename(temporary.c_str(), path.c_str())
-                 : ::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE);
-    good = named == 0 && sync_folder(folder_of(path));
-    error = errno;
+  if (error != 0) {
+    (void)::unlink(from);
+  } else {
+    error = hw::sync_directory(hw::directory_of(path));
   }
-  if (good) return done;
-  (void)::unlink(temporary.c_str());
-  if (error == EEXIST) {
-    return Error{Exit::refused, what, "the file exists", path, "choose another folder, or give --force"};
-  }
-  return system_error(error, what, path);
+  if (error == EEXIST) return file_exists(path, what);
+  if (error != 0) return system_error(error, what, path);
+  return done;
 }
 
 }  // namespace
 
 Result<std::string> read_file(const std::string& path, std::size_t most, bool secret, const char* what) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-  if (fd < 0) return system_error(errno, what, path);
+  const hw::FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   struct stat status{};
-  Result<std::string> result = std::string(most + 1, '\0');
-  ssize_t got = 0;
-  if (::fstat(fd, &status) != 0) {
-    result = system_error(errno, what, path);
-  } else if (!S_ISREG(status.st_mode)) {
-    result = Error{Exit::refused, what, "it is not a regular file", path, plain_fix};
-  } else if (secret && (status.st_mode & 077) != 0) {
-    result = Error{Exit::refused, what, "other users may read the private key", path,
-                   fmt::format("chmod 600 {}", path)};
-  } else if ((got = read_all(fd, result.value())) < 0) {
-    const int error = errno;
-    OPENSSL_cleanse(result.value().data(), result.value().size());
-    result = system_error(error, what, path);
-  } else if (static_cast<std::size_t>(got) > most) {
-    OPENSSL_cleanse(result.value().data(), result.value().size());
-    result = Error{Exit::refused, what, fmt::format("it is larger than {} KiB", most >> 10), path, plain_fix};
-  } else {
-    result.value().resize(static_cast<std::size_t>(got));
+  if (!fd.is_open() || ::fstat(fd.get(), &status) != 0) return system_error(errno, what, path);
+  if (!S_ISREG(status.st_mode)) {
+    return Error{Exit::refused, what, "it is not a regular file", path, plain_fix};
   }
-  ::close(fd);
-  return result;
+  if (secret && (status.st_mode & 077) != 0) {
+    return Error{Exit::refused, what, "other users may read the private key", path,
+                 fmt::format("chmod 600 {}", path)};
+  }
+  if (static_cast<std::uint64_t>(status.st_size) > most) {
+    return Error{Exit::refused, what, fmt::format("it is larger than {} KiB", most >> 10), path, plain_fix};
+  }
+  // What is added meanwhile comes too late, as if it were added after.
+  std::string text(static_cast<std::size_t>(status.st_size), '\0');
+  const ssize_t got = read_all(fd.get(), text);
+  if (got < 0) {
+    const int error = errno;
+    OPENSSL_cleanse(text.data(), text.size());
+    return system_error(error, what, path);
+  }
+  text.resize(static_cast<std::size_t>(got));
+  return text;
 }
 
 Outcome replace_file(const std::string& path, std::string_view text, mode_t mode, const char* what) {
@@ -117,36 +117,41 @@ Outcome create_file(const std::string& path, std::string_view text, mode_t mode,
   return put_file(path, text, mode, false, what);
 }
 
+Outcome check_new(const std::string& path, const char* what) {
+  struct stat status{};
+  if (::lstat(path.c_str(), &status) == 0) return file_exists(path, what);
+  if (errno != ENOENT) return system_error(errno, what, path);
+  return check_folder_of(path, what);
+}
+
+Outcome check_folder_of(const std::string& path, const char* what) {
+  const std::string folder = hw::directory_of(path);
+  if (::access((folder + "/.").c_str(), W_OK | X_OK) != 0) return system_error(errno, what, folder);
+  return done;
+}
+
 Outcome append_line(const std::string& path, std::string_view line, const char* what) {
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-  if (fd < 0) return system_error(errno, what, path);
-  off_t end = ::lseek(fd, 0, SEEK_END);
+  const hw::FileDescriptor fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+  if (!fd.is_open()) return system_error(errno, what, path);
+  off_t end = ::lseek(fd.get(), 0, SEEK_END);
   char last = '\n';
-  while (end > 0 && ::pread(fd, &last, 1, end - 1) == 1 && last != '\n') --end;
-  const bool good = end >= 0 && ::ftruncate(fd, end) == 0 && ::lseek(fd, end, SEEK_SET) == end &&
-                    write_all(fd, std::string(line) + "\n") && ::fsync(fd) == 0;
-  const int error = errno;
-  ::close(fd);
-  if (!good) return system_error(error, what, path);
+  while (end > 0 && ::pread(fd.get(), &last, 1, end - 1) == 1 && last != '\n') --end;
+  if (end < 0 || ::ftruncate(fd.get(), end) != 0 || ::lseek(fd.get(), end, SEEK_SET) != end) {
+    return system_error(errno, what, path);
+  }
+  int error = write_all(fd.get(), std::string(line) + "\n");
+  if (error == 0 && ::fsync(fd.get()) != 0) error = errno;
+  if (error != 0) return system_error(error, what, path);
   return done;
 }
 
 Result<FolderLock> FolderLock::take(const std::string& folder, const char* what) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return system_error(errno, what, folder);
-  while (::flock(fd, LOCK_EX) != 0) {
-    if (errno == EINTR) continue;
-    const int error = errno;
-    ::close(fd);
-    return system_error(error, what, folder);
+  hw::FileDescriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.is_open()) return system_error(errno, what, folder);
+  while (::flock(fd.get(), LOCK_EX) != 0) {
+    if (errno != EINTR) return system_error(errno, what, folder);
   }
-  return FolderLock(fd);
-}
-
-FolderLock::FolderLock(FolderLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-
-FolderLock::~FolderLock() {
-  if (fd_ >= 0) ::close(fd_);
+  return FolderLock(std::move(fd));
 }
 
 }  // namespace ssn::pki

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 from support import *
 
@@ -84,8 +85,40 @@ class Authority(Case):
         self.pki("init", code=REFUSED)
         self.pki("issue", "alice", "--role", "owner")
         before = self.get("alice.key"), self.get("alice.crt")
-        self.pki("issue", "alice", "--role", "owner", code=REFUSED)
+        said = self.pki("issue", "alice", "--role", "owner", code=REFUSED)
+        self.assertIn("alice.key", said)
+        self.assertNotIn("--force", said)
         self.assertEqual(before, (self.get("alice.key"), self.get("alice.crt")))
+
+    def test_nothing_is_issued_in_vain(self):
+        """where a file cannot be written no certificate is issued, and no key is made"""
+        self.pki("init")
+        self.pki("issue", "alice", "--role", "owner")
+        self.pki("issue", "alice", "--role", "owner", code=REFUSED)
+        os.rename(self.path("alice.key"), self.path("kept"))
+        self.pki("issue", "alice", "--role", "owner", code=REFUSED)
+        os.rename(self.path("kept"), self.path("alice.key"))
+        self.pki("issue", "alice", "--role", "owner", "--out", "nowhere", code=NOT_FOUND)
+        self.pki("renew", "alice", "--out", "nowhere", code=NOT_FOUND)
+        self.put("file", b"")
+        self.pki("issue", "alice", "--role", "owner", "--out", "file", code=NOT_FOUND)
+        self.assertEqual(len(self.document("list")["certificates"]), 1)
+        self.assertEqual(len(os.listdir(self.path("pki/issued"))), 1)
+        self.pki("renew", "alice")
+        self.assertEqual(self.openssl("pkey", "-in", "alice.key", "-pubout"),
+                         self.openssl("x509", "-in", "alice.crt", "-noout", "-pubkey"))
+        # A request: no key is left behind, so that another run does better.
+        self.put("sae-s.csr", b"")
+        self.pki("request", "sae-s", "--role", "ssa", code=REFUSED)
+        self.assertFalse(os.path.exists(self.path("sae-s.key")))
+        os.unlink(self.path("sae-s.csr"))
+        self.pki("request", "sae-s", "--role", "ssa")
+        # Certificates for requests: a key is there already.
+        self.put("sae-s.crt", b"")
+        self.pki("issue", "sae-s", "--role", "ssa", "--csr", "sae-s.csr", code=REFUSED)
+        os.unlink(self.path("sae-s.crt"))
+        self.pki("issue", "sae-s", "--role", "ssa", "--csr", "sae-s.csr")
+        self.assertEqual(len(self.document("list")["certificates"]), 3)
 
     def test_wrong_wishes(self):
         """names, roles and folders that cannot be are refused with a reason"""
@@ -96,11 +129,30 @@ class Authority(Case):
         self.assertIn("shareholder", self.pki("issue", "alice", "--role", "king", code=USAGE))
         self.pki("issue", "alice", "--role", ",", code=USAGE)
         self.pki("issue", "alice", code=USAGE)
-        self.pki("revoke", "nobody", code=NOT_FOUND)
+        self.assertIn("nobody", self.pki("revoke", "nobody", code=NOT_FOUND))
         self.pki("renew", "nobody", code=NOT_FOUND)
         self.pki("show", "nobody", code=NOT_FOUND)
         os.chmod(os.path.join(self.dir, "pki/ca.key"), 0o644)
         self.assertIn("chmod 600", self.pki("issue", "alice", "--role", "owner", code=REFUSED))
+
+    def test_mistyped(self):
+        """what cannot become a certificate is said to be the user's, and leaves nothing behind"""
+        for name in ("", "x" * 65, "a\tb"):
+            said = self.pki("init", "--name", name, code=USAGE)
+            self.assertIn("--name", said)
+            self.pki("init", "--request", "--name", name, code=USAGE)
+            self.assertFalse(os.path.exists(self.path("pki")))
+        self.pki("init", "--name", "\u00e9" * 64)  # characters, not bytes
+        for host in ("10.1.0.300", "10.1.0", "fd00::1::2", "a:b", "h\tx", "h/x", "-h", "x" * 254):
+            for command in ("issue", "request"):
+                said = self.pki(command, "sae-h1", "--role", "shareholder", "--address=good," + host,
+                                code=USAGE)
+                self.assertIn("--address", said)
+        for name in ("x" * 65, "a b", "x,DNS:y", ""):
+            self.pki("request", name, "--role", "ssa", code=USAGE)
+            self.pki("issue", name, "--role", "ssa", code=USAGE)
+        self.assertEqual(os.listdir(self.dir), ["pki"])
+        self.assertEqual(self.document("list")["certificates"], [])
 
     def test_revocation(self):
         """what is revoked is on the list for good, and OpenSSL refuses it"""
@@ -200,6 +252,7 @@ class Authority(Case):
         """`openssl ca` goes on where `ssn pki` stopped, and the other way round"""
         self.pki("init")
         config = self.configure("pki")
+        self.openssl("ca", "-config", config, "-gencrl", "-out", "empty.crl")
         self.pki("issue", "a", "--role", "owner")
         self.pki("issue", "b", "--role", "owner")
         self.pki("renew", "b", "--out", ".")
@@ -216,14 +269,42 @@ class Authority(Case):
         """a line that was cut off is forgotten, one that is wrong is named"""
         self.pki("init")
         self.pki("issue", "a", "--role", "owner")
-        with open(os.path.join(self.dir, "pki/index.txt"), "ab") as index:
-            index.write(b"V\t2711230")
-        self.assertEqual(len(self.document("list")["certificates"]), 1)
+        def cut_off(line):
+            with open(self.path("pki/index.txt"), "ab") as index:
+                index.write(line)
+        def names():
+            return [each["name"] for each in self.document("list")["certificates"]]
+        cut_off(b"V\t2711230")
+        self.assertEqual(names(), ["a"])
         self.pki("issue", "b", "--role", "owner")
-        self.assertEqual([each["name"] for each in self.document("list")["certificates"]], ["a", "b"])
+        self.assertEqual(names(), ["a", "b"])
+        for line in (b"V\t2711230", b"V\t271123000000Z\t\t00\tissued/00.pem\t/OU=owner/CN=operat"):
+            cut_off(line)
+            self.assertEqual(self.document("revoke", "b")["revoked"], 1 if len(line) < 20 else 0)
+            self.assertEqual(names(), ["a", "b"])
+            self.assertTrue(self.get("pki/index.txt").endswith(b"\n"))
+        self.pki("revoke", "operat", code=NOT_FOUND)
         with open(os.path.join(self.dir, "pki/index.txt"), "ab") as index:
             index.write(b"V\tnever\t\t00\tf\t/CN=x\n")
         self.assertIn("line 3", self.pki("list", code=INTEGRITY))
+        self.assertIn("line 3", self.pki("revoke", "a", code=INTEGRITY))
+
+    def test_damaged_numbers(self):
+        """numbers of lists never go back: a file that is not one number is named, and no list is made"""
+        self.pki("init")
+        number, before = self.get("pki/crlnumber"), self.get("pki/ca.crl")
+        for damaged in (b"", b"\n", b"x", b"0\n", b"12 \n", b"12\n34\n", b"-2\n", b"1" * 17 + b"\n", None):
+            if damaged is None:
+                os.unlink(self.path("pki/crlnumber"))
+            else:
+                self.put("pki/crlnumber", damaged)
+            self.assertIn("crlnumber", self.pki("crl", code=INTEGRITY), damaged)
+            self.assertEqual(self.get("pki/ca.crl"), before)
+        self.put("pki/crlnumber", number.strip())  # without its newline, as people write it
+        self.pki("crl")
+        self.pki("crl")
+        text = self.openssl("crl", "-in", "pki/ca.crl", "-noout", "-text")
+        self.assertEqual(int(re.search(r"CRL Number: *\n *(\d+)", text)[1]), int(number, 16) + 1)
 
     def test_at_once(self):
         """many commands at once: every certificate is in the index, once"""
