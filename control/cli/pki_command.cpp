@@ -5,47 +5,20 @@
 
 #include <algorithm>
 #include <array>
-#include <ctime>
+#include <optional>
 
 #include "authority.h"
 #include "certificate.h"
-#include "command.h"
 #include "files.h"
-#include "text_table.h"
+#include "pki_command.h"
 
 namespace ssn::cli {
 namespace {
 
 using pki::Authority;
 using pki::IssuedCertificate;
-using pki::IssuedRecord;
 using pki::Subject;
 using enum OptionTable::Need;
-
-constexpr std::int64_t day = 86400;
-// Whoever runs `list` now and then hears of it in time.
-constexpr std::int64_t warning_days = 30;
-
-std::string_view name_of(IssuedRecord::State state) noexcept {
-  switch (state) {
-    case IssuedRecord::State::valid:
-      return "valid";
-    case IssuedRecord::State::expired:
-      return "expired";
-    case IssuedRecord::State::revoked:
-      return "revoked";
-  }
-  return "";
-}
-
-std::string utc(std::int64_t seconds) {
-  const std::time_t time = seconds;
-  tm fields{};
-  ::gmtime_r(&time, &fields);
-  char text[32];
-  (void)std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &fields);
-  return text;
-}
 
 std::vector<std::string> words_of(const std::string& list) {
   std::vector<std::string> words;
@@ -120,72 +93,6 @@ Result<Subject> subject_for(const std::string& name, const std::string& roles, c
   return subject;
 }
 
-// One `ssn pki` command: options, and what all say alike.
-class PkiCommand : public Command {
- public:
-  PkiCommand(const char* name, const char* summary, const char* examples)
-      : name_(name), summary_(summary), examples_(examples), schema_(fmt::format("ssn.pki.{}/1", name)) {}
-  const char* name() const noexcept final { return name_; }
-  const char* group() const noexcept final { return "pki"; }
-  const char* summary() const noexcept final { return summary_; }
-  const char* examples() const noexcept final { return examples_; }
-
-  void declare(OptionTable& table) final {
-    declare_more(table);
-    if (needs_authority()) {
-      table.text("--authority", authority_, "FOLDER", optional, "Where the authority lies (default: pki)");
-    }
-  }
-
-  Exit run(const OutputOptions& output) final {
-    const Result<Exit> result = act(output);
-    if (result.ok()) return result.value();
-    print_error(result.error());
-    if (output.json) print_error_document(schema_, result.error());
-    return result.error().code;
-  }
-
- protected:
-  virtual void declare_more(OptionTable&) {}
-  virtual bool needs_authority() const { return true; }
-  virtual Result<Exit> act(const OutputOptions& output) = 0;
-
-  const std::string& authority() const { return authority_; }
-  const std::string& schema() const { return schema_; }
-
- private:
-  const char* name_;
-  const char* summary_;
-  const char* examples_;
-  std::string schema_;
-  std::string authority_ = "pki";
-};
-
-// One that works on an authority that is there.
-class AuthorityCommand : public PkiCommand {
- public:
-  using PkiCommand::PkiCommand;
-
- protected:
-  virtual Result<Exit> work(Authority& by, const OutputOptions& output) = 0;
-
- private:
-  Result<Exit> act(const OutputOptions& output) final {
-    Result<Authority> by = Authority::open(authority());
-    return by.ok() ? work(by.value(), output) : by.error();
-  }
-};
-
-// `fill` adds the members of the document.
-template <typename Fill>
-void print_document(const std::string& schema, const Error* error, const Fill& fill) {
-  JsonWriter json;
-  begin_document(json, schema, error);
-  fill(json);
-  json.end_object();
-  print_text(json.text());
-}
-
 // Files that were written, and what else there is to say.
 void say(const OutputOptions& output, const std::string& schema, const std::vector<std::string>& files,
          const std::string& serial, const std::string& note) {
@@ -249,6 +156,17 @@ class InitCommand final : public PkiCommand {
   std::string chain_;
 };
 
+// 0: nobody said.
+std::optional<unsigned> given(unsigned days) {
+  return days == 0 ? std::nullopt : std::optional<unsigned>(days);
+}
+
+void warn_of_end(const IssuedCertificate& issued, unsigned given_days) {
+  if (given_days == 0 && issued.days < Authority::days_default) {
+    print_warning(fmt::format("it lasts {} days only: then the authority ends", issued.days));
+  }
+}
+
 // Where a certificate and its key are written.
 struct Target {
   std::string folder = ".";
@@ -300,7 +218,8 @@ class IssueCommand final : public PkiCommand {
     table.text("--address", addresses_, "HOST,...", optional,
                "Names and addresses for programs that look for where they connect to");
     table.text("--csr", request_, "FILE", optional, "For the key of this request (PKCS #10)");
-    table.number("--days", days_, 1, Authority::days_max, optional, "How long it lasts (default: 365)");
+    table.number("--days", days_, 1, Authority::days_max, optional,
+                 "How long it lasts (default: 365, or as long as the authority)");
     table.text("--out", target_.folder, "FOLDER", optional, "For NAME.crt and NAME.key (default: here)");
   }
 
@@ -314,18 +233,19 @@ class IssueCommand final : public PkiCommand {
     if (!by.ok()) return by.error();
     Result<IssuedCertificate> issued = IssuedCertificate();
     if (request_.empty()) {
-      issued = by.value().issue(subject.value(), days_);
+      issued = by.value().issue(subject.value(), given(days_));
     } else {
       const Result<std::string> text =
           pki::read_file(request_, pki::file_max, false, "cannot read the request");
       if (!text.ok()) return text.error();
-      issued = by.value().sign(text.value(), subject.value(), days_);
+      issued = by.value().sign(text.value(), subject.value(), given(days_));
     }
     if (!issued.ok()) return issued.error();
     const Result<std::vector<std::string>> files = write_issued(target_, issued.value(), false);
     if (!files.ok()) return files.error();
     say(output, schema(), files.value(), issued.value().serial,
         fmt::format("serial number {}; its holder trusts {}/ca.crt", issued.value().serial, authority()));
+    warn_of_end(issued.value(), days_);
     return Exit::ok;
   }
 
@@ -333,7 +253,7 @@ class IssueCommand final : public PkiCommand {
   std::string roles_;
   std::string addresses_;
   std::string request_;
-  unsigned days_ = 365;
+  unsigned days_ = 0;
 };
 
 class RequestCommand final : public PkiCommand {
@@ -397,7 +317,8 @@ class RenewCommand final : public AuthorityCommand {
   void declare_more(OptionTable& table) override {
     table.argument("NAME", target_.name, "Common name of the holder");
     table.flag("--new-key", new_key_, "Make another key, too");
-    table.number("--days", days_, 1, Authority::days_max, optional, "How long it lasts (default: 365)");
+    table.number("--days", days_, 1, Authority::days_max, optional,
+                 "How long it lasts (default: 365, or as long as the authority)");
     table.text("--out", target_.folder, "FOLDER", optional,
                "Where NAME.crt is replaced, and with --new-key NAME.key (default: here)");
   }
@@ -406,18 +327,19 @@ class RenewCommand final : public AuthorityCommand {
     if (Outcome writable = pki::check_folder_of(target_.path(".crt"), cannot_write); !writable.ok()) {
       return writable.error();
     }
-    const Result<IssuedCertificate> issued = by.renew(target_.name, days_, new_key_);
+    const Result<IssuedCertificate> issued = by.renew(target_.name, given(days_), new_key_);
     if (!issued.ok()) return issued.error();
     const Result<std::vector<std::string>> files = write_issued(target_, issued.value(), true);
     if (!files.ok()) return files.error();
     say(output, schema(), files.value(), issued.value().serial,
         "the certificate before it holds until it ends, or is revoked by its serial number");
+    warn_of_end(issued.value(), days_);
     return Exit::ok;
   }
 
   Target target_;
   bool new_key_ = false;
-  unsigned days_ = 365;
+  unsigned days_ = 0;
 };
 
 class RevokeCommand final : public AuthorityCommand {
@@ -451,7 +373,7 @@ class RevokeCommand final : public AuthorityCommand {
 
   std::string what_;
   std::string reason_ = "unspecified";
-  unsigned days_ = 30;
+  unsigned days_ = Authority::list_days_default;
 };
 
 class CrlCommand final : public AuthorityCommand {
@@ -470,153 +392,7 @@ class CrlCommand final : public AuthorityCommand {
     return Exit::ok;
   }
 
-  unsigned days_ = 30;
-};
-
-bool ends_soon(const IssuedRecord& record, std::int64_t now) {
-  return record.state == IssuedRecord::State::valid && record.until - now < warning_days * day;
-}
-
-class ListCommand final : public AuthorityCommand {
- public:
-  ListCommand()
-      : AuthorityCommand("list", "List the certificates that were issued",
-                         "  ssn pki list\n"
-                         "  ssn pki list --check     exit code 3 where one ends within 30 days\n") {}
-
- private:
-  void declare_more(OptionTable& table) override {
-    table.flag("--check", check_, "Fail (3) where the newest certificate of a name ends within 30 days");
-  }
-
-  Result<Exit> work(Authority& by, const OutputOptions& output) override {
-    const Result<std::vector<IssuedRecord>> records = by.list();
-    if (!records.ok()) return records.error();
-    const std::int64_t now = std::time(nullptr);
-    std::string soon;
-    for (std::size_t i = 0; check_ && i < records.value().size(); ++i) {
-      if (needs_renewal(records.value(), i, now))
-        soon += (soon.empty() ? "" : ", ") + records.value()[i].name;
-    }
-    const Error error{Exit::degraded, "certificates end soon, or have ended", soon, authority(),
-                      "ssn pki renew NAME for each, or revoke what nobody uses any more"};
-    if (output.json) {
-      print_json(records.value(), now, soon.empty() ? nullptr : &error);
-    } else {
-      print_table(records.value(), now);
-      print_note(output, fmt::format("{} certificates", records.value().size()));
-    }
-    if (soon.empty()) return Exit::ok;
-    print_error(error);
-    return error.code;
-  }
-
-  // One that ends soon, or has ended, and was not renewed.
-  static bool needs_renewal(const std::vector<IssuedRecord>& records, std::size_t i, std::int64_t now) {
-    const IssuedRecord& record = records[i];
-    if (record.state == IssuedRecord::State::revoked) return false;
-    return record.until - now < warning_days * day &&
-           std::none_of(
-               records.begin(), records.end(),
-               [&](const IssuedRecord& other) {
-                 return other.name == record.name && other.until > record.until &&
-                        other.state != IssuedRecord::State::revoked;
-               });
-  }
-
-  void print_json(const std::vector<IssuedRecord>& records, std::int64_t now, const Error* error) const {
-    print_document(schema(), error, [&](JsonWriter& json) {
-      json.key("certificates").begin_array();
-      for (const IssuedRecord& record : records) add(json, record, now);
-      json.end_array();
-    });
-  }
-
-  static void add(JsonWriter& json, const IssuedRecord& record, std::int64_t now) {
-    json.begin_object().member("serial", record.serial).member("name", record.name);
-    json.member("state", name_of(record.state)).member("until", utc(record.until));
-    json.member("ends_soon", ends_soon(record, now)).key("revoked");
-    if (record.state == IssuedRecord::State::revoked) {
-      json.begin_object().member("at", utc(record.revoked_at)).member("reason", record.reason).end_object();
-    } else {
-      json.null();
-    }
-    json.end_object();
-  }
-
-  static void print_table(const std::vector<IssuedRecord>& records, std::int64_t now) {
-    TextTable table({"SERIAL", "STATE", "UNTIL (UTC)", "NAME", ""});
-    for (const IssuedRecord& record : records) {
-      std::string remark = record.reason;
-      if (ends_soon(record, now)) remark = fmt::format("ends in {} days", (record.until - now) / day);
-      table.add({record.serial, std::string(name_of(record.state)), utc(record.until), record.name, remark});
-    }
-    if (!table.empty()) print_text(table.text());
-  }
-
-  bool check_ = false;
-};
-
-class ShowCommand final : public AuthorityCommand {
- public:
-  ShowCommand()
-      : AuthorityCommand("show", "Show what a certificate says, and whether it is revoked",
-                         "  ssn pki show sae-h1              the newest of sae-h1\n"
-                         "  ssn pki show 5A01B2C3D4E5F607    by serial number\n") {}
-
- private:
-  void declare_more(OptionTable& table) override {
-    table.argument("NAME", what_, "Common name, or serial number");
-  }
-
-  Result<Exit> work(Authority& by, const OutputOptions& output) override {
-    const Result<std::vector<IssuedRecord>> records = by.list();
-    if (!records.ok()) return records.error();
-    const auto found =
-        std::find_if(records.value().rbegin(), records.value().rend(),
-                     [&](const IssuedRecord& each) { return each.name == what_ || each.serial == what_; });
-    if (found == records.value().rend()) {
-      return Error{Exit::not_found, "cannot show the certificate",
-                   fmt::format("none was issued to '{}', and none has that serial number", what_),
-                   authority(), "see `ssn pki list`"};
-    }
-    const Result<std::string> pem = by.certificate(found->serial);
-    if (!pem.ok()) return pem.error();
-    const pki::CertificatePointer certificate = pki::certificate_from(pem.value());
-    if (certificate == nullptr) {
-      return Error{Exit::integrity, "cannot show the certificate", "what was kept of it cannot be read",
-                   authority(), "take issued/ from a backup"};
-    }
-    print(output, *found, pki::subject_of(*certificate));
-    return Exit::ok;
-  }
-
-  void print(const OutputOptions& output, const IssuedRecord& record, const Subject& subject) const {
-    const char* const use = subject.use == Subject::Use::node ? "node" : "client";
-    if (output.json) {
-      print_document(schema(), nullptr, [&](JsonWriter& json) {
-        json.member("serial", record.serial).member("name", record.name).member("use", use);
-        json.member("state", name_of(record.state)).member("until", utc(record.until));
-        json.member("reason", record.reason).key("roles").begin_array();
-        for (const std::string& role : subject.roles) json.value(role);
-        json.end_array().key("addresses").begin_array();
-        for (const std::string& each : subject.alternates) json.value(each);
-        json.end_array();
-      });
-      return;
-    }
-    std::string roles;
-    for (const std::string& role : subject.roles) roles += (roles.empty() ? "" : ", ") + role;
-    std::string addresses;
-    for (const std::string& each : subject.alternates) addresses += (addresses.empty() ? "" : ", ") + each;
-    print_text(fmt::format(
-        "name       {}\nroles      {}\nuse        {}\naddresses  {}\nserial     {}\n"
-        "until      {} UTC\nstate      {}{}\n",
-        record.name, roles, use, addresses.empty() ? "none" : addresses, record.serial, utc(record.until),
-        name_of(record.state), record.reason.empty() ? "" : ", " + record.reason));
-  }
-
-  std::string what_;
+  unsigned days_ = Authority::list_days_default;
 };
 
 }  // namespace
@@ -629,8 +405,8 @@ std::vector<std::unique_ptr<Command>> make_pki_commands() {
   commands.push_back(std::make_unique<RenewCommand>());
   commands.push_back(std::make_unique<RevokeCommand>());
   commands.push_back(std::make_unique<CrlCommand>());
-  commands.push_back(std::make_unique<ListCommand>());
-  commands.push_back(std::make_unique<ShowCommand>());
+  commands.push_back(make_pki_list_command());
+  commands.push_back(make_pki_show_command());
   return commands;
 }
 

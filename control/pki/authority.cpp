@@ -22,6 +22,8 @@ namespace ssn::pki {
 namespace {
 
 constexpr std::size_t index_max = std::size_t{64} << 20;
+constexpr std::size_t list_max = std::size_t{16} << 20;
+constexpr std::int64_t day = 86400;
 constexpr std::size_t chain_max = 8;
 constexpr const char* what = "cannot use the certificate authority";
 
@@ -270,7 +272,7 @@ Outcome Authority::make(const std::string& folder, const std::string& name, unsi
     return written;
   }
   Result<Authority> opened = open(folder);
-  return opened.ok() ? opened.value().renew_list(std::min(days, 30U)) : opened.error();
+  return opened.ok() ? opened.value().renew_list(list_days_default) : opened.error();
 }
 
 Outcome Authority::make_request(const std::string& folder, const std::string& name) {
@@ -309,7 +311,7 @@ Outcome Authority::complete(const std::string& folder, const std::string& chain_
   }
   if (Outcome written = replace_file(folder + "/ca.crt", text, 0644, what); !written.ok()) return written;
   Result<Authority> opened = open(folder);
-  return opened.ok() ? opened.value().renew_list(30) : opened.error();
+  return opened.ok() ? opened.value().renew_list(list_days_default) : opened.error();
 }
 
 Result<Authority> Authority::open(const std::string& folder) {
@@ -338,7 +340,7 @@ Result<Authority> Authority::open(const std::string& folder) {
   return opened;
 }
 
-Result<IssuedCertificate> Authority::issue(const Subject& subject, unsigned days) {
+Result<IssuedCertificate> Authority::issue(const Subject& subject, std::optional<unsigned> days) {
   const Result<KeyPointer> key = make_key();
   if (!key.ok()) return key.error();
   Result<SecretText> text = to_pem(*key.value());
@@ -349,7 +351,7 @@ Result<IssuedCertificate> Authority::issue(const Subject& subject, unsigned days
 }
 
 Result<IssuedCertificate> Authority::sign(const std::string& request_pem, const Subject& subject,
-                                          unsigned days) {
+                                          std::optional<unsigned> days) {
   const RequestPointer request = request_from(request_pem);
   EVP_PKEY* const key = request == nullptr ? nullptr : X509_REQ_get0_pubkey(request.get());
   // Whoever asks has the private key.
@@ -367,13 +369,29 @@ Result<IssuedCertificate> Authority::sign(const std::string& request_pem, const 
   return issue_for(*key, subject, days);
 }
 
-Result<IssuedCertificate> Authority::issue_for(EVP_PKEY& key, const Subject& subject, unsigned days) {
-  if (Outcome checked = check_name(subject.name); !checked.ok()) return checked.error();
-  if (Outcome checked = check_days(days); !checked.ok()) return checked.error();
-  if (end_of(*chain_.front()) < now()) {
-    return Error{Exit::refused, "cannot issue the certificate", "that of the authority has ended", folder_,
-                 "make another authority, or have ca.csr signed again"};
+Result<unsigned> Authority::days_for(std::optional<unsigned> wanted) const {
+  constexpr const char* issuing = "cannot issue the certificate";
+  constexpr const char* fix = "make another authority, or have ca.csr signed again";
+  if (wanted) {
+    if (Outcome checked = check_days(*wanted); !checked.ok()) return checked.error();
   }
+  // A minute is more than it takes.
+  const std::int64_t left = (until() - now() - 60) / day;
+  if (left < 1) {
+    return Error{Exit::refused, issuing, "that of the authority has ended, or ends within a day", folder_,
+                 fix};
+  }
+  if (wanted && *wanted > left) {
+    return Error{Exit::refused, issuing,
+                 fmt::format("it would outlive the authority, which ends in {} days", left), folder_,
+                 fmt::format("give at most --days {}; for more, {}", left, fix)};
+  }
+  return wanted.value_or(static_cast<unsigned>(std::min<std::int64_t>(days_default, left)));
+}
+
+Result<IssuedCertificate> Authority::issue_for(EVP_PKEY& key, const Subject& subject,
+                                               std::optional<unsigned> wanted_days) {
+  if (Outcome checked = check_name(subject.name); !checked.ok()) return checked.error();
   const Result<FolderLock> lock = FolderLock::take(folder_, what);
   if (!lock.ok()) return lock.error();
   const Result<std::vector<IssuedRecord>> before = list();
@@ -383,10 +401,13 @@ Result<IssuedCertificate> Authority::issue_for(EVP_PKEY& key, const Subject& sub
                  fmt::format("{} were issued, no more are kept", certificates_max), folder_,
                  "make another authority"};
   }
+  const Result<unsigned> days = days_for(wanted_days);
+  if (!days.ok()) return days.error();
   const Signer by = signer();
-  const Result<CertificatePointer> made = make_certificate(subject, {0, days}, key, &by);
+  const Result<CertificatePointer> made = make_certificate(subject, {0, days.value()}, key, &by);
   if (!made.ok()) return made.error();
   IssuedCertificate issued;
+  issued.days = days.value();
   issued.serial = serial_of(*made.value());
   Result<std::string> text = to_pem(*made.value());
   if (!text.ok()) return text.error();
@@ -409,7 +430,8 @@ Result<IssuedCertificate> Authority::issue_for(EVP_PKEY& key, const Subject& sub
   return issued;
 }
 
-Result<IssuedCertificate> Authority::renew(const std::string& name, unsigned days, bool new_key) {
+Result<IssuedCertificate> Authority::renew(const std::string& name, std::optional<unsigned> days,
+                                           bool new_key) {
   const Result<std::vector<IssuedRecord>> all = list();
   if (!all.ok()) return all.error();
   const auto newest = std::find_if(all.value().rbegin(), all.value().rend(), [&](const IssuedRecord& each) {
@@ -492,6 +514,18 @@ Outcome Authority::write_list(const std::vector<IssuedRecord>& records, unsigned
   if (!list.ok()) return list.error();
   const Result<std::string> text = to_pem(*list.value());
   return text.ok() ? replace_file(folder_ + "/ca.crl", text.value(), 0644, what) : text.error();
+}
+
+std::int64_t Authority::until() const {
+  std::int64_t until = end_of(*chain_.front());
+  for (const CertificatePointer& above : chain_) until = std::min(until, end_of(*above));
+  return until;
+}
+
+Validity Authority::list_validity() const {
+  const Result<std::string> pem = read_file(folder_ + "/ca.crl", list_max, false, what);
+  const ListPointer list = pem.ok() ? list_from(pem.value()) : nullptr;
+  return list == nullptr ? Validity() : validity_of(*list);
 }
 
 Result<std::vector<IssuedRecord>> Authority::list() const {

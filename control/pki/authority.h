@@ -50,11 +50,14 @@ struct IssuedCertificate {
   std::string serial;
   std::string certificate;  ///< PEM, with the chain below the root
   SecretText key;           ///< PEM; empty where the holder has it
+  unsigned days = 0;        ///< that it lasts
 };
 
 class Authority {
  public:
   static constexpr unsigned days_max = 36500;
+  static constexpr unsigned days_default = 365;
+  static constexpr unsigned list_days_default = 30;
   static constexpr std::size_t certificates_max = 100'000;
 
   /// In a folder that does not exist, or is empty. The certificate signs itself.
@@ -67,13 +70,15 @@ class Authority {
   /// Reads it; refuses a key that others may read, and a folder that is not complete.
   static Result<Authority> open(const std::string& folder);
 
-  /// With a fresh key. Several valid certificates of one name may exist (renewal).
-  Result<IssuedCertificate> issue(const Subject& subject, unsigned days);
+  /// With a fresh key. Several valid certificates of one name may exist (renewal). None outlives the
+  /// authority: without `days` it lasts for days_default or what is left, more is refused.
+  Result<IssuedCertificate> issue(const Subject& subject, std::optional<unsigned> days);
   /// For the key that the request was signed with. What it asks for is not taken over: `subject` says.
-  Result<IssuedCertificate> sign(const std::string& request_pem, const Subject& subject, unsigned days);
+  Result<IssuedCertificate> sign(const std::string& request_pem, const Subject& subject,
+                                 std::optional<unsigned> days);
   /// The newest certificate of that name that is not revoked, with another term; with the same key, or a new
   /// one. An authority's own certificate is not renewed so.
-  Result<IssuedCertificate> renew(const std::string& name, unsigned days, bool new_key);
+  Result<IssuedCertificate> renew(const std::string& name, std::optional<unsigned> days, bool new_key);
 
   /// All that are valid of a common name, or the one with that serial number. Returns how many that were:
   /// none, if all of them are revoked already. Makes ca.crl anew.
@@ -81,6 +86,11 @@ class Authority {
                              unsigned list_days);
   /// Makes ca.crl anew; to be done before it ends.
   Outcome renew_list(unsigned days);
+
+  /// When it ends, or one above it. Seconds since 1970.
+  std::int64_t until() const;
+  /// Of ca.crl. Both 0 where there is none that can be read.
+  Validity list_validity() const;
 
   Result<std::vector<IssuedRecord>> list() const;
   /// PEM of one that was issued.
@@ -93,7 +103,8 @@ class Authority {
  private:
   explicit Authority(std::string folder) : folder_(std::move(folder)) {}
 
-  Result<IssuedCertificate> issue_for(EVP_PKEY& key, const Subject& subject, unsigned days);
+  Result<IssuedCertificate> issue_for(EVP_PKEY& key, const Subject& subject, std::optional<unsigned> days);
+  Result<unsigned> days_for(std::optional<unsigned> wanted) const;
   Outcome write_list(const std::vector<IssuedRecord>& records, unsigned days);
   Signer signer() const noexcept { return {chain_.front().get(), key_.get()}; }
 

@@ -73,6 +73,11 @@ std::string text_of(const ASN1_STRING& value) {
   return text.find('\0') == std::string::npos ? text : "";
 }
 
+std::int64_t seconds_of(const ASN1_TIME* time) {
+  tm fields{};
+  return ASN1_TIME_to_tm(time, &fields) == 1 ? ::timegm(&fields) : 0;
+}
+
 struct Extension {
   int kind;
   std::string value;
@@ -184,9 +189,12 @@ std::string serial_of(const X509& certificate) {
   return serial;
 }
 
-std::int64_t end_of(const X509& certificate) {
-  tm fields{};
-  return ASN1_TIME_to_tm(X509_get0_notAfter(&certificate), &fields) == 1 ? ::timegm(&fields) : 0;
+std::int64_t end_of(const X509& certificate) { return seconds_of(X509_get0_notAfter(&certificate)); }
+
+Validity validity_of(const X509_CRL& list) {
+  const ASN1_TIME* const next = X509_CRL_get0_nextUpdate(&list);
+  if (next == nullptr) return {};
+  return {seconds_of(X509_CRL_get0_lastUpdate(&list)), seconds_of(next)};
 }
 
 Subject subject_of(const X509& certificate) {

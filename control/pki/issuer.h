@@ -59,6 +59,14 @@ struct Term {
   unsigned days = 0;
 };
 
+/// Seconds since 1970.
+struct Validity {
+  std::int64_t from = 0;
+  std::int64_t until = 0;
+};
+/// Both 0 where the list does not say.
+Validity validity_of(const X509_CRL& list);
+
 struct Signer {
   X509* certificate;
   EVP_PKEY* key;

@@ -154,6 +154,44 @@ class Authority(Case):
         self.assertEqual(os.listdir(self.dir), ["pki"])
         self.assertEqual(self.document("list")["certificates"], [])
 
+    def test_ends(self):
+        """no certificate outlives its authority, and whoever asks hears of an end in time"""
+        self.pki("init", "--days", "40")
+        self.assertIn("would outlive", self.pki("issue", "a", "--role", "owner", "--days", "40",
+                                                code=REFUSED))
+        self.assertEqual(self.document("list")["certificates"], [])
+        self.assertIn("39 days", self.pki("issue", "a", "--role", "owner"))
+        self.assertIn("would outlive", self.pki("renew", "a", "--days", "40", code=REFUSED))
+        self.assertIn("39 days", self.pki("renew", "a"))
+        self.pki("issue", "b", "--role", "owner", "--days", "39")
+        self.verify("a.crt", "b.crt", arguments=["-attime", str(int(time.time()) + 39 * 86400 - 60)])
+        listed = self.document("list", "--check")
+        self.assertEqual((listed["authority"]["ends_soon"], listed["list"]["ends_soon"]), (False, False))
+        # A list is to be replaced in the last third of its time: it begins now.
+        self.pki("crl", "--days", "3")
+        self.pki("list", "--check")
+        os.unlink(self.path("pki/ca.crl"))
+        self.assertIn("ssn pki crl", self.pki("list", "--check", code=DEGRADED))
+        self.pki("crl")
+        self.pki("list", "--check")
+        shutil.rmtree(self.path("pki"))
+        self.pki("init", "--days", "20")
+        said = self.pki("list", "--check", "--quiet", code=DEGRADED)
+        self.assertIn("ca.crt", said)
+        self.assertNotIn("ca.crl", said)
+
+    def test_list_that_ends(self):
+        """a list in the last third of its time is reported"""
+        self.pki("init")
+        config = self.configure("pki")
+        now = time.time()
+        at = [time.strftime("%Y%m%d%H%M%SZ", time.gmtime(now + days * 86400)) for days in (-7, 2, 4)]
+        for until, code in ((at[1], DEGRADED), (at[2], OK)):
+            self.openssl("ca", "-config", config, "-gencrl", "-crl_lastupdate", at[0], "-crl_nextupdate",
+                         until, "-out", "pki/ca.crl")
+            said = self.pki("list", "--check", "--quiet", code=code)
+            self.assertEqual("ca.crl" in said, code == DEGRADED, said)
+
     def test_revocation(self):
         """what is revoked is on the list for good, and OpenSSL refuses it"""
         self.pki("init")
@@ -234,7 +272,7 @@ class Authority(Case):
         self.pki("init", "--request", "--name", "Storage")
         self.assertIn("ca.csr", self.pki("issue", "alice", "--role", "owner", code=NOT_FOUND))
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                     "-keyout", "root/ca.key", "-out", "root/ca.crt", "-subj", "/CN=Outside", "-days", "90",
+                     "-keyout", "root/ca.key", "-out", "root/ca.crt", "-subj", "/CN=Outside", "-days", "20",
                      "-addext", "keyUsage=critical,keyCertSign,cRLSign")
         self.openssl("ca", "-batch", "-config", config, "-extensions", "sub", "-in", "pki/ca.csr", "-out",
                      "sub.crt", "-notext")
@@ -243,7 +281,7 @@ class Authority(Case):
         self.put("backwards.pem", self.get("root/ca.crt") + self.get("sub.crt"))
         self.pki("init", "--chain", "backwards.pem", code=REFUSED)
         self.pki("init", "--chain", "chain.pem")
-        self.pki("issue", "alice", "--role", "owner")
+        self.assertIn("19 days", self.pki("issue", "alice", "--role", "owner"))  # the root ends before ours
         self.verify("alice.crt")
         self.assertEqual(self.get("alice.crt").count(b"BEGIN CERTIFICATE"), 2)
         self.verify("alice.crt", trust="root/ca.crt", arguments=["-untrusted", "alice.crt"])
