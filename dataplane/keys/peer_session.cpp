@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "random_bytes.h"
+#include "telling.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -17,10 +18,6 @@ using protocol::AssociationEvent;
 using protocol::EpochAlarm;
 
 constexpr std::chrono::seconds refresh_after{1};
-// A message costs both ends far more than what is learnt from it, unless the rings turn over meanwhile.
-constexpr std::chrono::milliseconds telling_interval{20};
-constexpr std::chrono::milliseconds calm_telling_interval{200};
-constexpr std::uint64_t telling_parts = 8;  // of a ring that have passed
 constexpr std::chrono::milliseconds weighing_interval{100};
 constexpr std::chrono::seconds stuck_after{5};
 /// An epoch that lasted this long was no failure.
@@ -46,19 +43,6 @@ protocol::AssociationConfig association_config(const SessionContext& context, st
         make_connection_id(static_cast<std::uint32_t>(index), worker, context.drawn));
   }
   return config;
-}
-
-// Whether so much has been sent since the peer was told that it cannot wait.
-bool is_urgent(std::span<const SessionMessage::Position> now, std::span<const SessionMessage::Position> told,
-               const ConnectionLimits& limits) {
-  if (now.size() != told.size()) return true;
-  for (std::size_t i = 0; i < now.size(); ++i) {
-    if (now[i].pads - told[i].pads >= limits.pad_ring_bytes / telling_parts ||
-        now[i].tag_keys - told[i].tag_keys >= limits.tag_ring() / telling_parts) {
-      return true;
-    }
-  }
-  return false;
 }
 
 const char* meaning(AssociationEvent alarm) {
@@ -456,11 +440,7 @@ void PeerSession::tell_positions(Clock::time_point now) {
                                             held.connection->marks(tag_keys_out).progress()};
   }
   next_telling_ = now + telling_interval;
-  if (positions == told_) return;
-  if (now - told_at_ < calm_telling_interval &&
-      !is_urgent(positions, told_, context_->configuration.limits)) {
-    return;
-  }
+  if (!is_due(positions, told_, now - told_at_, context_->configuration.limits)) return;
   send(PeerMessageKind::session, encode({SessionMessage::Type::sent, false, epoch_, session_, positions}));
   // A message that was lost is made up for by the next one, even if nothing moves any more.
   if (connected_) told_ = std::move(positions);

@@ -10,6 +10,7 @@
 #include "ssn/dataplane/configuration.h"
 #include "ssn/dataplane/key_service.h"
 #include "ssn/dataplane/published.h"
+#include "telling.h"
 #include "test_random.h"
 
 namespace ssn::dataplane {
@@ -77,6 +78,37 @@ TEST(SessionMessage, EverythingElseIsRefused) {
   std::vector<std::uint8_t> flag = encode(message(SessionMessage::Type::ended));
   flag[6] = 1;
   EXPECT_FALSE(parse_session_message(flag).ok());
+}
+
+// docs/associations.md says when.
+TEST(Telling, IsDueWhenAnEighthOfARingHasPassedOrAfterAWhile) {
+  using std::chrono::milliseconds;
+  ConnectionLimits limits;
+  limits.pad_ring_bytes = 1 << 20;
+  limits.window = 512;  // rings of 32 KiB of tag keys
+  const std::vector<SessionMessage::Position> told{{5000, 64}, {70000, 32}};
+  const auto due = [&](std::size_t worker, std::uint64_t pads, std::uint64_t tag_keys, milliseconds ago) {
+    std::vector<SessionMessage::Position> now = told;
+    now[worker].pads += pads;
+    now[worker].tag_keys += tag_keys;
+    return is_due(now, told, ago, limits);
+  };
+  for (const std::size_t worker : {0U, 1U}) {
+    SCOPED_TRACE(worker);
+    EXPECT_FALSE(due(worker, (128 << 10) - 1, 0, milliseconds(20)));
+    EXPECT_TRUE(due(worker, 128 << 10, 0, milliseconds(20)));
+    EXPECT_FALSE(due(worker, 0, (4 << 10) - 1, milliseconds(20)));
+    EXPECT_TRUE(due(worker, 0, 4 << 10, milliseconds(20)));
+    EXPECT_FALSE(due(worker, 1, 0, milliseconds(199)));
+    EXPECT_TRUE(due(worker, 1, 0, milliseconds(200)));
+    EXPECT_TRUE(due(worker, 0, 1, milliseconds(200)));
+  }
+  EXPECT_FALSE(due(0, 0, 0, std::chrono::hours(1)));  // nothing was sent
+  limits.tag_ring_bytes = 64 << 10;
+  EXPECT_FALSE(due(0, 0, (8 << 10) - 1, milliseconds(20)));
+  EXPECT_TRUE(due(0, 0, 8 << 10, milliseconds(20)));
+  EXPECT_TRUE(is_due(told, {}, milliseconds(0), limits));  // of another session
+  EXPECT_EQ(telling_interval, milliseconds(20));
 }
 
 TEST(SessionId, IsTheSameAtBothEnds) {
