@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <ctime>
 
 #include "call_error.h"
 #include "ssn/hw/config.h"
@@ -118,16 +117,6 @@ std::string shown_name(const std::string& name) {
     c = c == '\n' ? '?' : c;
   }
   return clean;
-}
-
-std::string shown_time(std::uint64_t milliseconds) {
-  const auto seconds = static_cast<std::time_t>(milliseconds / 1000);
-  std::tm parts{};
-  char text[32] = "-";
-  if (milliseconds != 0 && ::gmtime_r(&seconds, &parts) != nullptr) {
-    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &parts);
-  }
-  return text;
 }
 
 }  // namespace ssn::cli

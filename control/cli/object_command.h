@@ -59,7 +59,5 @@ std::uint32_t shares_up(const controller::Object& object);
 
 /// Names come from the network: nothing of them commands a terminal.
 std::string shown_name(const std::string& name);
-/// "2026-11-23 03:04:05" in UTC; "-" for 0.
-std::string shown_time(std::uint64_t milliseconds);
 
 }  // namespace ssn::cli

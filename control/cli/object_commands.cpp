@@ -6,12 +6,17 @@
 
 #include "object_command.h"
 #include "progress.h"
+#include "shown_text.h"
 #include "text_table.h"
 
 namespace ssn::cli {
 namespace {
 
 constexpr std::uint32_t page = 1000;
+
+std::string shown_committed(std::uint64_t milliseconds) {
+  return shown_time(static_cast<std::int64_t>(milliseconds / 1000));
+}
 
 class LsCommand final : public CatalogueCommand {
  public:
@@ -76,7 +81,7 @@ Result<Exit> LsCommand::ask(client::ControllerClient& client, const OutputOption
   for (const controller::ObjectSummary& object : objects) {
     table.add({format_bytes(object.size), fmt::format("{}/{}", object.shares_up, object.n),
                std::string(health_of(object.shares_up, object.k, object.n)),
-               std::string(controller::name(object.protection)), shown_time(object.committed_ms),
+               std::string(controller::name(object.protection)), shown_committed(object.committed_ms),
                shown_name(object.name)});
   }
   if (!table.empty()) {
@@ -152,8 +157,8 @@ void StatCommand::print_all(const controller::Object& object, std::uint32_t up) 
                   "{}, any {} of {} shares restore it, {} up, protection {}\n{}\n{}\n",
                   shown_name(object.name), format_bytes(object.size), health_of(up, layout.k, layout.n),
                   id_text(object.id), object.generation, shown_name(object.owner),
-                  shown_time(object.committed_ms), controller::name(layout.scheme), layout.k, layout.n, up,
-                  controller::name(object.protection), shown_name(layout.reason), pads_line(layout)));
+                  shown_committed(object.committed_ms), controller::name(layout.scheme), layout.k, layout.n,
+                  up, controller::name(object.protection), shown_name(layout.reason), pads_line(layout)));
   TextTable table({"", "SHARE>", "NODE", "DOMAIN", "STATE", "NODE IS", ""});
   for (std::size_t i = 0; i < layout.holders.size(); ++i) {
     const controller::Holder& holder = layout.holders[i];

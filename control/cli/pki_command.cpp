@@ -11,6 +11,7 @@
 #include "certificate.h"
 #include "files.h"
 #include "pki_command.h"
+#include "shown_text.h"
 
 namespace ssn::cli {
 namespace {
@@ -20,23 +21,11 @@ using pki::IssuedCertificate;
 using pki::Subject;
 using enum OptionTable::Need;
 
-std::vector<std::string> words_of(const std::string& list) {
-  std::vector<std::string> words;
-  for (std::size_t at = 0; at < list.size();) {
-    const std::size_t end = std::min(list.find(',', at), list.size());
-    if (end != at) words.push_back(list.substr(at, end - at));
-    at = end + 1;
-  }
-  return words;
-}
-
 Error wrong_role(const std::string& role) {
-  std::string all;
-  for (std::size_t i = 0; i < pki::roles_count; ++i) {
-    all += fmt::format("{}{}", i == 0 ? "" : ", ", pki::name(static_cast<pki::Role>(i)));
-  }
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < pki::roles_count; ++i) all.emplace_back(pki::name(static_cast<pki::Role>(i)));
   return {Exit::usage, "cannot understand the command line", fmt::format("'{}' is no role", role), "--role",
-          "give one or more of: " + all};
+          "give one or more of: " + join_list(all)};
 }
 
 bool is_label(std::string_view label) {
@@ -75,7 +64,7 @@ Result<Subject> subject_for(const std::string& name, const std::string& roles, c
   if (Outcome checked = pki::check_name(name); !checked.ok()) return checked.error();
   Subject subject;
   subject.name = name;
-  subject.roles = words_of(roles);
+  subject.roles = split_list(roles);
   for (const std::string& role : subject.roles) {
     std::size_t known = 0;
     while (known < pki::roles_count && pki::name(static_cast<pki::Role>(known)) != role) ++known;
@@ -85,7 +74,7 @@ Result<Subject> subject_for(const std::string& name, const std::string& roles, c
   }
   if (subject.roles.empty()) return wrong_role("");
   if (subject.use == Subject::Use::node) subject.alternates.push_back("DNS:" + name);
-  for (const std::string& address : words_of(addresses)) {
+  for (const std::string& address : split_list(addresses)) {
     Result<std::string> alternate = alternate_of(address);
     if (!alternate.ok()) return alternate.error();
     subject.alternates.push_back(std::move(alternate.value()));

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "pki_command.h"
+#include "shown_text.h"
 #include "text_table.h"
 
 namespace ssn::cli {
@@ -32,22 +33,8 @@ std::string_view name_of(IssuedRecord::State state) noexcept {
   return "";
 }
 
-std::string utc(std::int64_t seconds) {
-  const std::time_t time = seconds;
-  tm fields{};
-  ::gmtime_r(&time, &fields);
-  char text[32];
-  (void)std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &fields);
-  return text;
-}
-
 bool ends_soon(const IssuedRecord& record, std::int64_t now) {
   return record.state == IssuedRecord::State::valid && record.until - now < warning_days * day;
-}
-
-// What is made for any time, long or short: in the last third of it.
-bool ends_soon(const pki::Validity& list, std::int64_t now) {
-  return 3 * (list.until - now) < list.until - list.from;
 }
 
 // Of an authority: what its certificates cannot do without.
@@ -56,8 +43,8 @@ struct Ends {
   std::int64_t authority = 0;
   pki::Validity list;
   bool authority_soon() const { return authority - now < warning_days * day; }
-  // Also where there is no list.
-  bool list_soon() const { return list.until == 0 || ends_soon(list, now); }
+  // A list is made for any time, long or short: in its last third. One that is missing has ended.
+  bool list_soon() const { return 3 * (list.until - now) < list.until - list.from; }
 };
 
 class ListCommand final : public AuthorityCommand {
@@ -82,9 +69,10 @@ class ListCommand final : public AuthorityCommand {
       print_json(records.value(), ends, error ? &*error : nullptr);
     } else {
       print_table(records.value(), ends.now);
-      print_note(output, fmt::format("{} certificates; the authority ends {} UTC, ca.crl {}",
-                                     records.value().size(), utc(ends.authority),
-                                     ends.list.until == 0 ? "is missing" : utc(ends.list.until) + " UTC"));
+      print_note(output,
+                 fmt::format("{} certificates; the authority ends {} UTC, ca.crl {}", records.value().size(),
+                             shown_time(ends.authority),
+                             ends.list.until == 0 ? "is missing" : shown_time(ends.list.until) + " UTC"));
     }
     if (!error) return Exit::ok;
     print_error(*error);
@@ -92,26 +80,23 @@ class ListCommand final : public AuthorityCommand {
   }
 
   std::optional<Error> find(const std::vector<IssuedRecord>& records, const Ends& ends) const {
-    std::string soon;
-    std::string fix;
-    const auto add = [](std::string& list, const char* between, const std::string& text) {
-      list += (list.empty() ? "" : between) + text;
-    };
+    std::vector<std::string> soon;
+    std::vector<std::string> fixes;
     for (std::size_t i = 0; i < records.size(); ++i) {
-      if (needs_renewal(records, i, ends.now)) add(soon, ", ", records[i].name);
+      if (needs_renewal(records, i, ends.now)) soon.push_back(records[i].name);
     }
-    if (!soon.empty()) fix = "ssn pki renew NAME for each, or revoke what nobody uses any more";
+    if (!soon.empty()) fixes = {"ssn pki renew NAME for each, or revoke what nobody uses any more"};
     if (ends.authority_soon()) {
-      add(soon, ", ", "ca.crt");
-      add(fix, "; ", "make another authority, or have ca.csr signed again, and give it to every node");
+      soon.emplace_back("ca.crt");
+      fixes.emplace_back("make another authority, or have ca.csr signed again, and give it to every node");
     }
     if (ends.list_soon()) {
-      add(soon, ", ", "ca.crl");
-      add(fix, "; ", "ssn pki crl, and take ca.crl to every node");
+      soon.emplace_back("ca.crl");
+      fixes.emplace_back("ssn pki crl, and take ca.crl to every node");
     }
     if (soon.empty()) return std::nullopt;
-    return Error{Exit::degraded, "some certificates or lists end soon, or have ended", soon, authority(),
-                 fix};
+    return Error{Exit::degraded, "some certificates or lists end soon, or have ended", join_list(soon),
+                 authority(), join_list(fixes, "; ")};
   }
 
   // One that ends soon, or has ended, and was not renewed.
@@ -133,7 +118,7 @@ class ListCommand final : public AuthorityCommand {
       if (until == 0) {
         json.null();
       } else {
-        json.value(utc(until));
+        json.value(shown_time(until));
       }
       json.member("ends_soon", soon).end_object();
     };
@@ -150,10 +135,13 @@ class ListCommand final : public AuthorityCommand {
 
   static void add(JsonWriter& json, const IssuedRecord& record, std::int64_t now) {
     json.begin_object().member("serial", record.serial).member("name", record.name);
-    json.member("state", name_of(record.state)).member("until", utc(record.until));
+    json.member("state", name_of(record.state)).member("until", shown_time(record.until));
     json.member("ends_soon", ends_soon(record, now)).key("revoked");
     if (record.state == IssuedRecord::State::revoked) {
-      json.begin_object().member("at", utc(record.revoked_at)).member("reason", record.reason).end_object();
+      json.begin_object()
+          .member("at", shown_time(record.revoked_at))
+          .member("reason", record.reason)
+          .end_object();
     } else {
       json.null();
     }
@@ -165,7 +153,8 @@ class ListCommand final : public AuthorityCommand {
     for (const IssuedRecord& record : records) {
       std::string remark = record.reason;
       if (ends_soon(record, now)) remark = fmt::format("ends in {} days", (record.until - now) / day);
-      table.add({record.serial, std::string(name_of(record.state)), utc(record.until), record.name, remark});
+      table.add(
+          {record.serial, std::string(name_of(record.state)), shown_time(record.until), record.name, remark});
     }
     if (!table.empty()) print_text(table.text());
   }
@@ -212,7 +201,7 @@ class ShowCommand final : public AuthorityCommand {
     if (output.json) {
       print_document(schema(), nullptr, [&](JsonWriter& json) {
         json.member("serial", record.serial).member("name", record.name).member("use", use);
-        json.member("state", name_of(record.state)).member("until", utc(record.until));
+        json.member("state", name_of(record.state)).member("until", shown_time(record.until));
         json.member("reason", record.reason).key("roles").begin_array();
         for (const std::string& role : subject.roles) json.value(role);
         json.end_array().key("addresses").begin_array();
@@ -221,15 +210,12 @@ class ShowCommand final : public AuthorityCommand {
       });
       return;
     }
-    std::string roles;
-    for (const std::string& role : subject.roles) roles += (roles.empty() ? "" : ", ") + role;
-    std::string addresses;
-    for (const std::string& each : subject.alternates) addresses += (addresses.empty() ? "" : ", ") + each;
     print_text(fmt::format(
         "name       {}\nroles      {}\nuse        {}\naddresses  {}\nserial     {}\n"
         "until      {} UTC\nstate      {}{}\n",
-        record.name, roles, use, addresses.empty() ? "none" : addresses, record.serial, utc(record.until),
-        name_of(record.state), record.reason.empty() ? "" : ", " + record.reason));
+        record.name, join_list(subject.roles), use,
+        subject.alternates.empty() ? "none" : join_list(subject.alternates), record.serial,
+        shown_time(record.until), name_of(record.state), record.reason.empty() ? "" : ", " + record.reason));
   }
 
   std::string what_;

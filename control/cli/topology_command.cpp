@@ -7,24 +7,12 @@
 #include <map>
 
 #include "command.h"
+#include "shown_text.h"
 
 namespace ssn::cli {
 namespace {
 
 constexpr unsigned unset = std::numeric_limits<unsigned>::max();
-constexpr std::size_t devices_max = 64;
-
-std::vector<std::string> split_list(std::string_view text) {
-  std::vector<std::string> out;
-  while (!text.empty() && out.size() < devices_max) {
-    const std::size_t end = std::min(text.find(','), text.size());
-    if (end > 0) {
-      out.emplace_back(text.substr(0, end));
-    }
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return out;
-}
 
 class TopologyCommand final : public Command {
  public:

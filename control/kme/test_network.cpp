@@ -48,7 +48,7 @@ Result<Identity> make_identity(const Subject& subject, unsigned days, const Iden
   const pki::Signer signer =
       issuer == nullptr ? pki::Signer{} : pki::Signer{issuer->certificate.get(), issuer->key.get()};
   Result<pki::CertificatePointer> certificate =
-      pki::make_certificate(subject, {0, days}, *key.value(), issuer == nullptr ? nullptr : &signer);
+      pki::make_certificate(subject, days, *key.value(), issuer == nullptr ? nullptr : &signer);
   if (!certificate.ok()) return certificate.error();
   return Identity{std::move(key.value()), std::move(certificate.value())};
 }

@@ -24,7 +24,6 @@ namespace {
 constexpr std::size_t index_max = std::size_t{64} << 20;
 constexpr std::size_t list_max = std::size_t{16} << 20;
 constexpr std::int64_t day = 86400;
-constexpr std::size_t chain_max = 8;
 constexpr const char* what = "cannot use the certificate authority";
 
 // RFC 5280, 5.3.1, without those that take a revocation back.
@@ -263,7 +262,7 @@ Outcome Authority::make(const std::string& folder, const std::string& name, unsi
   Result<KeyPointer> key = make_key();
   if (!key.ok()) return key.error();
   const Result<CertificatePointer> certificate =
-      make_certificate(authority_subject(name), {0, days}, *key.value(), nullptr);
+      make_certificate(authority_subject(name), days, *key.value(), nullptr);
   if (!certificate.ok()) return certificate.error();
   const Result<std::string> text = to_pem(*certificate.value());
   if (!text.ok()) return text.error();
@@ -326,10 +325,9 @@ Result<Authority> Authority::open(const std::string& folder) {
   Result<std::string> key_pem = read_file(folder + "/ca.key", file_max, true, what);
   if (!key_pem.ok()) return key_pem.error();
   const SecretText secret(std::move(key_pem.value()));
-  Result<std::string> chain = read_file(folder + "/ca.crt", file_max, false, what);
+  const Result<std::string> chain = read_file(folder + "/ca.crt", file_max, false, what);
   if (!chain.ok()) return chain.error();
-  opened.chain_pem_ = std::move(chain.value());
-  opened.chain_ = certificates_from(opened.chain_pem_, chain_max);
+  opened.chain_ = certificates_from(chain.value(), chain_max);
   opened.key_ = key_from(secret.view());
   if (opened.chain_.empty() || opened.key_ == nullptr ||
       X509_check_private_key(opened.chain_.front().get(), opened.key_.get()) != 1) {
@@ -404,7 +402,7 @@ Result<IssuedCertificate> Authority::issue_for(EVP_PKEY& key, const Subject& sub
   const Result<unsigned> days = days_for(wanted_days);
   if (!days.ok()) return days.error();
   const Signer by = signer();
-  const Result<CertificatePointer> made = make_certificate(subject, {0, days.value()}, key, &by);
+  const Result<CertificatePointer> made = make_certificate(subject, days.value(), key, &by);
   if (!made.ok()) return made.error();
   IssuedCertificate issued;
   issued.days = days.value();

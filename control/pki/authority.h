@@ -96,10 +96,6 @@ class Authority {
   /// PEM of one that was issued.
   Result<std::string> certificate(const std::string& serial) const;
 
-  const std::string& folder() const noexcept { return folder_; }
-  /// What others are to trust: ca.crt.
-  const std::string& trust() const noexcept { return chain_pem_; }
-
  private:
   explicit Authority(std::string folder) : folder_(std::move(folder)) {}
 
@@ -109,7 +105,6 @@ class Authority {
   Signer signer() const noexcept { return {chain_.front().get(), key_.get()}; }
 
   std::string folder_;
-  std::string chain_pem_;
   std::vector<CertificatePointer> chain_;
   KeyPointer key_;
 };

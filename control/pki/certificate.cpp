@@ -20,7 +20,6 @@ namespace {
 using Store = std::unique_ptr<X509_STORE, OpensslDeleter<X509_STORE_free>>;
 using StoreContext = std::unique_ptr<X509_STORE_CTX, OpensslDeleter<X509_STORE_CTX_free>>;
 
-constexpr std::size_t chain_max = 8;
 constexpr const char* const what = "cannot use the certificate";
 constexpr const char* const make_fix = "give PEM files; `ssn pki` makes them, `ssn kme init` a set for tests";
 
@@ -38,7 +37,7 @@ std::string common_name(const X509& certificate) {
 
 Roles roles_in(const X509& certificate) {
   Roles roles;
-  for (const std::string& unit : subject_of(certificate).roles) {
+  for (const std::string& unit : units_of(*X509_get_subject_name(&certificate))) {
     for (std::size_t i = 0; i < roles_count; ++i) {
       if (unit == role_names[i]) roles.add(static_cast<Role>(i));
     }

@@ -108,13 +108,11 @@ bool add_extension(X509& certificate, X509& issuer, const Extension& wanted) {
   return extension != nullptr && X509_add_ext(&certificate, extension.get(), -1) == 1;
 }
 
-bool set_serial(X509& certificate, std::uint64_t serial) {
-  if (serial == 0) {
-    // Positive, and never zero.
-    if (RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) != 1) return false;
-    serial = serial >> 1 | 1;
-  }
-  return ASN1_INTEGER_set_uint64(X509_get_serialNumber(&certificate), serial) == 1;
+// Random, positive, and never zero.
+bool set_serial(X509& certificate) {
+  std::uint64_t serial = 0;
+  if (RAND_bytes(reinterpret_cast<unsigned char*>(&serial), sizeof serial) != 1) return false;
+  return ASN1_INTEGER_set_uint64(X509_get_serialNumber(&certificate), serial >> 1 | 1) == 1;
 }
 
 bool set_name(X509_NAME* name, const Subject& subject) {
@@ -180,6 +178,14 @@ std::string common_name_of(const X509_NAME& name) {
   return text_of(*X509_NAME_ENTRY_get_data(X509_NAME_get_entry(&name, first)));
 }
 
+std::vector<std::string> units_of(const X509_NAME& name) {
+  std::vector<std::string> units;
+  for (int at = -1; (at = X509_NAME_get_index_by_NID(&name, NID_organizationalUnitName, at)) >= 0;) {
+    units.push_back(text_of(*X509_NAME_ENTRY_get_data(X509_NAME_get_entry(&name, at))));
+  }
+  return units;
+}
+
 std::string serial_of(const X509& certificate) {
   const std::unique_ptr<BIGNUM, OpensslDeleter<BN_free>> number(
       ASN1_INTEGER_to_BN(X509_get0_serialNumber(&certificate), nullptr));
@@ -199,11 +205,9 @@ Validity validity_of(const X509_CRL& list) {
 
 Subject subject_of(const X509& certificate) {
   Subject subject;
-  const X509_NAME* const name = X509_get_subject_name(&certificate);
-  subject.name = common_name_of(*name);
-  for (int at = -1; (at = X509_NAME_get_index_by_NID(name, NID_organizationalUnitName, at)) >= 0;) {
-    subject.roles.push_back(text_of(*X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at))));
-  }
+  const X509_NAME& name = *X509_get_subject_name(&certificate);
+  subject.name = common_name_of(name);
+  subject.roles = units_of(name);
   // OpenSSL caches what extensions say inside the certificate.
   X509& cached = const_cast<X509&>(certificate);
   const std::uint32_t uses = X509_get_extended_key_usage(&cached);
@@ -237,20 +241,19 @@ Result<KeyPointer> make_key() {
   return key;
 }
 
-Result<CertificatePointer> make_certificate(const Subject& subject, const Term& term, EVP_PKEY& key,
+Result<CertificatePointer> make_certificate(const Subject& subject, unsigned days, EVP_PKEY& key,
                                             const Signer* signer) {
   CertificatePointer made(X509_new());
   if (made == nullptr) return openssl_error("cannot make a certificate");
   X509& certificate = *made;
   X509& by = signer == nullptr ? certificate : *signer->certificate;
-  bool good = X509_set_version(&certificate, X509_VERSION_3) == 1 && set_serial(certificate, term.serial) &&
-              X509_gmtime_adj(X509_getm_notBefore(&certificate), -one_hour) != nullptr &&
-              X509_time_adj_ex(X509_getm_notAfter(&certificate), static_cast<int>(term.days), 0, nullptr) !=
-                  nullptr &&
-              X509_set_pubkey(&certificate, &key) == 1 &&
-              set_name(X509_get_subject_name(&certificate), subject) &&
-              X509_set_issuer_name(&certificate, X509_get_subject_name(&by)) == 1 &&
-              add_extension(certificate, by, {NID_subject_key_identifier, "hash"});
+  bool good =
+      X509_set_version(&certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
+      X509_gmtime_adj(X509_getm_notBefore(&certificate), -one_hour) != nullptr &&
+      X509_time_adj_ex(X509_getm_notAfter(&certificate), static_cast<int>(days), 0, nullptr) != nullptr &&
+      X509_set_pubkey(&certificate, &key) == 1 && set_name(X509_get_subject_name(&certificate), subject) &&
+      X509_set_issuer_name(&certificate, X509_get_subject_name(&by)) == 1 &&
+      add_extension(certificate, by, {NID_subject_key_identifier, "hash"});
   for (const Extension& each : uses_of(subject)) good = good && add_extension(certificate, by, each);
   if (signer != nullptr) {
     good = good && add_extension(certificate, by, {NID_authority_key_identifier, "keyid:always"});

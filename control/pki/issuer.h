@@ -14,6 +14,9 @@
 
 namespace ssn::pki {
 
+/// Longest chain of certificates, each signed by the next.
+inline constexpr std::size_t chain_max = 8;
+
 /// PEM of a private key; erased in the end.
 class SecretText {
  public:
@@ -48,16 +51,12 @@ struct Subject {
 Subject subject_of(const X509& certificate);
 /// Of its one common name; empty when there is none, or several.
 std::string common_name_of(const X509_NAME& name);
+/// Its organizational units.
+std::vector<std::string> units_of(const X509_NAME& name);
 /// Hexadecimal, upper case, two digits a byte, as OpenSSL writes it.
 std::string serial_of(const X509& certificate);
 /// Seconds since 1970.
 std::int64_t end_of(const X509& certificate);
-
-/// Serial number, and time from an hour ago (clocks differ) until so many days from now.
-struct Term {
-  std::uint64_t serial = 0;  ///< 0: random
-  unsigned days = 0;
-};
 
 /// Seconds since 1970.
 struct Validity {
@@ -82,8 +81,9 @@ struct Revoked {
 Error openssl_error(const char* what);
 
 Result<KeyPointer> make_key();
-/// For the holder of `key`, signed by `signer`; by itself where that is null.
-Result<CertificatePointer> make_certificate(const Subject& subject, const Term& term, EVP_PKEY& key,
+/// For the holder of `key`, signed by `signer`; by itself where that is null. With a random serial number,
+/// from an hour ago (clocks differ) until so many days from now.
+Result<CertificatePointer> make_certificate(const Subject& subject, unsigned days, EVP_PKEY& key,
                                             const Signer* signer);
 Result<RequestPointer> make_request(const Subject& subject, EVP_PKEY& key);
 /// `lists`: numbered from 1, each one higher than the one before.

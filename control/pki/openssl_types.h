@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Owners of OpenSSL's objects. Internal to control/pki and control/kme.
+// Owners of OpenSSL's objects. Internal to control/pki, control/kme and `ssn pki`.
 #pragma once
 
 #include <openssl/bio.h>
