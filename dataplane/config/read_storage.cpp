@@ -102,6 +102,11 @@ void read_shareholder(const ConfigTable& table, Configuration& configuration) {
       static_cast<std::uint32_t>(table.integer("generations", {64, 1 << 24}, holder.generations));
   holder.scrub = table.bytes("scrub", {0, tebibyte}, holder.scrub);
   holder.shortage = choose(table, "shortage", shortage_words, holder.shortage);
+  holder.random = choose(table, "random", random_words, holder.random);
+  holder.reshare_jobs = static_cast<unsigned>(table.integer("reshare_jobs", {0, 16}, holder.reshare_jobs));
+  holder.reshare_memory = table.bytes("reshare_memory", {64 << 10, 256 * mebibyte}, holder.reshare_memory);
+  holder.reshare_rate = table.bytes("reshare_rate", {0, tebibyte}, holder.reshare_rate);
+  holder.minimum_t = static_cast<unsigned>(table.integer("minimum_t", {1, 254}, holder.minimum_t));
   if (holder.store == Store::rocksdb && holder.directory.empty()) {
     table.fail("directory", "shares need a place on a disk",
                "name a folder, or set store = \"memory\" for benchmarks: then they are gone after a restart");
@@ -205,6 +210,13 @@ void check_storage(const ConfigTable& root, const Configuration& configuration) 
         .fail("address", "the node has neither [ssa] nor [shareholder]",
               "add one of them, or leave [controller] out");
   }
+}
+
+bool Configuration::reshares() const noexcept {
+  return shareholder.present && shareholder.reshare_jobs != 0 &&
+         std::any_of(peers.begin(), peers.end(), [](const PeerConfiguration& peer) {
+           return peer.role == PeerConfiguration::Role::shareholder;
+         });
 }
 
 std::string_view name(PeerConfiguration::Role value) noexcept {

@@ -34,7 +34,9 @@ KeyPeerConfiguration peer_of(const Configuration& configuration, const std::stri
 // All peers of a node of the storage network; their places are those of the configuration.
 KeyPeerConfiguration storage_peer(const Configuration& configuration, const std::string& name) {
   KeyPeerConfiguration peer{.name = name};
-  peer.random = configuration.ssa.present && configuration.ssa.random == RandomSource::stream;
+  peer.random = configuration.ssa.present
+                    ? configuration.ssa.random == RandomSource::stream
+                    : configuration.reshares() && configuration.shareholder.random == RandomSource::stream;
   switch (configuration.storage_shortage()) {
     case KeyShortage::refuse:
       peer.shortage = protocol::ShortagePolicy::refuse;

@@ -54,7 +54,7 @@ void make_cell(PacketSource& source, Packet& packet) noexcept {
   if (cell.length < protocol::header_bytes) return;
   const auto type = static_cast<protocol::PacketType>(cell.data[type_offset]);
   const bool orders = type == protocol::PacketType::keep_order || type == protocol::PacketType::mask_order;
-  if (orders) source.equip_order(cell);
+  if (orders) source.equip_order(cell, type);
 }
 
 // An owner is answered where his authentic packets come from.

@@ -122,6 +122,13 @@ bool is_operation(const ReshareOrder& order) noexcept {
 
 }  // namespace
 
+// FNV-1a. Who has a node's name is a matter of certificates; numbers only tell those apart that are listed.
+std::uint64_t node_number(std::string_view name) noexcept {
+  std::uint64_t number = 0xcbf29ce484222325;
+  for (const char each : name) number = (number ^ static_cast<std::uint8_t>(each)) * 0x100000001b3;
+  return std::max<std::uint64_t>(number, 1);
+}
+
 unsigned reveals_nothing(const ReshareLayout& layout) noexcept {
   kernels::Code code;
   return make_code(layout, code) ? code.random_blocks() : 0;

@@ -41,16 +41,19 @@ void PacketSource::give_back(std::span<protocol::Cell* const> cells) noexcept {
   }
 }
 
-void PacketSource::equip_order(protocol::Cell& cell) noexcept {
-  cell.target = orders.take();
-  cell.target_room = cell.target != nullptr ? orders.bytes() : 0;
+void PacketSource::equip_order(protocol::Cell& cell, protocol::PacketType type) noexcept {
+  OrderMemory& memory = type == protocol::PacketType::mask_order ? masks : orders;
+  cell.target = memory.take();
+  cell.target_room = cell.target != nullptr ? memory.bytes() : 0;
   no_memory += cell.target == nullptr ? 1 : 0;
 }
 
 void PacketSource::strip_order(protocol::Cell& cell) noexcept {
-  if (!orders.owns(cell.target)) return;
-  orders.give_back(cell.target, cell.range_length);
-  cell.target = nullptr;
+  for (OrderMemory* const memory : {&orders, &masks}) {
+    if (!memory->owns(cell.target)) continue;
+    memory->give_back(cell.target, cell.range_length);
+    cell.target = nullptr;
+  }
 }
 
 bool PacketSource::is_idle(const protocol::Cell& cell) const noexcept {

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "ssa_role.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <new>
-
-#include "ssn/hw/result.h"
+#include <utility>
 
 namespace ssn::dataplane {
 
@@ -17,86 +12,51 @@ namespace {
 constexpr std::uint32_t holder_credit = 4096;
 }
 
-SsaRole::SsaRole(const Setup& setup, StorageWorker& worker)
-    : worker_(worker), call_control_(setup.call_control) {
-  ssa_.emplace(setup.options, *setup.implementation, worker.source, random_);
-}
-
-SsaRole::~SsaRole() {
-  ssa_.reset();
-  generated_.reset();
-  if (generator_ != nullptr) generator_->~RandomGenerator();
-}
+SsaRole::SsaRole(const Setup& setup, StorageWorker& worker, std::unique_ptr<WorkerRandom> random)
+    : worker_(worker),
+      random_(std::move(random)),
+      ssa_(setup.options, *setup.implementation, worker.source, *random_),
+      call_control_(setup.call_control) {}
 
 Result<std::unique_ptr<SsaRole>> SsaRole::make(const Setup& setup, StorageWorker& worker) {
-  using Generator = kernels::RandomGenerator;
-  std::unique_ptr<SsaRole> role(new SsaRole(setup, worker));
-  if (setup.random_stream) return role;
-  Result<hw::SecretBuffer> memory =
-      hw::SecretBuffer::make(sizeof(Generator), hw::SecretBuffer::Locking::required);
-  if (!memory.ok()) return memory.error();
-  Result<hw::SecretBuffer> seed =
-      hw::SecretBuffer::make(Generator::seed_bytes, hw::SecretBuffer::Locking::required);
-  if (!seed.ok()) return seed.error();
-  if (::getrandom(seed.value().data(), Generator::seed_bytes, 0) != Generator::seed_bytes) {
-    return system_error(errno, "cannot seed the generator of random blocks", "getrandom");
-  }
-  role->generator_memory_ = std::move(memory.value());
-  role->generator_ = new (role->generator_memory_.data()) Generator;
-  role->generator_->seed(std::span<const std::uint8_t, Generator::seed_bytes>(seed.value().span()));
-  role->generated_.emplace(*setup.implementation, *role->generator_);
-  role->random_.source = &*role->generated_;
-  role->random_.is_generated = true;
-  return role;
-}
-
-// A worker has one random stream for each key device; any of them will do, as long as its connection stays.
-void SsaRole::choose_random() noexcept {
-  if (random_.is_generated) return;
-  RandomStream* found = nullptr;
-  for (StorageChannel* const each : worker_.channels) {
-    if (each->connection == nullptr || each->connection->random() == nullptr) continue;
-    found = each->connection->random();
-    if (found == stream_) return;
-  }
-  stream_ = found;
-  streamed_.reset();
-  if (found != nullptr) streamed_.emplace(found->source());
-  random_.source = found != nullptr ? &*streamed_ : nullptr;
+  Result<std::unique_ptr<WorkerRandom>> random =
+      WorkerRandom::make(setup.random_stream, *setup.implementation);
+  if (!random.ok()) return random.error();
+  return std::unique_ptr<SsaRole>(new SsaRole(setup, worker, std::move(random.value())));
 }
 
 bool SsaRole::join(StorageChannel& channel, std::uint64_t now_ns) noexcept {
-  choose_random();
+  random_->choose(worker_.channels);
   // Shares come as they were asked for, which the role bounds; owners are told by the role itself.
   if (channel.connection != nullptr) channel.channel->set_credit(holder_credit, now_ns);
-  return channel.connection != nullptr ? ssa_->add_holder(channel.number, *channel.channel, now_ns)
-                                       : ssa_->add_owner(channel.number, *channel.channel, now_ns);
+  return channel.connection != nullptr ? ssa_.add_holder(channel.number, *channel.channel, now_ns)
+                                       : ssa_.add_owner(channel.number, *channel.channel, now_ns);
 }
 
 // It is out of the worker's channels already.
 void SsaRole::leave(StorageChannel& channel, std::uint64_t now_ns) noexcept {
   if (channel.connection != nullptr) {
-    ssa_->remove_holder(channel.number, now_ns);
-    choose_random();
+    ssa_.remove_holder(channel.number, now_ns);
+    random_->choose(worker_.channels);
   } else {
-    ssa_->remove_owner(channel.number, now_ns);
+    ssa_.remove_owner(channel.number, now_ns);
   }
 }
 
 void SsaRole::delivered(StorageChannel& channel, std::span<Cell* const> cells,
                         std::uint64_t now_ns) noexcept {
   if (channel.connection != nullptr) {
-    ssa_->delivered_from_holder(channel.number, cells, now_ns);
+    ssa_.delivered_from_holder(channel.number, cells, now_ns);
   } else {
-    ssa_->delivered_from_owner(channel.number, cells, now_ns);
+    ssa_.delivered_from_owner(channel.number, cells, now_ns);
   }
 }
 
 bool SsaRole::step(std::uint64_t now_ns) noexcept {
-  ssa_->step(now_ns);
+  ssa_.step(now_ns);
   roles::SsaEvent events[16];
   bool any = false;
-  while (const std::size_t count = ssa_->take_events(events)) {
+  while (const std::size_t count = ssa_.take_events(events)) {
     for (std::size_t i = 0; i < count; ++i) static_cast<void>(events_.push(events[i]));
     any = true;
   }
@@ -117,18 +77,18 @@ void SsaRole::open(OwnerSession& session, std::uint64_t now_ns) noexcept {
   channel.joined = join(channel, now_ns);
   if (channel.joined) {
     session.session =
-        session.writes ? ssa_->open_write(session.write, now_ns) : ssa_->open_read(session.read, now_ns);
+        session.writes ? ssa_.open_write(session.write, now_ns) : ssa_.open_read(session.read, now_ns);
   }
   session.opened = session.session != 0;
   if (!session.opened) close(session, now_ns);
 }
 
 void SsaRole::finish(OwnerSession& session, std::uint64_t now_ns) noexcept {
-  if (session.session != 0) ssa_->finish_write(session.session, session.blocks, now_ns);
+  if (session.session != 0) ssa_.finish_write(session.session, session.blocks, now_ns);
 }
 
 void SsaRole::report(OwnerSession& session) noexcept {
-  const roles::WriteResult* const result = session.session != 0 ? ssa_->result(session.session) : nullptr;
+  const roles::WriteResult* const result = session.session != 0 ? ssa_.result(session.session) : nullptr;
   if (result == nullptr) return;
   // Room was reserved: nothing is allocated here.
   if (result->attempts.size() > session.result.attempts.capacity() ||
@@ -141,9 +101,9 @@ void SsaRole::report(OwnerSession& session) noexcept {
 void SsaRole::close(OwnerSession& session, std::uint64_t now_ns) noexcept {
   if (session.session != 0) {
     if (session.writes) {
-      session.write = ssa_->close_write(session.session, now_ns);
+      session.write = ssa_.close_write(session.session, now_ns);
     } else {
-      session.read = ssa_->close_read(session.session, now_ns);
+      session.read = ssa_.close_read(session.session, now_ns);
     }
     session.session = 0;
   }

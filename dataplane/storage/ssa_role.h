@@ -5,11 +5,11 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <optional>
 
 #include "event_queue.h"
 #include "ssn/dataplane/storage_worker.h"
 #include "ssn/roles/ssa.h"
+#include "worker_random.h"
 
 namespace ssn::dataplane {
 
@@ -43,14 +43,13 @@ class SsaRole final : public StorageRole {
   };
   /// Seeds a generator where random blocks are not the key device's. `worker` outlives it.
   static Result<std::unique_ptr<SsaRole>> make(const Setup& setup, StorageWorker& worker);
-  ~SsaRole() override;
 
   bool join(StorageChannel& channel, std::uint64_t now_ns) noexcept override;
   void leave(StorageChannel& channel, std::uint64_t now_ns) noexcept override;
   void delivered(StorageChannel& channel, std::span<protocol::Cell* const> cells,
                  std::uint64_t now_ns) noexcept override;
   bool step(std::uint64_t now_ns) noexcept override;
-  std::uint64_t next_due() const noexcept override { return ssa_->next_due(); }
+  std::uint64_t next_due() const noexcept override { return ssa_.next_due(); }
 
   // ---- Commands, on the worker.
   void open(OwnerSession& session, std::uint64_t now_ns) noexcept;
@@ -59,31 +58,16 @@ class SsaRole final : public StorageRole {
   void report(OwnerSession& session) noexcept;
   void close(OwnerSession& session, std::uint64_t now_ns) noexcept;
 
-  const roles::SsaCounters& counters() const noexcept { return ssa_->counters(); }
+  const roles::SsaCounters& counters() const noexcept { return ssa_.counters(); }
   /// A control thread; one at a time.
   bool take_event(roles::SsaEvent& event) noexcept { return events_.pop(event); }
 
  private:
-  // Random blocks, whatever their source is now.
-  class Random final : public roles::RandomBlocks {
-   public:
-    bool fill(std::span<std::uint8_t> to) noexcept override { return source != nullptr && source->fill(to); }
-    bool computational() const noexcept override { return is_generated; }
-    roles::RandomBlocks* source = nullptr;
-    bool is_generated = false;
-  };
-
-  SsaRole(const Setup& setup, StorageWorker& worker);
-  void choose_random() noexcept;
+  SsaRole(const Setup& setup, StorageWorker& worker, std::unique_ptr<WorkerRandom> random);
 
   StorageWorker& worker_;
-  hw::SecretBuffer generator_memory_;
-  kernels::RandomGenerator* generator_ = nullptr;  // in generator_memory_
-  std::optional<roles::GeneratedBlocks> generated_;
-  std::optional<roles::StreamBlocks> streamed_;
-  RandomStream* stream_ = nullptr;
-  Random random_;
-  std::optional<roles::Ssa> ssa_;
+  const std::unique_ptr<WorkerRandom> random_;
+  roles::Ssa ssa_;
   EventQueue<roles::SsaEvent, 256> events_;
   const std::function<void()>* call_control_;
 };

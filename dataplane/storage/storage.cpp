@@ -10,6 +10,7 @@
 
 #include "../nodes/storage_nodes.h"
 #include "owner_sessions.h"
+#include "reshare_setup.h"
 #include "ssn/dataplane/controller_link.h"
 #include "ssn/roles/ssa.h"
 #include "storage_counters.h"
@@ -39,13 +40,33 @@ Result<hw::SecretBuffer> locked(std::size_t bytes) {
 roles::HolderOptions holder_options(std::uint32_t of_worker, std::size_t peers) {
   const std::uint32_t packets = of_worker / 2;
   roles::HolderOptions options;
-  options.peers =
-      static_cast<std::uint32_t>(2 * peers);  // one may wait for the store when the next one comes
+  // One may wait for the store when the next one comes.
+  options.peers = static_cast<std::uint32_t>(2 * std::max<std::size_t>(peers, 1));
   while (options.cells > 64 && roles::Holder::packets(options) > packets) {
     options.cells /= 2;
     options.sent_cells = std::max<std::uint32_t>(64, options.sent_cells / 2);
   }
   return options;
+}
+
+HolderRole::Setup holder_setup(const StorageMode::Setup& from, std::uint32_t cell_room) {
+  const Configuration& configuration = *from.configuration;
+  const std::uint32_t of_worker = packets_of(*from.packets) / from.workers;
+  HolderRole::Setup setup;
+  std::size_t served = 0;
+  for (const PeerConfiguration& peer : configuration.peers) {
+    roles::PeerIdentity identity;
+    identity.node = roles::node_number(peer.name);
+    identity.ssa = peer.role == PeerConfiguration::Role::ssa;
+    identity.shareholder = !identity.ssa;
+    setup.identities.push_back(identity);
+    served += identity.ssa || !configuration.reshares() ? 1 : 0;
+  }
+  setup.options = holder_options(of_worker, served);
+  if (configuration.reshares()) setup.resharing = resharing_of(configuration, of_worker, cell_room);
+  setup.implementation = from.implementation;
+  setup.call_control = from.call_control ? &from.call_control : nullptr;
+  return setup;
 }
 
 // For as many keep orders as the credit of all SSAs is good for, where these are as long as ours.
@@ -104,10 +125,10 @@ Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
 
 Outcome StorageMode::start_store() {
   const Configuration& configuration = *setup_.configuration;
-  const roles::HolderOptions options =
-      holder_options(packets_of(*setup_.packets) / setup_.workers, configuration.peers.size());
-  Result<std::unique_ptr<store::StoreThread>> store = dataplane::start_store(
-      configuration.shareholder, setup_.workers, roles::Holder::requests(options), setup_.report);
+  if (Outcome outcome = check_node_numbers(configuration); !outcome.ok()) return outcome;
+  Result<std::unique_ptr<store::StoreThread>> store =
+      dataplane::start_store(configuration.shareholder, setup_.workers,
+                             HolderRole::requests(holder_setup(setup_, cell_room_)), setup_.report);
   if (!store.ok()) return store.error();
   store_ = std::move(store.value());
   return done;
@@ -134,24 +155,21 @@ Outcome StorageMode::make_worker(unsigned index) {
 }
 
 Outcome StorageMode::make_holder_role(StorageMember& member) {
-  HolderRole::Setup setup;
-  setup.options =
-      holder_options(packets_of(*setup_.packets) / setup_.workers, setup_.configuration->peers.size());
+  HolderRole::Setup setup = holder_setup(setup_, cell_room_);
   setup.port = &store_->port(member.storage->index);
-  for (const PeerConfiguration& peer : setup_.configuration->peers) {
-    roles::PeerIdentity identity;
-    identity.node = setup.identities.size();
-    identity.ssa = peer.role == PeerConfiguration::Role::ssa;
-    identity.shareholder = !identity.ssa;
-    setup.identities.push_back(identity);
-  }
   Result<OrderMemory> orders = order_memory(setup, cell_room_);
   if (!orders.ok()) return orders.error();
   member.storage->source.orders = std::move(orders.value());
+  if (setup.resharing) {
+    Result<OrderMemory> masks = mask_memory(cell_room_);
+    if (!masks.ok()) return masks.error();
+    member.storage->source.masks = std::move(masks.value());
+  }
   member.storage->store_event = setup.port->descriptor();
-  auto role = std::make_unique<HolderRole>(std::move(setup), *member.storage);
-  member.holder = role.get();
-  member.storage->role = std::move(role);
+  Result<std::unique_ptr<HolderRole>> role = HolderRole::make(std::move(setup), *member.storage);
+  if (!role.ok()) return role.error();
+  member.holder = role.value().get();
+  member.storage->role = std::move(role.value());
   return done;
 }
 
@@ -412,7 +430,7 @@ Outcome StorageMode::drain() {
       errand->thread = member->thread;
       const bool ran = run_errand(errand, [](void* argument) {
         auto& of = *static_cast<Errand*>(argument);
-        of.yes = of.role->holder().idle();
+        of.yes = of.role->idle();
       });
       idle = ran && errand->yes;
       if (!idle && steady_clock::now() >= end) {

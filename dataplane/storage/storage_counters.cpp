@@ -70,6 +70,25 @@ constexpr Named<Holder> holder_names[] = {
     {"put_cells", &Holder::put_cells},
 };
 
+using Resharer = roles::ResharerCounters;
+constexpr Named<Resharer> reshare_names[] = {
+    {"contributions", &Resharer::contributions},
+    {"cells_stored", &Resharer::cells_stored},
+    {"masks_made", &Resharer::masks_made},
+    {"masks_taken", &Resharer::masks_taken},
+    {"challenges", &Resharer::challenges},
+    {"unexpected", &Resharer::unexpected},
+    {"repeated", &Resharer::repeated},
+    {"not_ours", &Resharer::not_ours},
+    {"strangers", &Resharer::strangers},
+    {"jobs_done", &Resharer::jobs_done},
+    {"jobs_failed", &Resharer::jobs_failed},
+    {"jobs_cancelled", &Resharer::jobs_cancelled},
+    {"checks_passed", &Resharer::checks_passed},
+    {"checks_failed", &Resharer::checks_failed},
+    {"checks_unverified", &Resharer::checks_unverified},
+};
+
 using Ssa = roles::SsaCounters;
 constexpr Named<Ssa> ssa_names[] = {
     {"blocks_in", &Ssa::blocks_in},
@@ -124,6 +143,19 @@ void mirror_holder(GraphBuilder& graph, CounterMirror& to, const Holder& counter
   }
 }
 
+// By ReshareAnswer.
+constexpr const char* order_names[] = {"taken",       "again",     "superseded", "busy",
+                                       "no_part",     "malformed", "too_large",  "unlisted",
+                                       "below_floor", "forbidden", "unpinned"};
+static_assert(std::size(order_names) == roles::reshare_answers);
+
+void mirror_resharer(GraphBuilder& graph, CounterMirror& to, const Resharer& counters) {
+  mirror(graph, to, "reshare.", counters, reshare_names);
+  for (std::size_t i = 0; i < std::size(order_names); ++i) {
+    to.add(counters.answers[i], graph.counter(std::string("reshare.orders.") + order_names[i]));
+  }
+}
+
 }  // namespace
 
 void mirror_counters(GraphBuilder& graph, StorageMember& member, const Configuration& configuration) {
@@ -139,7 +171,12 @@ void mirror_counters(GraphBuilder& graph, StorageMember& member, const Configura
     mirror(graph, to, prefix, worker.peers[i], peer_names);
     mirror(graph, to, prefix, worker.peers[i], peer_gauges, CounterKind::gauge);
   }
-  if (member.holder != nullptr) mirror_holder(graph, to, member.holder->holder().counters());
+  if (member.holder != nullptr) {
+    mirror_holder(graph, to, member.holder->holder().counters());
+    if (roles::Resharer* const resharer = member.holder->resharer(); resharer != nullptr) {
+      mirror_resharer(graph, to, resharer->counters());
+    }
+  }
   if (member.ssa != nullptr) mirror(graph, to, "ssa.", member.ssa->counters(), ssa_names);
 }
 

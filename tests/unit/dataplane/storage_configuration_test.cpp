@@ -74,6 +74,11 @@ reserve = "16 MiB"
 generations = 1000
 scrub = "1 MiB"
 shortage = "aes-256-gcm"
+random = "drbg"
+reshare_jobs = 3
+reshare_memory = "1 MiB"
+reshare_rate = "5 MB"
+minimum_t = 2
 )";
 }
 
@@ -135,6 +140,20 @@ TEST(StorageConfiguration, GivesAShareholder) {
   EXPECT_EQ(c.storage_shortage(), KeyShortage::aes_256_gcm);
   EXPECT_EQ(c.peers[0].role, PeerConfiguration::Role::ssa);
   EXPECT_TRUE(c.controller.address.empty());
+  EXPECT_EQ(c.shareholder.random, RandomSource::drbg);
+  EXPECT_EQ(c.shareholder.reshare_jobs, 3U);
+  EXPECT_EQ(c.shareholder.reshare_memory, std::uint64_t{1} << 20);
+  EXPECT_EQ(c.shareholder.reshare_rate, 5'000'000U);
+  EXPECT_EQ(c.shareholder.minimum_t, 2U);
+}
+
+TEST(StorageConfiguration, AShareholderMakesSharesAnewWithOthersOfItsKind) {
+  const std::string among =
+      with(shareholder(), "name = \"node-b\"", "name = \"node-b\"\nrole = \"shareholder\"");
+  EXPECT_TRUE(good(among).reshares());
+  EXPECT_FALSE(good(with(among, "reshare_jobs = 3", "reshare_jobs = 0")).reshares());
+  EXPECT_FALSE(good(shareholder()).reshares());
+  EXPECT_FALSE(good(ssa()).reshares());
 }
 
 TEST(StorageConfiguration, AMemoryStoreHasALimitAndNoFolder) {
@@ -212,6 +231,9 @@ INSTANTIATE_TEST_SUITE_P(
         Mistake{shareholder, "buffer = \"32 MiB\"", "buffer = \"32 KiB\"", "buffer"},
         Mistake{shareholder, "generations = 1000", "generations = 1", "generations"},
         Mistake{shareholder, "scrub = ", "scrubs = ", "scrub"},
+        Mistake{shareholder, "reshare_jobs = 3", "reshare_jobs = 300", "reshare_jobs"},
+        Mistake{shareholder, "reshare_memory = \"1 MiB\"", "reshare_memory = \"1 KiB\"", "reshare_memory"},
+        Mistake{shareholder, "minimum_t = 2", "minimum_t = 0", "minimum_t"},
         Mistake{shareholder, "ledger = \"a.ledger\"", "", "need a ledger"},
         Mistake{shareholder, "[[key_device]]\ndriver = \"memory\"", "", "no [[key_device]]"},
         Mistake{shareholder, "listen = \"10.0.0.1:7000\"", "", "through their agents"},

@@ -142,7 +142,8 @@ struct SsaConfiguration {
   std::string where;
 };
 
-/// [shareholder]: shares of the peers, which are SSAs, on disk.
+/// [shareholder]: shares of those peers that are SSAs, on disk; peers that are shareholders make shares anew
+/// with it: docs/resharing.md.
 struct ShareholderConfiguration {
   enum class Store { rocksdb, memory };
 
@@ -155,6 +156,11 @@ struct ShareholderConfiguration {
   std::uint32_t generations = 65536;                ///< that keys are kept for, of each worker
   std::uint64_t scrub = std::uint64_t{16} << 20;    ///< bytes a second; 0: never
   KeyShortage shortage = KeyShortage::refuse;
+  RandomSource random = RandomSource::stream;             ///< of refresh and redistribute
+  unsigned reshare_jobs = 2;                              ///< at a time, at each worker; 0: none
+  std::uint64_t reshare_memory = std::uint64_t{4} << 20;  ///< locked, for each of them
+  std::uint64_t reshare_rate = 0;                         ///< bytes a second that a job gives; 0: any
+  unsigned minimum_t = 1;                                 ///< of every generation that is made
   std::string where;
 };
 
@@ -230,7 +236,9 @@ struct Configuration {
 
   /// Whether the node plays a role of the storage network: [ssa] or [shareholder].
   bool is_storage() const noexcept { return ssa.present || shareholder.present; }
-  /// Of a node that does.
+  /// Whether it is a shareholder that makes shares anew with others.
+  bool reshares() const noexcept;
+  /// Of a node that plays a role.
   KeyShortage storage_shortage() const noexcept { return ssa.present ? ssa.shortage : shareholder.shortage; }
 
   static Result<Configuration> load(const std::string& file);

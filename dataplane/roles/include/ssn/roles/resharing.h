@@ -19,6 +19,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "ssn/roles/object_layout.h"
@@ -168,6 +169,9 @@ struct ReshareStatus {
   std::uint64_t masks_lost = 0;   ///< of them, bytes that were refused and allocated once more
   std::uint64_t random_bytes = 0;
 };
+
+/// The id of the node of that name, not 0: the same at all nodes, since it follows from the name alone.
+std::uint64_t node_number(std::string_view name) noexcept;
 
 /// The number of shares of a generation that reveal nothing: t.
 unsigned reveals_nothing(const ReshareLayout& layout) noexcept;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Memory for pad that keep orders turn into share bytes: locked, out of dumps, erased when it is given back.
-// Pieces of one length, as many as a shareholder's peers have credit for. One worker's.
+// Memory for pad that keep orders turn into share bytes, or mask orders into masks: locked, out of dumps,
+// erased when it is given back. Pieces of one length. One worker's.
 #pragma once
 
 #include <cstddef>

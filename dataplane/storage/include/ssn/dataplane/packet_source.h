@@ -21,8 +21,10 @@ class PacketSource final : public protocol::PacketPool {
 
   /// Of a shareholder: what its keep orders are opened into. The cell has it until it is given back.
   OrderMemory orders;
+  /// And its mask orders, which it uses up at once.
+  OrderMemory masks;
   /// Memory for the order in this cell; without any left it stays without, and is dropped.
-  void equip_order(protocol::Cell& cell) noexcept;
+  void equip_order(protocol::Cell& cell, protocol::PacketType type) noexcept;
   /// The cell's packet goes on without what equip_order() gave it.
   void strip_order(protocol::Cell& cell) noexcept;
 
