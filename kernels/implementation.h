@@ -83,6 +83,16 @@ class Implementation {
   /// In one pass: the task's tag over `data` as it was, and data = data XOR pad. The pad stays.
   void (*open_in_place)(const TagTask& task, const std::uint8_t* pad, std::uint8_t* data,
                         std::size_t length) noexcept;
+  /// Counter mode of AES-256-GCM: out = in XOR keystream, whose blocks are the 12 bytes of the nonce and
+  /// `counter` and up, big-endian. Null: not to be had.
+  void (*cipher)(const std::uint8_t* round_keys, const std::uint8_t* nonce, std::uint32_t counter,
+                 const std::uint8_t* in, std::uint8_t* out, std::size_t length) noexcept;
+  /// In one pass: AES-256-GCM, with the task's tag over `out`, or over `in`. The task's mask and data are not
+  /// looked at. Null where `cipher` is.
+  void (*gcm_seal)(const TagTask& task, const std::uint8_t* round_keys, const std::uint8_t* nonce,
+                   const std::uint8_t* in, std::uint8_t* out, std::size_t length) noexcept;
+  void (*gcm_open)(const TagTask& task, const std::uint8_t* round_keys, const std::uint8_t* nonce,
+                   const std::uint8_t* in, std::uint8_t* out, std::size_t length) noexcept;
 };
 
 }  // namespace ssn::kernels

@@ -176,6 +176,9 @@ constinit const Implementation isal{
     .seal = nullptr,
     .open = nullptr,
     .open_in_place = nullptr,
+    .cipher = nullptr,
+    .gcm_seal = nullptr,
+    .gcm_open = nullptr,
 };
 
 }  // namespace ssn::kernels

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "declassify.h"
+#include "equal.h"
 #include "implementation.h"
 #include "ssn/kernels/erase.h"
 
@@ -81,18 +82,6 @@ Status check_recover(const Implementation& implementation, const RecoverJob& job
     return Status::missing_buffer;
   }
   return job.tagging == nullptr ? Status::ok : check_tagging(implementation, job.tagging, columns);
-}
-
-// All bytes are compared, and only the answer is made public.
-bool equal(const std::uint8_t* a, const std::uint8_t* b) {
-  std::uint64_t x[2];
-  std::uint64_t y[2];
-  static_assert(sizeof x == tag_bytes);
-  std::memcpy(x, a, sizeof x);
-  std::memcpy(y, b, sizeof y);
-  std::uint64_t difference = (x[0] ^ y[0]) | (x[1] ^ y[1]);
-  SSN_DECLASSIFY(&difference, sizeof difference);
-  return difference == 0;
 }
 
 TagTask task_of(const Tagging& tagging, const std::uint8_t* data, std::uint8_t* tag) {
@@ -277,7 +266,9 @@ Status random(const Implementation& implementation, RandomGenerator& generator, 
   return Status::ok;
 }
 
-TagKey::~TagKey() noexcept { erase(table_.data(), table_.size()); }
+TagKey::~TagKey() noexcept { erase(); }
+
+void TagKey::erase() noexcept { kernels::erase(table_.data(), table_.size()); }
 
 void TagKey::expand(const Implementation& implementation, std::span<const std::uint8_t, 16> r) noexcept {
   implementation.expand_tag_key(r.data(), table_.data());

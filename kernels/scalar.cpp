@@ -198,6 +198,9 @@ constinit const Implementation scalar{
     .seal = nullptr,
     .open = nullptr,
     .open_in_place = nullptr,
+    .cipher = nullptr,
+    .gcm_seal = nullptr,
+    .gcm_open = nullptr,
 };
 
 }  // namespace ssn::kernels

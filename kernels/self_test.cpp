@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "implementation.h"
+#include "ssn/kernels/gcm.h"
 
 namespace ssn::kernels {
 namespace {
@@ -239,6 +240,37 @@ bool random_is_right(const Implementation& implementation) {
   return digest.value() == expected;
 }
 
+// McGrew and Viega, test case 16.
+bool gcm_is_right(const Implementation& implementation) {
+  constexpr std::array<std::uint8_t, 32> key_bytes{
+      0xFE, 0xFF, 0xE9, 0x92, 0x86, 0x65, 0x73, 0x1C, 0x6D, 0x6A, 0x8F, 0x94, 0x67, 0x30, 0x83, 0x08,
+      0xFE, 0xFF, 0xE9, 0x92, 0x86, 0x65, 0x73, 0x1C, 0x6D, 0x6A, 0x8F, 0x94, 0x67, 0x30, 0x83, 0x08};
+  constexpr std::array<std::uint8_t, 12> nonce{0xCA, 0xFE, 0xBA, 0xBE, 0xFA, 0xCE,
+                                               0xDB, 0xAD, 0xDE, 0xCA, 0xF8, 0x88};
+  constexpr std::array<std::uint8_t, 20> header{0xFE, 0xED, 0xFA, 0xCE, 0xDE, 0xAD, 0xBE, 0xEF, 0xFE, 0xED,
+                                                0xFA, 0xCE, 0xDE, 0xAD, 0xBE, 0xEF, 0xAB, 0xAD, 0xDA, 0xD2};
+  constexpr std::array<std::uint8_t, 60> sealed{
+      0x52, 0x2D, 0xC1, 0xF0, 0x99, 0x56, 0x7D, 0x07, 0xF4, 0x7F, 0x37, 0xA3, 0x2A, 0x84, 0x42,
+      0x7D, 0x64, 0x3A, 0x8C, 0xDC, 0xBF, 0xE5, 0xC0, 0xC9, 0x75, 0x98, 0xA2, 0xBD, 0x25, 0x55,
+      0xD1, 0xAA, 0x8C, 0xB0, 0x8E, 0x48, 0x59, 0x0D, 0xBB, 0x3D, 0xA7, 0xB0, 0x8B, 0x10, 0x56,
+      0x82, 0x88, 0x38, 0xC5, 0xF6, 0x1E, 0x63, 0x93, 0xBA, 0x7A, 0x0A, 0xBC, 0xC9, 0xF6, 0x62};
+  constexpr std::array<std::uint8_t, 16> expected{0x76, 0xFC, 0x6E, 0xCE, 0x0F, 0x4E, 0x17, 0x68,
+                                                  0xCD, 0xDF, 0x88, 0x53, 0xBB, 0x2D, 0x55, 0x1B};
+  if (!has_gcm(implementation)) {
+    return true;
+  }
+  GcmKey key;
+  const GcmPacket packet{&key, nonce.data(), header.data(), header.size()};
+  std::array<std::uint8_t, sealed.size()> text = sealed;
+  std::array<std::uint8_t, tag_bytes> tag;
+  return key.expand(implementation, key_bytes) == Status::ok &&
+         gcm_open(implementation, packet, text.data(), text.data(), text.size(), expected.data()) ==
+             Status::ok &&
+         text != sealed &&
+         gcm_seal(implementation, packet, text.data(), text.data(), text.size(), tag.data()) == Status::ok &&
+         text == sealed && tag == expected;
+}
+
 bool pad_is_right(const Implementation& implementation) {
   Buffer a;
   Buffer b;
@@ -263,7 +295,7 @@ bool pad_is_right(const Implementation& implementation) {
 
 Status self_test(const Implementation& implementation) noexcept {
   const bool good = tag_is_right(implementation) && random_is_right(implementation) &&
-                    pad_is_right(implementation) &&
+                    pad_is_right(implementation) && gcm_is_right(implementation) &&
                     std::all_of(cases.begin(), cases.end(), [&implementation](const Case& test) {
                       return CaseRunner(implementation, test).run(test.digest);
                     });

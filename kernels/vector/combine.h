@@ -69,6 +69,34 @@ void random(const Byte* round_keys, std::uint64_t counter, Byte* out, std::size_
   }
 }
 
+void cipher(const Byte* round_keys, const Byte* nonce_bytes, std::uint32_t counter, const Byte* in, Byte* out,
+            std::size_t length) noexcept {
+  constexpr unsigned steps = Vector::random_steps;
+  const Vector::Nonce nonce = Vector::load_nonce(nonce_bytes);
+  Register made[steps];
+  std::size_t offset = 0;
+  for (; offset + steps * Vector::width <= length; offset += steps * Vector::width) {
+    Vector::keystream<steps>(round_keys, nonce, counter, made);
+    counter += steps * static_cast<std::uint32_t>(blocks_per_register);
+    SSN_UNROLL
+    for (unsigned s = 0; s < steps; ++s) {
+      const std::size_t at = offset + s * Vector::width;
+      Vector::store(out + at, Vector::add(Vector::load(in + at), made[s]));
+    }
+  }
+  for (; offset < length; offset += Vector::width) {
+    Register last[1];
+    Vector::keystream<1>(round_keys, nonce, counter, last);
+    counter += static_cast<std::uint32_t>(blocks_per_register);
+    const std::size_t left = length - offset;
+    if (left >= Vector::width) {
+      Vector::store(out + offset, Vector::add(Vector::load(in + offset), last[0]));
+    } else {
+      Vector::store_part(out + offset, Vector::add(Vector::load_part(in + offset, left), last[0]), left);
+    }
+  }
+}
+
 void pad(const Byte* in, const Byte* pad, Byte* out, std::size_t length) noexcept {
   std::size_t offset = 0;
   for (; offset + 2 * Vector::width <= length; offset += 2 * Vector::width) {

@@ -20,6 +20,9 @@ struct Group {
   SSN_INLINE std::size_t first_power() const { return (Vector::powers - 1 - (end - begin + 15) / 16) * 16; }
 };
 
+// NIST SP 800-38D, 7.1, for nonces of 96 bits: block 1 of the keystream is the mask of the tag.
+constexpr std::uint32_t first_text_block = 2;
+
 constexpr std::size_t header_limit = Vector::header_blocks * 16;
 
 // Headers longer than the table allows, which the data plane does not have.
@@ -147,6 +150,72 @@ SSN_INLINE void pad_and_tag(const TagTask& task, const Byte* in, PadByte* pad, B
     hash = close_group(group, task, hash, sum);
   }
   Vector::store_tag(hash, task.mask, task.tag);
+}
+
+// The same with a keystream in place of the pad: rounds of AES run beside the multiplications.
+template <Hashed hashed, unsigned Steps, bool Part>
+SSN_INLINE void cipher_step(const Byte* round_keys, Vector::Nonce nonce, std::uint32_t counter,
+                            const Byte* in, Byte* out, std::size_t bytes, const Byte* power,
+                            Vector::Product& sum) {
+  Register came[Steps];
+  Register went[Steps];
+  Vector::keystream<Steps>(round_keys, nonce, counter, went);
+  SSN_UNROLL
+  for (unsigned s = 0; s < Steps; ++s) {
+    came[s] = load<Part>(in + s * Vector::width, bytes);
+    went[s] = Vector::add(came[s], went[s]);
+    store<Part>(out + s * Vector::width, went[s], bytes);
+    if constexpr (Part && hashed == Hashed::went) {
+      went[s] = Vector::first_bytes(went[s], bytes);
+    }
+  }
+  sum.template add_products<Steps>(hashed == Hashed::went ? went : came, power);
+}
+
+template <Hashed hashed>
+SSN_INLINE void cipher_and_tag(const TagTask& task, const Byte* round_keys, const Byte* nonce_bytes,
+                               const Byte* in, Byte* out, std::size_t length) {
+  constexpr unsigned steps = Vector::random_steps;
+  constexpr std::uint32_t blocks = Vector::width / 16;
+  const Vector::Nonce nonce = Vector::load_nonce(nonce_bytes);
+  std::uint32_t counter = first_text_block;
+  Hash hash = Vector::hash_zero();
+  for (std::size_t begin = 0; begin < length; begin += Vector::group_bytes) {
+    const Group group{begin, length - begin < Vector::group_bytes ? length : begin + Vector::group_bytes,
+                      length};
+    Vector::Product sum;
+    open_group(group, task, hash, sum);
+    const Byte* power = task.table + group.first_power();
+    std::size_t at = group.begin;
+    for (; at + steps * Vector::width <= group.end; at += steps * Vector::width) {
+      cipher_step<hashed, steps, false>(round_keys, nonce, counter, in + at, out + at, 0, power, sum);
+      power += steps * Vector::width;
+      counter += steps * blocks;
+    }
+    for (; at < group.end; at += Vector::width, power += Vector::width, counter += blocks) {
+      const std::size_t left = group.end - at;
+      cipher_step<hashed, 1, true>(round_keys, nonce, counter, in + at, out + at,
+                                   left < Vector::width ? left : Vector::width, power, sum);
+    }
+    hash = close_group(group, task, hash, sum);
+  }
+  Register mask[1];
+  Vector::keystream<1>(round_keys, nonce, first_text_block - 1, mask);
+  Byte mask_bytes[Vector::width];
+  Vector::store(mask_bytes, mask[0]);
+  Vector::store_tag(hash, mask_bytes, task.tag);
+  Vector::store(mask_bytes, Vector::zero());
+  asm volatile("" : : "r"(mask_bytes) : "memory");
+}
+
+void gcm_seal(const TagTask& task, const Byte* round_keys, const Byte* nonce, const Byte* in, Byte* out,
+              std::size_t length) noexcept {
+  cipher_and_tag<Hashed::went>(task, round_keys, nonce, in, out, length);
+}
+
+void gcm_open(const TagTask& task, const Byte* round_keys, const Byte* nonce, const Byte* in, Byte* out,
+              std::size_t length) noexcept {
+  cipher_and_tag<Hashed::came>(task, round_keys, nonce, in, out, length);
 }
 
 void seal(const TagTask& task, const Byte* in, Byte* pad, Byte* out, std::size_t length) noexcept {

@@ -73,11 +73,42 @@ struct Vector {
   template <unsigned Count>
   SSN_INLINE static void keystream(const std::uint8_t* round_keys, const std::uint64_t (&counters)[Count],
                                    Register (&out)[Count]) {
-    const auto* keys = reinterpret_cast<const __m128i*>(round_keys);
     __m128i blocks[2 * Count];
     SSN_UNROLL
     for (unsigned b = 0; b < 2 * Count; ++b) {
-      blocks[b] = _mm_xor_si128(counter_block(counters[b / 2] + b % 2), _mm_loadu_si128(keys));
+      blocks[b] = counter_block(counters[b / 2] + b % 2);
+    }
+    encrypt<Count>(round_keys, blocks, out);
+  }
+
+  // NIST SP 800-38D, 6.5: the nonce, and blocks numbered by 32 bits, big-endian, behind it.
+  using Nonce = __m128i;
+  SSN_INLINE static Nonce load_nonce(const std::uint8_t* nonce) {
+    std::uint64_t first;
+    std::uint32_t last;
+    std::memcpy(&first, nonce, 8);
+    std::memcpy(&last, nonce + 8, 4);
+    return _mm_set_epi64x(static_cast<long long>(last), static_cast<long long>(first));
+  }
+  template <unsigned Count>
+  SSN_INLINE static void keystream(const std::uint8_t* round_keys, Nonce nonce, std::uint32_t counter,
+                                   Register (&out)[Count]) {
+    __m128i blocks[2 * Count];
+    SSN_UNROLL
+    for (unsigned b = 0; b < 2 * Count; ++b) {
+      blocks[b] = _mm_insert_epi32(nonce, static_cast<int>(__builtin_bswap32(counter + b)), 3);
+    }
+    encrypt<Count>(round_keys, blocks, out);
+  }
+
+  template <unsigned Count>
+  SSN_INLINE static void encrypt(const std::uint8_t* round_keys, __m128i (&blocks)[2 * Count],
+                                 Register (&out)[Count]) {
+    const auto* keys = reinterpret_cast<const __m128i*>(round_keys);
+    const __m128i first = _mm_loadu_si128(keys);
+    SSN_UNROLL
+    for (unsigned b = 0; b < 2 * Count; ++b) {
+      blocks[b] = _mm_xor_si128(blocks[b], first);
     }
     SSN_UNROLL
     for (unsigned round = 1; round < 14; ++round) {
@@ -218,6 +249,9 @@ constinit const Implementation avx2{
     .seal = seal,
     .open = open,
     .open_in_place = open_in_place,
+    .cipher = cipher,
+    .gcm_seal = gcm_seal,
+    .gcm_open = gcm_open,
 };
 
 }  // namespace ssn::kernels

@@ -53,28 +53,57 @@ struct Vector {
     const Register lanes = _mm512_set_epi64(3, 0, 2, 0, 1, 0, 0, 0);
     const Register big_endian =
         _mm512_broadcast_i32x4(_mm_set_epi8(8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1));
-    const auto key = [round_keys](unsigned round) {
-      return _mm512_broadcast_i32x4(
-          _mm_loadu_si128(reinterpret_cast<const __m128i*>(round_keys + 16 * round)));
-    };
     SSN_UNROLL
     for (unsigned i = 0; i < Count; ++i) {
       const Register numbers =
           _mm512_add_epi64(lanes, _mm512_set1_epi64(static_cast<long long>(counters[i])));
-      out[i] = _mm512_xor_si512(_mm512_shuffle_epi8(numbers, big_endian), key(0));
+      out[i] = _mm512_shuffle_epi8(numbers, big_endian);
+    }
+    encrypt<Count>(round_keys, out);
+  }
+
+  // NIST SP 800-38D, 6.5: the nonce, and blocks numbered by 32 bits, big-endian, behind it.
+  using Nonce = Register;
+  SSN_INLINE static Nonce load_nonce(const std::uint8_t* nonce) {
+    return _mm512_broadcast_i32x4(_mm_maskz_loadu_epi8(0x0FFF, nonce));
+  }
+  template <unsigned Count>
+  SSN_INLINE static void keystream(const std::uint8_t* round_keys, Nonce nonce, std::uint32_t counter,
+                                   Register (&out)[Count]) {
+    const Register lanes = _mm512_set_epi32(3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+    const Register big_endian =
+        _mm512_broadcast_i32x4(_mm_set_epi8(12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1));
+    SSN_UNROLL
+    for (unsigned i = 0; i < Count; ++i) {
+      const Register numbers = _mm512_add_epi32(lanes, _mm512_set1_epi32(static_cast<int>(counter + 4 * i)));
+      out[i] = _mm512_or_si512(_mm512_shuffle_epi8(numbers, big_endian), nonce);
+    }
+    encrypt<Count>(round_keys, out);
+  }
+
+  template <unsigned Count>
+  SSN_INLINE static void encrypt(const std::uint8_t* round_keys, Register (&blocks)[Count]) {
+    const auto key = [round_keys](unsigned round) {
+      return _mm512_broadcast_i32x4(
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(round_keys + 16 * round)));
+    };
+    const Register first_key = key(0);
+    SSN_UNROLL
+    for (unsigned i = 0; i < Count; ++i) {
+      blocks[i] = _mm512_xor_si512(blocks[i], first_key);
     }
     SSN_UNROLL
     for (unsigned round = 1; round < 14; ++round) {
       const Register round_key = key(round);
       SSN_UNROLL
       for (unsigned i = 0; i < Count; ++i) {
-        out[i] = _mm512_aesenc_epi128(out[i], round_key);
+        blocks[i] = _mm512_aesenc_epi128(blocks[i], round_key);
       }
     }
     const Register last_key = key(14);
     SSN_UNROLL
     for (unsigned i = 0; i < Count; ++i) {
-      out[i] = _mm512_aesenclast_epi128(out[i], last_key);
+      blocks[i] = _mm512_aesenclast_epi128(blocks[i], last_key);
     }
   }
 
@@ -237,6 +266,9 @@ constinit const Implementation avx512_gfni{
     .seal = seal,
     .open = open,
     .open_in_place = open_in_place,
+    .cipher = cipher,
+    .gcm_seal = gcm_seal,
+    .gcm_open = gcm_open,
 };
 
 }  // namespace ssn::kernels

@@ -15,6 +15,7 @@
 
 #include "implementation.h"
 #include "secrets.h"
+#include "ssn/kernels/gcm.h"
 #include "ssn/kernels/kernels.h"
 
 namespace {
@@ -107,6 +108,7 @@ class Checker {
     make_keys();
     for (const std::size_t length : lengths) {
       small_operations(length);
+      if (kernels::has_gcm(implementation_)) gcm(length);
       for (const Spec& spec : specs) {
         prepare(spec);
         for (unsigned bits = 0; bits < 16; ++bits) {
@@ -129,6 +131,9 @@ class Checker {
     std::array<std::uint8_t, 16> r{4, 5, 6};
     mark_secret(r.data(), r.size());
     key_.expand(implementation_, r);
+    std::array<std::uint8_t, kernels::GcmKey::key_bytes> cipher_key{8, 9};
+    mark_secret(cipher_key.data(), cipher_key.size());
+    static_cast<void>(gcm_key_.expand(implementation_, cipher_key));
     mark_secret(mask_.data(), mask_.size());
     tagging_.fill({&key_, header_.data(), header_.size(), mask_.data()});
   }
@@ -177,6 +182,25 @@ class Checker {
                 all_secret(b.in[0], length),
             "open failed or lost the mark", specs[0], length);
     operations_ += 7;
+    b.show();
+  }
+
+  void gcm(std::size_t length) {
+    Buffers& b = *data_;
+    b.hide();
+    const std::array<std::uint8_t, kernels::gcm_nonce_bytes> nonce{5};
+    const kernels::GcmPacket packet{&gcm_key_, nonce.data(), header_.data(), header_.size()};
+    std::array<std::uint8_t, kernels::tag_bytes> tag{};
+    require(kernels::gcm_seal(implementation_, packet, b.in[0], b.out[1], length, tag.data()) == Status::ok &&
+                all_secret(b.in[1], length) && all_secret(tag.data(), tag.size()),
+            "sealing under AES-256-GCM failed or lost the mark", specs[0], length);
+    require(kernels::gcm_open(implementation_, packet, b.in[1], b.out[0], length, tag.data()) == Status::ok &&
+                all_secret(b.in[0], length),
+            "opening under AES-256-GCM failed or lost the mark", specs[0], length);
+    tag[7] = static_cast<std::uint8_t>(tag[7] ^ 1U);
+    require(kernels::gcm_verify(implementation_, packet, b.in[1], length, tag.data()) == Status::tag_mismatch,
+            "AES-256-GCM took a wrong tag", specs[0], length);
+    operations_ += 3;
     b.show();
   }
 
@@ -281,6 +305,7 @@ class Checker {
   kernels::Transform split_, keep_, recover_first_, recover_last_, syndromes_;
   kernels::RandomGenerator generator_;
   kernels::TagKey key_;
+  kernels::GcmKey gcm_key_;
   Indices first_first_{}, last_first_{};
   std::array<std::uint8_t, 48> header_{9, 9, 9};
   std::array<std::uint8_t, kernels::tag_bytes> mask_{7, 7, 7};

@@ -101,6 +101,8 @@ class TagKey {
   ~TagKey() noexcept;
 
   void expand(const Implementation& implementation, std::span<const std::uint8_t, 16> r) noexcept;
+  /// expand() again before it is used.
+  void erase() noexcept;
 
   // For implementations.
   static constexpr std::size_t table_bytes = 3328;
