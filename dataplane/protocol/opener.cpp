@@ -378,7 +378,7 @@ void Opener::open_computational(ReceiveKeys& keys, Cell& cell) noexcept {
   if (cell.target != nullptr && cell.target_room < cell.length) {
     return drop(cell, DropReason::no_room);
   }
-  switch (keys.gcm->open(*keys.pads, cell.header, cell.packet(), cell.length, target)) {
+  switch (keys.gcm->open(*implementation_, *keys.pads, cell.header, cell.packet(), cell.length, target)) {
     case GcmReceiver::Opened::ok:
       break;
     case GcmReceiver::Opened::replayed:

@@ -131,7 +131,7 @@ std::size_t Sealer::seal_clear(SendKeys& keys, std::span<Cell* const> run, Take&
 
 // One packet under AES-256-GCM; `why` not, where it is none.
 bool Sealer::seal_computational(SendKeys& keys, Cell& cell, Take& why) noexcept {
-  why = keys.gcm->ready(*keys.pads);
+  why = keys.gcm->ready(*implementation_, *keys.pads);
   if (why != Take::ok) {
     return false;
   }
@@ -156,7 +156,7 @@ std::size_t Sealer::seal_all_computational(SendKeys& keys, std::span<Cell* const
 
 std::size_t Sealer::seal(SendKeys& keys, std::span<Cell* const> cells) noexcept {
   if (keys.gcm != nullptr) {
-    keys.gcm->prepare(*keys.pads);
+    keys.gcm->prepare(*implementation_, *keys.pads);
   }
   std::size_t sealed = 0;
   std::size_t at = 0;

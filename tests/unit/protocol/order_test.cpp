@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "implementations.h"
+#include "openssl.h"
 #include "packet_ends.h"
 
 namespace ssn::protocol {
@@ -187,18 +188,20 @@ TEST(Shortage, AStreamThatEndedSaysSo) {
   EXPECT_EQ(ends.out[0].seal_result, SealResult::ended);
 }
 
-class Cipher : public testing::Test {
+// By the kernels where they have AES-256-GCM, else by OpenSSL.
+class Cipher : public test::PerImplementation {
  protected:
   static EndsOptions with_cipher(std::uint64_t first = 0) {
     EndsOptions options;
     options.policy = ShortagePolicy::aes_256_gcm;
     options.gcm = true;
     options.first_gcm_number = first;
+    options.implementation = &implementation();
     return options;
   }
 };
 
-TEST_F(Cipher, ServesWhenPadsAreShortAndIsNeverSilent) {
+TEST_P(Cipher, ServesWhenPadsAreShortAndIsNeverSilent) {
   PacketEnds ends(with_cipher());
   ends.deliver(64 + 1344 * 2, 16 + 2 * 16);
   ASSERT_EQ(seal(ends, 6), 6U);
@@ -215,7 +218,34 @@ TEST_F(Cipher, ServesWhenPadsAreShortAndIsNeverSilent) {
   EXPECT_TRUE(ends.balanced());
 }
 
-TEST_F(Cipher, ProtectsEveryBitAndRefusesReplays) {
+TEST_P(Cipher, SealsAsOpenSslDoes) {
+  test::TestRandom random = test::random_for_this_test();
+  for (const std::size_t length : {std::size_t{1}, std::size_t{64}, std::size_t{1344}, max_payload}) {
+    const std::uint64_t number = random.below(1U << 30) << 24 | 7;
+    PacketEnds ends(with_cipher(number));
+    const Bytes key = random.bytes(gcm_key_bytes);
+    for (test::TestKeyStream* const stream : {&ends.d_out, &ends.d_in}) {
+      stream->deliver(64);
+      (void)ssn_key_stream_poll(&stream->stream());
+      std::copy(key.begin(), key.end(), stream->stream().ring);
+    }
+    ends.poll();
+    Bytes plain;
+    const Bytes packet = ends.seal_one(length, plain);
+    ASSERT_EQ(packet.size(), length + overhead_bytes);
+    Bytes nonce(12);
+    for (unsigned i = 0; i < 8; ++i) nonce[11 - i] = static_cast<std::uint8_t>(number >> (8 * i));
+    const Bytes header(packet.begin(), packet.begin() + header_bytes);
+    const test::openssl::Sealed expected = test::openssl::gcm(key, nonce, header, plain);
+    EXPECT_TRUE(std::equal(expected.tag.begin(), expected.tag.end(), packet.begin() + header_bytes));
+    EXPECT_TRUE(
+        std::equal(expected.ciphertext.begin(), expected.ciphertext.end(), packet.begin() + overhead_bytes));
+    ASSERT_EQ(ends.open_one(packet), OpenResult::opened) << name(ends.in[0].reason);
+    EXPECT_TRUE(std::equal(plain.begin(), plain.end(), ends.in[0].target));
+  }
+}
+
+TEST_P(Cipher, ProtectsEveryBitAndRefusesReplays) {
   PacketEnds ends(with_cipher());
   ends.deliver(64, 16);
   ends.out.prepare(0, 64, ends.random);
@@ -238,7 +268,7 @@ TEST_F(Cipher, ProtectsEveryBitAndRefusesReplays) {
   EXPECT_EQ(ends.open_one(again), OpenResult::opened);
 }
 
-TEST_F(Cipher, IsRefusedWhereItIsNotPermitted) {
+TEST_P(Cipher, IsRefusedWhereItIsNotPermitted) {
   PacketEnds ends(with_cipher());
   ends.deliver(64, 16);
   ASSERT_EQ(seal(ends, 1), 1U);
@@ -247,7 +277,7 @@ TEST_F(Cipher, IsRefusedWhereItIsNotPermitted) {
   EXPECT_EQ(ends.in[0].reason, DropReason::not_permitted);
 }
 
-TEST_F(Cipher, ChangesItsKeyEvery2To24PacketsAndFetchesItAhead) {
+TEST_P(Cipher, ChangesItsKeyEvery2To24PacketsAndFetchesItAhead) {
   const std::uint64_t change = std::uint64_t{1} << gcm_phase_log2;
   PacketEnds ends(with_cipher(change - 3));
   ends.deliver(128, 16);  // both keys; then nothing more comes
@@ -262,7 +292,7 @@ TEST_F(Cipher, ChangesItsKeyEvery2To24PacketsAndFetchesItAhead) {
   EXPECT_EQ(ends.pads_in.account().used, 64U);
 }
 
-TEST_F(Cipher, WithoutAKeyThereIsNone) {
+TEST_P(Cipher, WithoutAKeyThereIsNone) {
   PacketEnds ends(with_cipher());
   ends.deliver(0, 1024);
   EXPECT_EQ(seal(ends, 2), 0U);
@@ -274,7 +304,7 @@ TEST_F(Cipher, WithoutAKeyThereIsNone) {
   EXPECT_EQ(ends.out[0].seal_result, SealResult::invalid);
 }
 
-TEST_F(Cipher, ANonceThatServesTwiceEndsTheEpoch) {
+TEST_P(Cipher, ANonceThatServesTwiceEndsTheEpoch) {
   PacketEnds ends(with_cipher());
   PacketEnds clone(with_cipher());
   clone.random = test::TestRandom(2);
@@ -286,6 +316,8 @@ TEST_F(Cipher, ANonceThatServesTwiceEndsTheEpoch) {
   EXPECT_EQ(ends.open_one(clone.out.packet(0)), OpenResult::alarm);
   EXPECT_EQ(ends.receive.alarm, EpochAlarm::number_reused);
 }
+
+SSN_FOR_EVERY_IMPLEMENTATION(Cipher);
 
 }  // namespace
 }  // namespace ssn::protocol
