@@ -28,7 +28,9 @@ void for_each_node(rte_graph& graph, Function function) {
 std::uint16_t process(rte_graph* graph, rte_node* node, void**, std::uint16_t) {
   NodeContext context;
   std::memcpy(&context, node->ctx, sizeof context);
-  static_cast<Probe*>(static_cast<SourceContext*>(context.state)->state)->walk(*graph);
+  auto& probe = *static_cast<Probe*>(static_cast<SourceContext*>(context.state)->state);
+  probe.walk(*graph);
+  probe.serve();
   return 0;
 }
 

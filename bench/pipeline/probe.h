@@ -24,9 +24,11 @@ class Probe {
   static constexpr unsigned nodes_max = 128;
   static constexpr unsigned windows_max = 8192;
 
-  /// `walks` make a window. `blocks`: how many there were by now; called by the worker.
-  Probe(std::function<std::uint64_t()> blocks, unsigned walks)
-      : blocks_(std::move(blocks)), walks_(walks), windows_(windows_max) {}
+  /// `walks` make a window. `blocks`: how many there were by now; `serve`: what the surroundings have to do
+  /// before each walk, counted as this node's. Called by the worker.
+  Probe(
+      std::function<std::uint64_t()> blocks, unsigned walks, std::function<void()> serve = [] {})
+      : blocks_(std::move(blocks)), serve_(std::move(serve)), walks_(walks), windows_(windows_max) {}
 
   /// The last part of the pipeline.
   static Outcome build(dataplane::GraphBuilder& graph, const std::shared_ptr<Probe>& probe);
@@ -58,6 +60,7 @@ class Probe {
 
   /// Each walk.
   void walk(rte_graph& graph) noexcept;
+  void serve() const { serve_(); }
 
  private:
   struct Count {
@@ -73,6 +76,7 @@ class Probe {
   void end(rte_graph& graph) noexcept;
 
   const std::function<std::uint64_t()> blocks_;
+  const std::function<void()> serve_;
   const unsigned walks_;
   std::atomic<State> state_{State::idle};
   std::atomic<std::uint64_t> allocations_{0}, reallocations_{0};

@@ -213,7 +213,7 @@ void HolderEnd::connect(std::unique_ptr<dataplane::Connection> ours, dataplane::
 void HolderEnd::serve(std::uint64_t now_ns) noexcept {
   constexpr std::size_t of_a_poll = 64 << 10;  // bytes that the driver gives
   const std::size_t polls = 2 + 2 * burst * setup_.cell_bytes / of_a_poll;
-  for (std::size_t i = 0; i < polls; ++i) {
+  for (std::size_t i = 0; ssas_ != nullptr && i < polls; ++i) {
     ssas_->service(now_ns);
     connection_->service(now_ns);
   }

@@ -147,8 +147,10 @@ class HolderEnd final : public PortEnd {
     return kept_.data() + std::size_t{number} * setup_.cell_bytes;
   }
 
- private:
+  /// Fills the rings of both ends.
   void serve(std::uint64_t now_ns) noexcept override;
+
+ private:
   void delivered(std::span<protocol::Cell* const> cells, std::uint64_t now_ns) noexcept override;
   void work(std::uint64_t now_ns) noexcept override;
   void keep(const protocol::Cell& cell) noexcept;

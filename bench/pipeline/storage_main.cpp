@@ -216,8 +216,9 @@ int run(Options options) {
   if (!world.ok()) stop(world.error());
   const roles::SsaCounters& counters = world.value()->counters();
   // One of them grows.
-  const auto probe = std::make_shared<Probe>(
-      [&counters] { return counters.cells_split + counters.blocks_out; }, options.walks);
+  const auto probe =
+      std::make_shared<Probe>([&counters] { return counters.cells_split + counters.blocks_out; },
+                              options.walks, [its = world.value().get()] { its->fill_rings(); });
   if (Outcome outcome = world.value()->build(probe); !outcome.ok()) stop(outcome.error());
   {
     Run measurement(options, *world.value(), cpu.value(), *probe);

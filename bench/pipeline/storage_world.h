@@ -53,6 +53,10 @@ class StorageWorld {
   const kernels::Implementation& kernels() const noexcept { return *kernels_; }
   const roles::SsaCounters& counters() const noexcept { return role_->counters(); }
   OwnerEnd& owner() noexcept { return *owner_; }
+  /// On the worker, before each walk: what the key device would do on its own.
+  void fill_rings() noexcept {
+    for (const auto& each : holders_) each->serve(worker_->now_ns());
+  }
   HolderEnd& holder(unsigned share) noexcept { return *holders_[share - 1]; }
   bool huge_pages() const noexcept { return huge_pages_; }
   protocol::WireStream stream() const;
