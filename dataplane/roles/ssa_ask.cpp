@@ -22,36 +22,40 @@ constexpr std::uint64_t ask_again_ns = 1'500'000'000;
 
 }  // namespace
 
-// Not to be waited for, even where fewer shares are there than can be checked: it is slow for good, or gone.
-bool SsaRead::unlikely(std::size_t at, unsigned index, unsigned cell, std::uint64_t now) noexcept {
+// Cells whose share of that holder is not to be waited for, even where fewer are there than can be checked:
+// it is slow for good, or gone.
+std::uint64_t SsaRead::unlikely(std::size_t at, unsigned index, std::uint64_t now) noexcept {
+  constexpr std::uint64_t all = UINT64_MAX;
   const HolderLink& link = context_->holders[members_[index].holder];
-  if (link.channel->suspect()) return true;
+  if (link.channel->suspect()) return all;
   const Ask& ask = ask_of(at, index);
-  const bool contested = (batches_[at].contested >> cell & 1) != 0;
+  const std::uint64_t contested = batches_[at].contested;
   // What is undecided waits for everybody all the same: work().
-  if ((ask.asked >> cell & 1) != 0) return ask.silent && (contested || ask.mute || link.mute);
-  return !contested && link.mute && now < link.shaky_until_ns;
+  const std::uint64_t if_asked = !ask.silent ? 0 : ask.mute || link.mute ? all : contested;
+  const std::uint64_t if_not = link.mute && now < link.shaky_until_ns ? ~contested : 0;
+  return (ask.asked & if_asked) | (~ask.asked & if_not);
 }
 
-SsaRead::Counted SsaRead::count(std::size_t at, unsigned cell, std::uint64_t now) noexcept {
-  const std::uint64_t bit = std::uint64_t{1} << cell;
-  Counted counted;
+SsaRead::Counts SsaRead::count(std::size_t at, std::uint64_t now) noexcept {
+  Counts counts;
   for (unsigned i = 0; i < n_; ++i) {
-    const Member& member = members_[i];
-    if (!member.sealed || member.banned) continue;
+    if (!members_[i].sealed || members_[i].banned) continue;
     const Ask& ask = ask_of(at, i);
-    if (share(at, cell, i) != nullptr) {
-      ++counted.have, ++counted.coming, ++counted.attainable, ++counted.possible;
-      continue;
-    }
-    if ((ask.failed & bit) != 0) continue;
-    ++counted.possible;
-    if (channel_of(i) == nullptr) continue;
-    const bool asked = (ask.asked & bit) != 0;
-    if (asked && !ask.late) ++counted.coming;
-    if (!unlikely(at, i, cell, now)) ++counted.attainable;
+    const bool connected = channel_of(i) != nullptr;
+    const std::uint64_t possible = ask.there | ~ask.failed;
+    const std::uint64_t there_or = connected ? possible : 0;
+    counts.have.add(ask.there);
+    counts.coming.add(ask.there | (ask.late ? 0 : there_or & ask.asked));
+    counts.attainable.add(ask.there | (connected ? there_or & ~unlikely(at, i, now) : 0));
+    counts.possible.add(possible);
   }
-  return counted;
+  return counts;
+}
+
+SsaRead::Counted SsaRead::of(const Counts& counts, unsigned cell) const noexcept {
+  const auto planes = static_cast<unsigned>(std::bit_width(n_));
+  return {counts.have.of(cell, planes), counts.coming.of(cell, planes), counts.attainable.of(cell, planes),
+          counts.possible.of(cell, planes)};
 }
 
 // How many shares a cell is recovered from.
@@ -148,9 +152,10 @@ void SsaRead::ask_more(std::size_t at, std::uint64_t now) noexcept {
   std::array<std::uint64_t, 4> refused{};  // holders whose channels have no room now
   for (unsigned round = 0; round < n_; ++round) {
     std::uint64_t lacking = 0;
-    for (unsigned cell = 0; cell < batch_cells; ++cell) {
-      if ((batch.wanted >> cell & 1) == 0) continue;
-      const Counted counted = count(at, cell, now);
+    const Counts counts = count(at, now);
+    for (std::uint64_t rest = batch.wanted; rest != 0; rest &= rest - 1) {
+      const auto cell = static_cast<unsigned>(std::countr_zero(rest));
+      const Counted counted = of(counts, cell);
       if (counted.coming < enough(batch, cell, counted)) lacking |= std::uint64_t{1} << cell;
     }
     if (lacking == 0) return;
@@ -183,16 +188,26 @@ void SsaRead::work(std::size_t at, std::uint64_t now) noexcept {
   if (!batch.look && now < batch.deadline_ns) return;
   batch.look = false;
   ask_more(at, now);
-  for (unsigned cell = 0; cell < batch_cells; ++cell) {
+  work_on(at, now);
+}
+
+// Looks at each cell that is wanted.
+void SsaRead::work_on(std::size_t at, std::uint64_t now) noexcept {
+  Batch& batch = batches_[at];
+  Counts counts = count(at, now);
+  recount_ = false;
+  for (std::uint64_t rest = batch.wanted; rest != 0; rest &= rest - 1) {
+    const auto cell = static_cast<unsigned>(std::countr_zero(rest));
     const std::uint64_t bit = std::uint64_t{1} << cell;
-    if ((batch.wanted & bit) == 0) continue;
-    const Counted counted = count(at, cell, now);
+    const Counted counted = of(counts, cell);
     if ((batch.undecided & bit) == 0 && counted.have >= enough(batch, cell, counted)) {
       const Given given = give(at, cell, now);
       if (given == Given::not_now) {  // there is no room for the others, either
         batch.look = true;
         break;
       }
+      if (given == Given::not_yet || recount_) counts = count(at, now);
+      recount_ = false;
       if (given == Given::given) continue;
     }
     const bool over = now >= batch.deadline_ns;

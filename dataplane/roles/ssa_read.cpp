@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <string>
+#include <utility>
 
 namespace ssn::roles {
 namespace {
@@ -266,12 +267,15 @@ void SsaRead::answer_refused(std::size_t at, std::uint64_t now) noexcept {
 }
 
 void SsaRead::free_cell(std::size_t at, unsigned cell) noexcept {
+  std::array<protocol::Cell*, 16> freed;
+  std::size_t count = 0;
   for (unsigned i = 0; i < n_; ++i) {
-    protocol::Cell*& its = share(at, cell, i);
-    if (its == nullptr) continue;
-    context_->pool->give_back({&its, 1});
-    its = nullptr;
+    ask_of(at, i).there &= ~(std::uint64_t{1} << cell);
+    protocol::Cell* const its = std::exchange(share(at, cell, i), nullptr);
+    if (its != nullptr) freed[count++] = its;
+    if (count == freed.size()) context_->pool->give_back(std::span(freed).first(std::exchange(count, 0)));
   }
+  context_->pool->give_back(std::span(freed).first(count));
   for (unsigned i = 0; i < data_blocks_; ++i) blocks_of(at, cell, i) = 0;
 }
 
@@ -282,7 +286,10 @@ void SsaRead::forget_asks(std::size_t at) noexcept {
 void SsaRead::end_batch(std::size_t at) noexcept {
   if (!batches_[at].used) return;
   forget_asks(at);
-  for (unsigned cell = 0; cell < batch_cells; ++cell) free_cell(at, cell);
+  std::uint64_t there = 0;
+  for (unsigned i = 0; i < n_; ++i) there |= ask_of(at, i).there;
+  for (; there != 0; there &= there - 1) free_cell(at, static_cast<unsigned>(std::countr_zero(there)));
+  std::fill_n(&blocks_of(at, 0, 0), std::size_t{batch_cells} * data_blocks_, std::uint8_t{0});
   batches_[at].used = false;
   --used_;
 }
@@ -306,6 +313,7 @@ bool SsaRead::arrived(std::uint16_t holder, protocol::Cell& cell, std::uint64_t 
     }
     HolderLink& link = context_->holders[holder];
     ask.got |= bit;
+    ask.there |= bit;
     ask.late = ask.silent = false;
     ask.heard_ns = now;
     if (link.asked != 0) --link.asked;

@@ -58,6 +58,7 @@ class SsaRead {
   struct Ask {  // one holder in one batch; bit i: cell first + i
     std::uint64_t asked = 0;
     std::uint64_t got = 0;
+    std::uint64_t there = 0;   // shares that are kept: got, and neither given to the owner nor banned
     std::uint64_t failed = 0;  // it does not have them
     std::uint64_t busy = 0;    // to be asked again
     std::uint64_t busy_ns = 0;
@@ -93,6 +94,32 @@ class SsaRead {
     unsigned possible = 0;    // and those whose holders may come back
   };
 
+  // A number for each cell of a batch: bit i of it in planes[i], so that all cells are counted at once.
+  class Tally {
+   public:
+    void add(std::uint64_t cells) noexcept {
+      for (std::size_t i = 0; cells != 0; ++i) {
+        const std::uint64_t carry = planes_[i] & cells;
+        planes_[i] ^= cells;
+        cells = carry;
+      }
+    }
+    unsigned of(unsigned cell, unsigned planes) const noexcept {
+      unsigned number = 0;
+      for (unsigned i = 0; i < planes; ++i) number |= static_cast<unsigned>(planes_[i] >> cell & 1) << i;
+      return number;
+    }
+
+   private:
+    std::array<std::uint64_t, 8> planes_{};  // n is 255 at most
+  };
+  struct Counts {  // of all cells of a batch
+    Tally have;
+    Tally coming;
+    Tally attainable;
+    Tally possible;
+  };
+
   SsaRead(const ReadOrder& order, const SsaOptions& options, const kernels::Code& code);
   Outcome allocate();
   Ask& ask_of(std::size_t batch, unsigned index) noexcept { return asks_[batch * n_ + index]; }
@@ -120,8 +147,10 @@ class SsaRead {
   // ssa_ask.cpp
   void work(std::size_t at, std::uint64_t now) noexcept;
   void note_late(std::size_t at, std::uint64_t now) noexcept;
-  bool unlikely(std::size_t at, unsigned index, unsigned cell, std::uint64_t now) noexcept;
-  Counted count(std::size_t at, unsigned cell, std::uint64_t now) noexcept;
+  std::uint64_t unlikely(std::size_t at, unsigned index, std::uint64_t now) noexcept;
+  Counts count(std::size_t at, std::uint64_t now) noexcept;
+  Counted of(const Counts& counts, unsigned cell) const noexcept;
+  void work_on(std::size_t at, std::uint64_t now) noexcept;
   unsigned enough(const Batch& batch, unsigned cell, const Counted& counted) const noexcept;
   void ask_more(std::size_t at, std::uint64_t now) noexcept;
   std::uint64_t score(unsigned index, std::uint64_t now) const noexcept;
@@ -179,6 +208,7 @@ class SsaRead {
   std::uint32_t allowed_ = 0;
   std::uint32_t used_ = 0;  // batches
   bool short_ = false;      // of packets, or of room in a channel
+  bool recount_ = false;    // a holder was banned
   std::uint64_t turn_ = 0;
   std::uint64_t due_ = 0;
 };

@@ -14,8 +14,9 @@ const std::uint8_t* plaintext(const protocol::Cell& cell) noexcept {
 
 }  // namespace
 
-// The shares of a cell that are there, by rows, into indices_ and inputs_.
+// The shares of a cell that are there, by rows, into indices_ and inputs_. Those of the next one are fetched.
 void SsaRead::collect(std::size_t at, unsigned cell) noexcept {
+  for (unsigned i = 0; i < n_ && cell + 1 < batch_cells; ++i) __builtin_prefetch(share(at, cell + 1, i));
   indices_.clear();
   inputs_.clear();
   const std::uint32_t number = batches_[at].first + cell;
@@ -39,7 +40,7 @@ bool SsaRead::agree() noexcept {
 }
 
 void SsaRead::ban(unsigned index, std::uint32_t cell) noexcept {
-  members_[index].banned = true;
+  members_[index].banned = recount_ = true;
   SsaEvent event;
   event.kind = SsaEvent::Kind::holder_lies;
   event.trouble = SsaTrouble::lies;
@@ -52,6 +53,7 @@ void SsaRead::ban(unsigned index, std::uint32_t cell) noexcept {
   for (std::size_t at = 0; at < batches_.size(); ++at) {
     if (!batches_[at].used) continue;
     unask(at, index, UINT64_MAX);
+    ask_of(at, index).there = 0;
     batches_[at].look = true;
     batches_[at].undecided = 0;  // what is left may agree
     for (unsigned i = 0; i < batch_cells; ++i) {
@@ -180,7 +182,7 @@ SsaRead::Given SsaRead::give(std::size_t at, unsigned cell, std::uint64_t now) n
     if ((batch.contested & bit) == 0) {
       batch.contested |= bit;
       ask_more(at, now);
-      if (const Counted counted = count(at, cell, now); counted.have < enough(batch, cell, counted)) {
+      if (const Counted counted = of(count(at, now), cell); counted.have < enough(batch, cell, counted)) {
         return Given::not_yet;
       }
     }
