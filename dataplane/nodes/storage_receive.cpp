@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include <algorithm>
+#include <new>
 
 #include "storage_nodes.h"
 
@@ -44,7 +45,7 @@ bool is_ours(StorageWorker& worker, Packet& packet, Burst& burst) noexcept {
 void make_cell(PacketSource& source, Packet& packet) noexcept {
   Cell& cell = cell_of(packet);
   const std::uint32_t memory = cell.memory;
-  cell = Cell{};
+  new (&cell) Cell;  // in place: an assignment would make it elsewhere and copy it
   cell.memory = memory;
   cell.data = data_of(packet);
   cell.length = length_of(packet);

@@ -326,7 +326,11 @@ std::size_t Channel::arrived(std::span<Cell* const> opened, std::uint64_t now_ns
                            cell->open_result != OpenResult::dropped && cell->open_result != OpenResult::alarm;
     if (authentic && !ended()) {
       assert(cell->header.key_index == receive_->key_index);
-      arrivals_[arrival_count_++] = {cell, cell->header, cell->range_length, cell->open_result};
+      Arrival& arrival = arrivals_[arrival_count_++];  // field by field: no copy on the stack
+      arrival.cell = cell;
+      arrival.header = cell->header;
+      arrival.range_length = cell->range_length;
+      arrival.result = cell->open_result;
       if (is_for_owner(*cell)) {
         assert(count < delivered.size());
         delivered[count++] = cell;
@@ -536,10 +540,17 @@ std::size_t Channel::take_settled(std::span<Settled> out) noexcept {
   std::array<std::uint64_t, max_burst> stored;
   std::array<ExpiredPacket, max_burst> expired;
   while (const std::size_t taken = sender_.take_received(std::span(received).first(room()))) {
+    std::array<Cell*, max_burst> done;
+    std::size_t done_count = 0;
     for (const ReceivedPacket& each : std::span(received).first(taken)) {
-      if (!planted(PlantedFault::settled_kept)) release(each.cell);
+      if (queued(each.cell) != nullptr) {
+        release(each.cell);
+      } else {
+        done[done_count++] = each.cell;
+      }
       tell(each.token, Settled::How::received, ExpireReason::deadline);
     }
+    if (!planted(PlantedFault::settled_kept)) pool_->give_back(std::span(done).first(done_count));
   }
   while (const std::size_t taken = sender_.take_stored(std::span(stored).first(room()))) {
     for (const std::uint64_t token : std::span(stored).first(taken)) {

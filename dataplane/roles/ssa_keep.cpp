@@ -23,11 +23,12 @@ std::uint32_t SsaWrite::run_length() noexcept {
 // its pad there is no way back but a new attempt. What is not needed stays for the next run. False: not now.
 bool SsaWrite::reserve_random(std::uint32_t cells) noexcept {
   const std::size_t stride = std::size_t{run_cells_} * layout_.cell_bytes;
+  // Where nobody keeps pad nothing is left over, and it is drawn to where it is used.
+  std::uint8_t* const to = run_cells_ > 1 ? reserve_.data() : random_.data();
+  const std::size_t bytes = run_cells_ > 1 ? stride : std::size_t{cells} * layout_.cell_bytes;
   for (unsigned block = 0; block < code_.random_blocks(); ++block) {
     if (reserved_[block]) continue;
-    // Where nobody keeps pad nothing is left over.
-    const std::size_t bytes = run_cells_ > 1 ? stride : std::size_t{cells} * layout_.cell_bytes;
-    if (!context_->random->fill({reserve_.data() + block * stride, bytes})) return false;
+    if (!context_->random->fill({to + block * stride, bytes})) return false;
     reserved_[block] = true;
   }
   return true;
@@ -42,9 +43,11 @@ void SsaWrite::use_random(std::uint32_t first, std::uint32_t cells, std::uint64_
     const std::span<std::uint8_t> its(random_.data() + block * stride, bytes);
     const bool may_keep = run_cells_ > 1 && block < layout_.kept_rows;
     if (may_keep && is_there(index) && keep(index, first, cells, its, now)) continue;
-    std::uint8_t* const drawn = reserve_.data() + block * stride;
-    std::memcpy(its.data(), drawn, bytes);
-    ::explicit_bzero(drawn, stride);
+    if (run_cells_ > 1) {
+      std::uint8_t* const drawn = reserve_.data() + block * stride;
+      std::memcpy(its.data(), drawn, bytes);
+      ::explicit_bzero(drawn, stride);
+    }
     reserved_[block] = false;
     lowered_ = lowered_ || context_->random->computational();
   }
