@@ -19,6 +19,7 @@
 #include "operation_service.h"
 #include "peer_hub.h"
 #include "peer_streams.h"
+#include "reshare_service.h"
 #include "session_service.h"
 #include "source_gate.h"
 
@@ -29,6 +30,7 @@ constexpr const char* const what = "cannot start the agent";
 constexpr int streams_per_connection = 32;
 constexpr std::size_t memory_max = std::size_t{64} << 20;
 constexpr int owner_threads_max = session_calls_max;
+constexpr int reshare_threads_max = reshare_calls_max + reshare_streams_max;
 constexpr std::chrono::milliseconds ending{500};  // calls that take longer are cancelled
 
 Error usage(std::string why, std::string where, std::string fix) {
@@ -85,7 +87,9 @@ class Running final : public Agent {
         streams_(PeerStreams::make(settings.name, counters_)),
         hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(identity_, peer); }),
         operation_(OperationServer::make(gate_, settings_.operators, counters_)),
-        sessions_(SessionServer::make(host_gate_, settings_.owners, counters_)) {
+        sessions_(SessionServer::make(host_gate_, settings_.owners, counters_)),
+        resharing_(ReshareServer::make(
+            reshare_gate_, {settings_.reshares, settings_.controller, settings_.operators}, counters_)) {
     streams_->connect(hub_);
   }
   ~Running() override;
@@ -96,6 +100,8 @@ class Running final : public Agent {
   void stop_serving() override { gate_.close(); }
   void serve_owners(SessionHost& host) override { host_gate_.open(host); }
   void stop_serving_owners() override { host_gate_.close(); }
+  void serve_resharing(ReshareHost& host) override { reshare_gate_.open(host); }
+  void stop_serving_resharing() override { reshare_gate_.close(); }
   dataplane::PeerChannel* peer_channel() override { return settings_.listen.empty() ? nullptr : &hub_; }
   Outcome set_peers(const std::vector<PeerAddress>& peers) override;
   std::vector<PeerState> peers() const override { return hub_.peers(); }
@@ -110,10 +116,12 @@ class Running final : public Agent {
   AgentCounters counters_;
   SourceGate gate_;
   HostGate host_gate_;
+  ReshareGate reshare_gate_;
   std::unique_ptr<PeerStreams> streams_;
   PeerHub hub_;
   std::unique_ptr<OperationServer> operation_;
   std::unique_ptr<SessionServer> sessions_;
+  std::unique_ptr<ReshareServer> resharing_;
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
 };
@@ -188,8 +196,10 @@ Outcome Running::start() {
 Outcome Running::listen() {
   grpc::ServerBuilder builder;
   builder.RegisterService(&operation_->service());
-  pki::set_limits(builder, {"ssn-agent", operator_threads_max + (settings_.owners ? owner_threads_max : 0),
-                            memory_max, request_max, streams_per_connection});
+  builder.RegisterService(&resharing_->service());
+  const int threads = operator_threads_max + (settings_.owners ? owner_threads_max : 0) +
+                      (settings_.reshares ? reshare_threads_max : 0);
+  pki::set_limits(builder, {"ssn-agent", threads, memory_max, request_max, streams_per_connection});
   int port = 0;
   int local = 0;
   if (!settings_.listen.empty()) {
@@ -220,6 +230,7 @@ Outcome Running::listen() {
 Running::~Running() {
   gate_.close();
   host_gate_.close();
+  reshare_gate_.close();
   hub_.stop();
   if (server_ != nullptr) {
     server_->Shutdown(std::chrono::system_clock::now() + ending);

@@ -156,8 +156,12 @@ agent::SessionHost* Generation::session_host() const noexcept {
   return storage_ != nullptr ? storage_->session_host() : nullptr;
 }
 
-void Generation::refuse_owners() {
-  if (storage_ != nullptr) storage_->refuse_owners();
+agent::ReshareHost* Generation::reshare_host() const noexcept {
+  return storage_ != nullptr ? storage_->reshare_host() : nullptr;
+}
+
+void Generation::refuse_callers() {
+  if (storage_ != nullptr) storage_->refuse_callers();
 }
 
 std::shared_ptr<KeyService> Generation::keys_now() const {

@@ -50,8 +50,10 @@ class Generation {
   Outcome stop_keys();
   /// For the agent; null where the node is no SSA.
   agent::SessionHost* session_host() const noexcept;
-  /// The process ends: nobody waits for a session of an owner any more.
-  void refuse_owners();
+  /// For the agent; null where no shares are made anew.
+  agent::ReshareHost* reshare_host() const noexcept;
+  /// The process ends: nobody waits for what the agent asks any more.
+  void refuse_callers();
   void tend();
 
   /// Any thread.

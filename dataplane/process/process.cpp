@@ -38,6 +38,8 @@ agent::AgentSettings agent_settings(const Configuration& configuration) {
   settings.ca = from.ca;
   settings.operators = from.operators;
   settings.owners = configuration.ssa.present;
+  settings.reshares = configuration.reshares();
+  if (!configuration.controller.address.empty()) settings.controller = configuration.controller.name;
   for (const PeerConfiguration& peer : configuration.peers) {
     settings.peers.push_back({peer.name, peer.agent});
   }
@@ -94,6 +96,9 @@ Result<std::unique_ptr<Process>> Process::start(Configuration configuration, con
     process->agent_->serve(*process->source_);
     if (agent::SessionHost* const host = process->running_->session_host(); host != nullptr) {
       process->agent_->serve_owners(*host);
+    }
+    if (agent::ReshareHost* const host = process->running_->reshare_host(); host != nullptr) {
+      process->agent_->serve_resharing(*host);
     }
   }
   if (Outcome outcome = agent::register_telemetry(); !outcome.ok()) {
@@ -360,8 +365,9 @@ Process::~Process() {
   loop_.close();  // calls of the agent that wait for this thread end now
   if (agent_ != nullptr) {
     agent_->stop_serving();
-    if (running_ != nullptr) running_->refuse_owners();
+    if (running_ != nullptr) running_->refuse_callers();
     agent_->stop_serving_owners();
+    agent_->stop_serving_resharing();
   }
   agent::stop_telemetry();
   stop_workers();

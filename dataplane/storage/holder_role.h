@@ -55,6 +55,10 @@ class HolderRole final : public StorageRole {
   roles::Resharer* resharer() noexcept { return resharer_ ? &*resharer_ : nullptr; }
   roles::ReshareAnswer order(const roles::ReshareOrder& order, std::uint64_t now_ns);
   bool cancel(std::uint64_t job) noexcept;
+  /// Jobs that Resharer::list() gives at most; any thread.
+  std::size_t jobs_limit() const noexcept {
+    return std::size_t{setup_.resharing->options.jobs} + setup_.resharing->options.kept;
+  }
   /// Nothing of it is in the store.
   bool idle() const noexcept;
 

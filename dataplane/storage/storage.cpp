@@ -9,7 +9,9 @@
 #include <thread>
 
 #include "../nodes/storage_nodes.h"
+#include "errands.h"
 #include "owner_sessions.h"
+#include "reshare_control.h"
 #include "reshare_setup.h"
 #include "ssn/dataplane/controller_link.h"
 #include "ssn/roles/ssa.h"
@@ -82,11 +84,12 @@ Result<OrderMemory> order_memory(const HolderRole::Setup& setup, std::uint32_t c
 
 }  // namespace
 
-StorageMode::StorageMode(Setup setup) : setup_(std::move(setup)) {}
+StorageMode::StorageMode(Setup setup) : setup_(std::move(setup)), errands_(std::make_unique<Errands>()) {}
 
 StorageMode::~StorageMode() {
   controller_.reset();
   owners_.reset();
+  reshare_.reset();
   channels_.clear();
   members_.clear();
   store_.reset();
@@ -120,7 +123,25 @@ Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
     owners.report = mode->setup_.report;
     mode->owners_ = std::make_unique<OwnerSessions>(std::move(owners));
   }
+  if (configuration.reshares()) {
+    if (Outcome outcome = mode->make_reshare_control(); !outcome.ok()) return outcome.error();
+  }
   return mode;
+}
+
+Outcome StorageMode::make_reshare_control() {
+  ReshareControl::Setup setup;
+  setup.configuration = setup_.configuration;
+  for (const std::unique_ptr<StorageMember>& member : members_) setup.members.push_back(member.get());
+  setup.errands = errands_.get();
+  setup.remove = [this](std::uint64_t object, std::uint32_t generation) {
+    return order_removal(object, generation);
+  };
+  setup.report = setup_.report;
+  Result<std::unique_ptr<ReshareControl>> control = ReshareControl::make(std::move(setup));
+  if (!control.ok()) return control.error();
+  reshare_ = std::move(control.value());
+  return done;
 }
 
 Outcome StorageMode::start_store() {
@@ -322,49 +343,49 @@ Outcome StorageMode::make_controller_link() {
   return done;
 }
 
-// An order or a question on its way to a worker. It stays until the worker has seen it, however long that
-// takes.
-struct StorageMode::Errand {
-  HolderRole* role = nullptr;
-  store::GenerationId generation;
-  std::uint64_t token = 0;
-  bool yes = false;
-  Worker* thread = nullptr;
-  Ticket ticket = 0;
+namespace {
+
+class RemoveErrand final : public Errand {
+ public:
+  RemoveErrand(const StorageMember& member, store::GenerationId generation, std::uint64_t token)
+      : Errand(*member.thread), role_(*member.holder), generation_(generation), token_(token) {}
+  bool taken = false;
+
+ private:
+  void run() override { taken = role_.holder().remove(generation_, token_); }
+  HolderRole& role_;
+  const store::GenerationId generation_;
+  const std::uint64_t token_;
 };
 
-// False: the worker did not answer in time, or has no room; the errand is kept where it may still be run.
-bool StorageMode::run_errand(const std::shared_ptr<Errand>& errand, void (*run)(void* errand)) {
-  if (!errand->thread->post({run, errand.get()}, &errand->ticket)) return false;
-  {
-    const std::lock_guard lock(mutex_);
-    std::erase_if(errands_, [](const auto& each) { return each->thread->is_done(each->ticket); });
-    errands_.push_back(errand);
-  }
-  return errand->thread->wait(errand->ticket, worker_patience);
-}
+class IdleErrand final : public Errand {
+ public:
+  explicit IdleErrand(const StorageMember& member) : Errand(*member.thread), role_(*member.holder) {}
+  bool is_idle = false;
+
+ private:
+  void run() override { is_idle = role_.idle(); }
+  HolderRole& role_;
+};
+
+}  // namespace
 
 // The store is the same behind all workers; the first one gives the order.
 bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation) {
   if (generation == 0 || generation > UINT32_MAX) return false;
-  const StorageMember& member = *members_[0];
-  auto errand = std::make_shared<Errand>();
-  errand->role = member.holder;
-  errand->thread = member.thread;
-  errand->generation = {object, static_cast<std::uint32_t>(generation)};
+  std::uint64_t token = 0;
   {
     const std::lock_guard lock(mutex_);
-    errand->token = next_removal_++;
-    removals_[errand->token] = {object, generation};
+    token = next_removal_++;
+    removals_[token] = {object, generation};
   }
-  const bool ran = run_errand(errand, [](void* argument) {
-    auto& of = *static_cast<Errand*>(argument);
-    of.yes = of.role->holder().remove(of.generation, of.token);
-  });
+  const store::GenerationId id{object, static_cast<std::uint32_t>(generation)};
+  const auto errand = std::make_shared<RemoveErrand>(*members_[0], id, token);
+  const Errands::Ran ran = errands_->run(errand, worker_patience);
   // What may still be carried out counts as ordered.
-  if (ran ? errand->yes : errand->ticket != 0) return true;
+  if (ran == Errands::Ran::late || (ran == Errands::Ran::yes && errand->taken)) return true;
   const std::lock_guard lock(mutex_);
-  removals_.erase(errand->token);
+  removals_.erase(token);
   return false;
 }
 
@@ -388,6 +409,10 @@ void StorageMode::take_removals() {
           fmt::format("store: cannot remove object {:016x}: {}", key.object, store::name(removal.result)));
       if (controller_ != nullptr) controller_->not_erased(key);
     }
+    if (reshare_ != nullptr) {
+      reshare_->removed(key.object, static_cast<std::uint32_t>(key.generation),
+                        gone ? "" : std::string(store::name(removal.result)));
+    }
   }
 }
 
@@ -410,8 +435,9 @@ void StorageMode::start() {
   if (controller_ != nullptr) controller_->start();
 }
 
-void StorageMode::refuse_owners() {
+void StorageMode::refuse_callers() {
   if (owners_ != nullptr) owners_->refuse();
+  if (reshare_ != nullptr) reshare_->refuse();
 }
 
 Outcome StorageMode::stop() {
@@ -425,14 +451,9 @@ Outcome StorageMode::drain() {
   for (const std::unique_ptr<StorageMember>& member : members_) {
     bool idle = member->holder == nullptr;
     while (!idle) {
-      auto errand = std::make_shared<Errand>();
-      errand->role = member->holder;
-      errand->thread = member->thread;
-      const bool ran = run_errand(errand, [](void* argument) {
-        auto& of = *static_cast<Errand*>(argument);
-        of.yes = of.role->idle();
-      });
-      idle = ran && errand->yes;
+      const auto errand = std::make_shared<IdleErrand>(*member);
+      const bool ran = errands_->run(errand, worker_patience) == Errands::Ran::yes;
+      idle = ran && errand->is_idle;
       if (!idle && steady_clock::now() >= end) {
         return Error{Exit::temporary, "cannot end the role of the node",
                      ran ? "the store does not give back what it has" : "a worker does not answer", "store",
@@ -448,15 +469,19 @@ void StorageMode::tend() {
   take_removals();
   take_events();
   if (owners_ != nullptr) owners_->tend();
+  if (reshare_ != nullptr) reshare_->tend();
   reap();
 }
 
 agent::SessionHost* StorageMode::session_host() const noexcept { return owners_.get(); }
 
+agent::ReshareHost* StorageMode::reshare_host() const noexcept { return reshare_.get(); }
+
 void StorageMode::add_status(agent::Status& status) const {
   if (controller_ != nullptr) add_controller_status(*controller_, setup_.configuration->controller, status);
   if (store_ != nullptr) add_store_status(*store_, setup_.configuration->shareholder, status);
   if (owners_ != nullptr) owners_->add_status(status);
+  if (reshare_ != nullptr) reshare_->add_status(status);
 }
 
 void StorageMode::add_counters(std::vector<agent::Counter>& out) const {

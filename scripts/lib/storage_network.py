@@ -129,8 +129,10 @@ class StorageNetwork(Network):
     """Everything of the picture above."""
 
     def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth',
-                 labels=True, device='packet_socket'):
+                 labels=True, device='packet_socket', holders=None, mesh=False):
+        """`holders`: as many as shares unless it says else; mesh: they make shares anew with each other."""
         super().__init__()
+        self.mesh = mesh
         # Only packet sockets of ours take several datagrams as one frame.
         self.offloads = device == 'packet_socket'
         self.device = f'{device},iface=data'
@@ -144,11 +146,12 @@ class StorageNetwork(Network):
                 self.bridges.run('ip', 'link', 'add', 'name', name, 'mtu', mtu, 'type', 'bridge', 'stp_state',
                                  '0', 'forward_delay', '0')
                 self.bridges.run('ip', 'link', 'set', 'dev', name, 'up')
-            sites = ['s', *(f'h{i}' for i in range(1, n + 1))]
+            numbers = range(1, (holders or n) + 1)
+            sites = ['s', *(f'h{i}' for i in numbers)]
             self.keys = KeyManagers(programs, os.path.join(folder, 'keys'), self.namespace('keys'), sites)
             self.controller = Controller(self)
             self.ssa = Node(self, 's', SSA, cpus()[0])
-            self.holders = [Node(self, f'h{i}', 10 + i, cpus()[i % len(cpus())]) for i in range(1, n + 1)]
+            self.holders = [Node(self, f'h{i}', 10 + i, cpus()[i % len(cpus())]) for i in numbers]
             self.owner = self.namespace('owner')
             self.join(self.owner, OWNER)
             self.owner.address('data', f'{data_address(OWNER)}/24')
@@ -194,6 +197,9 @@ class StorageNetwork(Network):
                 holder.configuration['shareholder']['directory'] = holder.store_folder
             self.ssa.add_peer(holder, 'shareholder', [holder.key_manager] if labels else None)
             holder.add_peer(self.ssa, 'ssa')
+            for other in self.holders if self.mesh else ():
+                if other is not holder:
+                    holder.add_peer(other, 'shareholder', [other.key_manager] if labels else None)
 
     def _write_owner(self):
         self.owner_file = os.path.join(self.folder, 'owner.toml')
@@ -217,17 +223,19 @@ class StorageNetwork(Network):
         for node in self.nodes:
             node.wait_ready()
         self.wait_for_connections(self.ssa.configuration['peer'])
+        for holder in self.holders if self.mesh else ():
+            self.wait_for_connections(holder.configuration['peer'], node=holder)
 
-    def wait_for_connections(self, peers, seconds=READY_SECONDS):
-        """Until the SSA has keys with all these peers."""
-        names = {peer['name'] for peer in peers}
+    def wait_for_connections(self, peers, seconds=READY_SECONDS, node=None):
+        """Until the SSA, or another node, has keys with all these peers."""
+        names, node = {peer['name'] for peer in peers}, node or self.ssa
 
         def joined():
-            self.ssa.check()
-            items = self.ssa.status()['items']
+            node.check()
+            items = node.status()['items']
             return names <= {item['name'] for item in items if item['kind'] == 'peer' and item['healthy']}
-        wait_for(joined, lambda: 'the SSA and its shareholders to associate; it said:\n'
-                 + last_lines(self.ssa.log), seconds)
+        wait_for(joined, lambda: f'{node.name} and its peers to associate; it said:\n'
+                 + last_lines(node.log), seconds)
 
     def ssn(self, *arguments, check=True, **options):
         """The owner's command; as subprocess.run."""

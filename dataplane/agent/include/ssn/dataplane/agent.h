@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ssn/dataplane/agent_source.h"
+#include "ssn/dataplane/reshare_host.h"
 #include "ssn/dataplane/session_host.h"
 #include "ssn/hw/result.h"
 
@@ -36,7 +37,9 @@ struct AgentSettings {
   std::string ca;                      ///< PEM file: who may have signed the certificates of others
   std::vector<std::string> operators;  ///< CNs that may ask what the local socket may
   std::vector<PeerAddress> peers;      ///< CNs that may exchange messages of peers
-  bool owners = false;  ///< this node is an SSA: certificates with the OU owner may ask for sessions
+  bool owners = false;     ///< this node is an SSA: certificates with the OU owner may ask for sessions
+  bool reshares = false;   ///< this node is a shareholder that makes shares anew
+  std::string controller;  ///< CN of the controller that may order that, as operators may; empty: none
 };
 
 inline constexpr std::size_t peers_max = 512;
@@ -58,7 +61,7 @@ class Agent {
   /// environment, and the umask for a moment, so no other thread may rely on these meanwhile. The socket of a
   /// process that is gone is replaced.
   static Result<std::unique_ptr<Agent>> start(const AgentSettings& settings);
-  /// As stop_serving() and stop_serving_owners(); then ends connections and removes the socket.
+  /// As stop_serving() and its like; then ends connections and removes the socket.
   virtual ~Agent() = default;
 
   /// From now on answers operators out of `source`, which must live until stop_serving() returns.
@@ -70,6 +73,10 @@ class Agent {
   /// host's to end.
   virtual void serve_owners(SessionHost& host) = 0;
   virtual void stop_serving_owners() = 0;
+
+  /// The same for those who order re-sharing, where the settings say that this node does it.
+  virtual void serve_resharing(ReshareHost& host) = 0;
+  virtual void stop_serving_resharing() = 0;
 
   /// Messages to and from peers; lives as long as the agent. Null without `listen`.
   virtual dataplane::PeerChannel* peer_channel() = 0;

@@ -26,6 +26,7 @@
 #include "ssn/dataplane/connection_sink.h"
 #include "ssn/dataplane/graph_builder.h"
 #include "ssn/dataplane/host.h"
+#include "ssn/dataplane/reshare_host.h"
 #include "ssn/dataplane/session_host.h"
 #include "ssn/hw/result.h"
 #include "ssn/kernels/kernels.h"
@@ -39,7 +40,9 @@ class StoreThread;
 namespace ssn::dataplane {
 
 class ControllerLink;
+class Errands;
 class OwnerSessions;
+class ReshareControl;
 struct StorageChannel;
 struct StorageMember;
 
@@ -78,8 +81,8 @@ class StorageMode final : public ConnectionSink {
   Outcome build(GraphBuilder& graph);
   /// Workers walk the graph: begins to speak to the controller.
   void start();
-  /// Any thread: owners get no more sessions, and nobody waits for one.
-  void refuse_owners();
+  /// Any thread: owners get no more sessions, and nobody waits for one, or for what is erased.
+  void refuse_callers();
   /// While workers still run, before connections are closed: ends sessions of owners, and the controller
   /// hears no more.
   Outcome stop();
@@ -95,6 +98,8 @@ class StorageMode final : public ConnectionSink {
 
   /// For the agent; null at a shareholder.
   agent::SessionHost* session_host() const noexcept;
+  /// For the agent; null where no shares are made anew.
+  agent::ReshareHost* reshare_host() const noexcept;
   /// Any thread.
   void add_status(agent::Status& status) const;
   void add_counters(std::vector<agent::Counter>& out) const;
@@ -106,12 +111,11 @@ class StorageMode final : public ConnectionSink {
   Outcome make_ssa_role(StorageMember& member);
   Outcome start_store();
   Outcome make_controller_link();
+  Outcome make_reshare_control();
   Result<std::unique_ptr<StorageChannel>> make_channel(Connection& connection);
   void reap();
   void take_removals();
   void take_events();
-  struct Errand;
-  bool run_errand(const std::shared_ptr<Errand>& errand, void (*run)(void* errand));
   bool order_removal(std::uint64_t object, std::uint64_t generation);
 
   Setup setup_;
@@ -120,11 +124,12 @@ class StorageMode final : public ConnectionSink {
   std::vector<std::unique_ptr<StorageMember>> members_;
   std::unique_ptr<ControllerLink> controller_;
   std::unique_ptr<OwnerSessions> owners_;
+  const std::unique_ptr<Errands> errands_;
+  std::unique_ptr<ReshareControl> reshare_;
   mutable std::mutex mutex_;  // of what follows; never taken by a worker
   std::vector<std::unique_ptr<StorageChannel>> channels_;
   std::map<std::uint64_t, std::pair<std::uint64_t, std::uint64_t>> removals_;  // by token: what goes
   std::uint64_t next_removal_ = 1;
-  std::vector<std::shared_ptr<Errand>> errands_;
   std::string trouble_;
 };
 

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "errands.h"
+
+namespace ssn::dataplane {
+
+Errands::Ran Errands::run(const std::shared_ptr<Errand>& errand, std::chrono::milliseconds patience) {
+  const auto run = [](void* argument) { static_cast<Errand*>(argument)->run(); };
+  {
+    const std::lock_guard lock(mutex_);
+    if (!errand->worker_->post({run, errand.get()}, &errand->ticket_)) return Ran::no;
+    std::erase_if(kept_, [](const auto& each) { return each->worker_->is_done(each->ticket_); });
+    kept_.push_back(errand);
+  }
+  return errand->worker_->wait(errand->ticket_, patience) ? Ran::yes : Ran::late;
+}
+
+}  // namespace ssn::dataplane
