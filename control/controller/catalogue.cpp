@@ -14,7 +14,6 @@ namespace {
 constexpr std::uint64_t down_after_reports = 5;
 constexpr std::uint64_t alarm_again_ms = 60'000;
 constexpr std::size_t alarms_max = 1024;
-constexpr std::size_t scan_rows = 1000;
 constexpr std::size_t forgotten_at_once = 100;
 
 }  // namespace
@@ -46,25 +45,19 @@ Outcome Catalogue::load_meta() {
 }
 
 Outcome Catalogue::count(std::string_view prefix, std::uint64_t& into) {
-  std::string from(prefix);
-  const std::string to = keys::end_of(from);
-  for (;;) {
-    const Result<std::vector<Row>> rows = database_.scan(from, to, scan_rows);
-    if (!rows.ok()) {
-      return rows.error();
-    }
-    into += rows.value().size();
-    if (rows.value().size() < scan_rows) {
-      return done;
-    }
-    from = rows.value().back().key;
-    from.push_back('\0');
-  }
+  const std::string from(prefix);
+  return for_each_row(database_, from, keys::end_of(from), [&](const Row&) {
+    ++into;
+    return Outcome(done);
+  });
 }
 
 Outcome Catalogue::load(Now now) {
   if (Outcome checked = check_records(database_); !checked.ok()) {
     return checked;
+  }
+  if (Outcome adopted = database_.adopt(); !adopted.ok()) {
+    return adopted;
   }
   if (Outcome loaded = load_meta(); !loaded.ok()) {
     return loaded;
@@ -74,6 +67,13 @@ Outcome Catalogue::load(Now now) {
   }
   if (Outcome counted = count(keys::all_removals, counts_.removals); !counted.ok()) {
     return counted;
+  }
+  if (Outcome counted = count(keys::all_running, running_jobs_); !counted.ok()) {
+    return counted;
+  }
+  opened_ms_ = now.monotonic_ms;
+  if (Outcome loaded = load_replacements(); !loaded.ok()) {
+    return loaded;
   }
   // Bounded: nodes by their limit, open writes by that of each owner.
   constexpr std::size_t all = ~std::size_t{0} >> 1U;
@@ -260,6 +260,9 @@ Outcome Catalogue::tick(Now now) {
     if (Outcome ended = end_write(now, id, "its lease ran out"); !ended.ok()) {
       return ended;
     }
+  }
+  if (Outcome forgotten = forget_jobs(now); !forgotten.ok()) {
+    return forgotten;
   }
   return forget_gone(now);
 }

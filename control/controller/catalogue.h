@@ -20,6 +20,7 @@
 #include "pad_rule.h"
 #include "placement.h"
 #include "request.h"
+#include "reshare.h"
 #include "transaction.h"
 #include "types.h"
 
@@ -80,6 +81,37 @@ class Catalogue {
   Result<std::vector<Event>> events(std::uint64_t after, std::size_t limit);
   Result<Status> status();
 
+  // Re-sharing: reshare_manager.h drives it. Each of these is one transaction.
+  /// What start_reshare() would begin; changes nothing.
+  Result<ReshareJob> plan_reshare(Now now, const ReshareRequest& request);
+  Result<ReshareJob> start_reshare(Now now, const ReshareRequest& request);
+  /// refused: the object is not any more what the job is about; then it is to be undone.
+  Outcome save_reshare(const ReshareJob& job);
+  /// The object's layout is the target's from now on, and old shares are ordered to be erased. The job as it
+  /// goes on: to be undone, where the object is another one by now or would be protected too weakly.
+  Result<ReshareJob> commit_reshare(Now now, const ReshareJob& job);
+  /// Ends it if all have confirmed that they erased. `give_up`: or those that have not are down; they have it
+  /// still, and are told when they come back.
+  Result<ReshareJob> clean_reshare(Now now, const ReshareJob& job, bool give_up);
+  /// What was made of the target is ordered to be erased; the job is over.
+  Result<ReshareJob> abandon_reshare(Now now, const ReshareJob& job);
+  Result<std::vector<ReshareJob>> running_reshares();
+  /// All that are remembered, by id.
+  Result<ReshareJobPage> reshares(std::uint64_t after, std::size_t limit);
+  Result<ReshareJob> reshare(std::uint64_t id);
+  std::vector<NodeAddress> nodes_up(Now now);
+  /// One more than any before: of the controller that begins to order now.
+  Result<std::uint64_t> begin_term();
+
+  /// Shares of `from` go to `to`, or whoever is best: repairs, begun one after the other by
+  /// step_replacements().
+  Result<Replacement> replace_node(Now now, const std::string& from, const std::string& to,
+                                   const std::string& reason);
+  Outcome cancel_replacement(Now now, const std::string& from);
+  Result<std::vector<Replacement>> replacements();
+  /// Begins with up to `room` jobs.
+  Result<std::vector<ReshareJob>> step_replacements(Now now, std::size_t room);
+
   /// Ends writes whose lease is over and forgets what is gone long enough. Call it every second or so.
   Outcome tick(Now now);
 
@@ -112,6 +144,7 @@ class Catalogue {
 
   Outcome load(Now now);
   Outcome load_meta();
+  Outcome load_replacements();
   Outcome count(std::string_view prefix, std::uint64_t& into);
 
   bool is_up(const NodeState& node, Now now) const;
@@ -157,6 +190,27 @@ class Catalogue {
   Outcome note(Transaction& changes, Now now, bool alarm, const char* kind, const std::string& subject,
                const std::string& text);
   Outcome forget_gone(Now now);
+  Outcome forget_jobs(Now now);
+
+  Result<ReshareJob> plan_job(Transaction& changes, Now now, const ReshareRequest& request);
+  Result<ReshareJob> start_job(Transaction& changes, Now now, const ReshareRequest& request);
+  Outcome plan_replacement_share(Now now, const ObjectRecord& record, const ReshareRequest& request,
+                                 ReshareJob& job) const;
+  Outcome plan_generation(Now now, const ObjectRecord& record, const ReshareRequest& request,
+                          ReshareJob& job) const;
+  Result<Holder> choose_taker(Now now, const ObjectRecord& record, const ReshareJob& job,
+                              const std::string& wanted) const;
+  Result<std::uint64_t> new_job_id(Transaction& changes, Now now);
+  Outcome order_erasure(Transaction& changes, const std::string& node, const ObjectKey& key,
+                        std::uint64_t& ordered);
+  Outcome switch_layout(Transaction& changes, const ReshareJob& job, ObjectRecord& record,
+                        std::uint64_t& ordered);
+  Outcome end_job(Transaction& changes, Now now, ReshareJob& job, ReshareStep step, const char* kind,
+                  bool alarm);
+  Outcome step_replacement(Now now, const std::string& from, std::size_t room,
+                           std::vector<ReshareJob>& started);
+  Outcome watch_nodes(Now now);
+  Outcome end_replacement(Now now, const std::string& from, const char* kind, const std::string& text);
 
   Database& database_;
   const Policy policy_;
@@ -168,6 +222,10 @@ class Catalogue {
   std::map<std::string, PadRule> pads_noted_;    // what the last event about them said, by SSA
   std::map<std::string, std::uint64_t> alarms_;  // about what, and when: each once a minute
   Counts counts_;
+  std::uint64_t running_jobs_ = 0;
+  std::uint64_t opened_ms_ = 0;                              // monotonic
+  std::map<std::string, ReplacementRecord> replacing_;       // by node
+  std::map<std::string, std::uint64_t> replacement_pauses_;  // by node: when to look again; monotonic
 };
 
 }  // namespace ssn::controller

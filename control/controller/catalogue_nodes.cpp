@@ -24,6 +24,33 @@ const Holder* holder_of(const Object& object, const std::string& node) {
 
 bool is_over(const Object& object) { return object.state >= ObjectState::deleting; }
 
+// What a holder of now, of before or of a re-sharing that runs is to do with a generation.
+Result<Verdict> verdict_of(Transaction& reads, const ObjectRecord& record, const std::string& node,
+                           const ObjectKey& key) {
+  const Object& object = record.object;
+  if (object.generation == key.generation && holder_of(object, node) != nullptr) {
+    return is_over(object) ? Verdict::remove : Verdict::keep;
+  }
+  if (record.job != 0) {
+    const Result<std::optional<ReshareJob>> job = reads.get<ReshareJob>(keys::job(record.job));
+    if (!job.ok()) {
+      return job.error();
+    }
+    const bool builds = job.value() && job.value()->target_generation == key.generation &&
+                        job.value()->step < ReshareStep::undo;
+    if (builds && std::any_of(job.value()->target.holders.begin(), job.value()->target.holders.end(),
+                              [&](const Holder& holder) { return holder.node == node; })) {
+      return Verdict::keep;
+    }
+  }
+  const bool before = std::find(record.former.begin(), record.former.end(), node) != record.former.end();
+  const std::uint64_t last = std::max(record.last_generation, object.generation);
+  return (object.generation == key.generation && before) ||
+                 (object.generation != key.generation && key.generation != 0 && key.generation <= last)
+             ? Verdict::remove
+             : Verdict::unknown;
+}
+
 }  // namespace
 
 Node Catalogue::describe(const std::string& name, const NodeState& state, Now now) const {
@@ -108,12 +135,14 @@ Outcome Catalogue::confirm_removal(Transaction& changes, const std::string& node
   if (!record.value()) {
     return done;
   }
+  // Of an object that goes. Re-sharing removes shares of generations before, and of holders before.
   Object& object = record.value()->object;
-  for (Holder& holder : object.layout.holders) {
-    if (holder.node == node) {
-      holder.state = ShareState::erased;
-    }
+  const auto holder = std::find_if(object.layout.holders.begin(), object.layout.holders.end(),
+                                   [&](const Holder& each) { return each.node == node; });
+  if (!is_over(object) || object.generation != key.generation || holder == object.layout.holders.end()) {
+    return done;
   }
+  holder->state = ShareState::erased;
   if (count_of(object.layout, ShareState::erased) == object.layout.n) {
     object.state = ObjectState::gone;
     record.value()->ended_ms = now.wall_ms;
@@ -313,9 +342,19 @@ Result<HoldingPage> Catalogue::holdings(const std::string& node, std::uint64_t a
   if (!rows.ok()) {
     return rows.error();
   }
+  std::vector<Row> found = rows.value();
+  if (found.size() == most) {  // a page ends with the last generation of an object, not between two
+    const std::string last = found.back().key;
+    const Result<std::vector<Row>> more =
+        database_.scan(last + '\0', keys::end_of(last.substr(0, prefix.size() + 8)), page_max);
+    if (!more.ok()) {
+      return more.error();
+    }
+    found.insert(found.end(), more.value().begin(), more.value().end());
+  }
   Transaction reads(database_);
   HoldingPage page;
-  for (const Row& row : rows.value()) {
+  for (const Row& row : found) {
     const ObjectKey key{keys::number_at(row.key, prefix.size()), keys::number_at(row.key, prefix.size() + 8)};
     const Result<NumberRecord> share = decode<NumberRecord>(row.key, row.value);
     const Result<std::optional<ObjectRecord>> record = reads.get<ObjectRecord>(keys::object(key.object));
@@ -352,11 +391,14 @@ Result<std::vector<Verdict>> Catalogue::compare(Now now, const std::string& node
     if (!record.ok()) {
       return record.error();
     }
-    const bool known = record.value() && record.value()->object.generation == key.generation &&
-                       holder_of(record.value()->object, node) != nullptr;
-    verdicts.push_back(!known                            ? Verdict::unknown
-                       : is_over(record.value()->object) ? Verdict::remove
-                                                         : Verdict::keep);
+    Result<Verdict> verdict = Verdict::unknown;
+    if (record.value()) {
+      verdict = verdict_of(reads, *record.value(), node, key);
+      if (!verdict.ok()) {
+        return verdict.error();
+      }
+    }
+    verdicts.push_back(verdict.value());
   }
   const auto unknown = std::count(verdicts.begin(), verdicts.end(), Verdict::unknown);
   if (unknown != 0 && may_alarm(fmt::format("holdings {}", node), now)) {

@@ -31,8 +31,12 @@ Result<ObjectRecord> Catalogue::own_object(Transaction& changes, const std::stri
   if (!record.ok()) {
     return record.error();
   }
-  if (!record.value() || record.value()->object.owner != owner ||
-      record.value()->object.generation != key.generation) {
+  // What was committed may have been re-shared since.
+  const auto is_it = [&](const Object& object) {
+    return object.generation == key.generation ||
+           (object.committed_ms != 0 && key.generation != 0 && key.generation < object.generation);
+  };
+  if (!record.value() || record.value()->object.owner != owner || !is_it(record.value()->object)) {
     return no_object(what, shown(key.object));
   }
   return std::move(*record.value());

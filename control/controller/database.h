@@ -37,6 +37,9 @@ class Database {
   /// All of it or nothing; durable when it returns. After an error nothing of it is seen; only where the
   /// error was in writing it may be there, whole, after the next start.
   virtual Outcome commit(const Changes& changes) = 0;
+  /// From now on programs that are too old for what is written will refuse it. Once all of it was found good:
+  /// before, nothing of it is changed.
+  virtual Outcome adopt() = 0;
   /// Why changes are refused; empty: they are not.
   virtual std::string trouble() const = 0;
 };

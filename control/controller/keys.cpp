@@ -72,5 +72,11 @@ std::string association(std::string_view node, std::string_view peer) {
   return join({"a", node, zero, peer});
 }
 std::string event(std::uint64_t event) { return join({all_events, number(event)}); }
+std::string job(std::uint64_t id) { return join({all_jobs, number(id)}); }
+std::string running(std::uint64_t id) { return join({all_running, number(id)}); }
+std::string over(std::uint64_t ended_ms, std::uint64_t id) {
+  return join({all_over, number(ended_ms), number(id)});
+}
+std::string replacement(std::string_view node) { return join({all_replacements, node}); }
 
 }  // namespace ssn::controller::keys

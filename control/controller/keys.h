@@ -22,6 +22,10 @@ inline constexpr std::string_view all_gone = "g";
 inline constexpr std::string_view all_events = "e";
 inline constexpr std::string_view all_names = "N";
 inline constexpr std::string_view all_removals = "d";
+inline constexpr std::string_view all_jobs = "j";
+inline constexpr std::string_view all_running = "r";
+inline constexpr std::string_view all_over = "f";
+inline constexpr std::string_view all_replacements = "s";
 
 std::string meta();
 std::string node(std::string_view node);
@@ -42,5 +46,11 @@ std::string removal(std::string_view node, const ObjectKey& key);
 std::string associations(std::string_view node);
 std::string association(std::string_view node, std::string_view peer);
 std::string event(std::uint64_t event);
+/// Of re-sharing: each job, those that are not over, and those that are, by when.
+std::string job(std::uint64_t id);
+std::string running(std::uint64_t id);
+std::string over(std::uint64_t ended_ms, std::uint64_t id);
+/// A node whose shares are to go to others.
+std::string replacement(std::string_view node);
 
 }  // namespace ssn::controller::keys

@@ -11,7 +11,8 @@ namespace ssn::controller {
 namespace {
 
 // 2: labels and key paths of nodes; what was decided about pad shares.
-constexpr std::uint64_t version = 2;
+// 3: re-sharing.
+constexpr std::uint64_t version = 3;
 constexpr std::size_t checksum_bytes = 8;
 
 class Writer {
@@ -143,6 +144,11 @@ void fields(Archive& archive, pki::Roles& roles) {
   }
 }
 
+template <typename Archive, std::unsigned_integral T>
+void fields(Archive& archive, T& number) {
+  archive(number);
+}
+
 template <typename Archive>
 void fields(Archive& archive, std::string& text) {
   archive(text);
@@ -216,6 +222,11 @@ void fields(Archive& archive, ObjectRecord& record) {
   archive(record.request_digest);
   archive(record.create_only);
   archive(record.ended_ms);
+  if (archive.since(3)) {
+    archive(record.job);
+    archive(record.last_generation);
+    list(archive, record.former);
+  }
 }
 
 template <typename Archive>
@@ -263,6 +274,9 @@ template <typename Archive>
 void fields(Archive& archive, MetaRecord& record) {
   archive(record.catalogue);
   archive(record.next_event);
+  if (archive.since(3)) {
+    archive(record.term);
+  }
 }
 
 template <typename Archive>
@@ -278,6 +292,59 @@ void fields(Archive& archive, Event& event) {
   archive(event.kind);
   archive(event.subject);
   archive(event.text);
+}
+
+template <typename Archive>
+void fields(Archive& archive, ReshareRun& run) {
+  archive(run.first);
+  archive(run.round);
+}
+
+template <typename Archive>
+void fields(Archive& archive, ReshareJob& job) {
+  archive(job.id);
+  archive(job.object);
+  archive(job.owner);
+  archive(job.name);
+  fields(archive, job.operation);
+  archive(job.reason);
+  archive(job.source_generation);
+  archive(job.target_generation);
+  archive(job.cells);
+  archive(job.cell_bytes);
+  fields(archive, job.source);
+  fields(archive, job.target);
+  list(archive, job.attempts);
+  archive(job.share);
+  fields(archive, job.step);
+  archive(job.round);
+  archive(job.first);
+  archive(job.check);
+  archive(job.failures);
+  archive(job.unit_cells);
+  archive(job.window);
+  list(archive, job.from);
+  list(archive, job.to);
+  list(archive, job.bad);
+  list(archive, job.runs);
+  archive(job.computational);
+  archive(job.unverified);
+  archive(job.cancel);
+  archive(job.trouble);
+  archive(job.started_ms);
+  archive(job.ended_ms);
+}
+
+template <typename Archive>
+void fields(Archive& archive, ReplacementRecord& record) {
+  archive(record.to);
+  archive(record.reason);
+  archive(record.after);
+  archive(record.started);
+  archive(record.left);
+  archive(record.trouble);
+  archive(record.begun_ms);
+  archive(record.automatic);
 }
 
 template <typename Archive, typename Element>
@@ -339,6 +406,8 @@ std::string encode(std::string_view key, const OwnerRecord& record) { return enc
 std::string encode(std::string_view key, const MetaRecord& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const NumberRecord& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const Event& record) { return encode_any(key, record); }
+std::string encode(std::string_view key, const ReshareJob& record) { return encode_any(key, record); }
+std::string encode(std::string_view key, const ReplacementRecord& record) { return encode_any(key, record); }
 
 Outcome check(std::string_view key, std::string_view bytes) {
   if (bytes.size() < checksum_bytes) {
@@ -379,6 +448,8 @@ template Result<OwnerRecord> decode(std::string_view, std::string_view);
 template Result<MetaRecord> decode(std::string_view, std::string_view);
 template Result<NumberRecord> decode(std::string_view, std::string_view);
 template Result<Event> decode(std::string_view, std::string_view);
+template Result<ReshareJob> decode(std::string_view, std::string_view);
+template Result<ReplacementRecord> decode(std::string_view, std::string_view);
 
 std::string digest_of(const WriteRequest& given) {
   WriteRequest request = given;

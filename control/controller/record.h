@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "reshare.h"
 #include "ssn/hw/result.h"
 #include "types.h"
 
@@ -23,6 +24,10 @@ struct ObjectRecord {
   std::string request_digest;  ///< of the BeginWrite that made it
   bool create_only = false;
   std::uint64_t ended_ms = 0;
+  std::uint64_t job = 0;              ///< that makes its shares anew; 0: none does
+  std::uint64_t last_generation = 0;  ///< the highest one that was ever begun; numbers are not used again
+  /// Had a share of this generation, or were to have one, and are no holders now: they never get another.
+  std::vector<std::string> former;
 };
 
 struct NodeRecord {
@@ -45,6 +50,19 @@ struct OwnerRecord {
 struct MetaRecord {
   Bytes16 catalogue{};
   std::uint64_t next_event = 1;
+  std::uint64_t term = 0;  ///< of the controller that orders re-sharing: one more at each start
+};
+
+/// A node whose shares go to others, object by object.
+struct ReplacementRecord {
+  std::string to;  ///< empty: whoever is best
+  std::string reason;
+  std::uint64_t after = 0;    ///< objects up to this one were looked at
+  std::uint64_t started = 0;  ///< jobs
+  std::uint64_t left = 0;     ///< objects of this pass that it still held
+  std::string trouble;        ///< why the latest one could not be begun with
+  std::uint64_t begun_ms = 0;
+  bool automatic = false;  ///< ends when the node is back
 };
 
 /// An id or a number: of names, tokens, holdings.
@@ -63,6 +81,8 @@ std::string encode(std::string_view key, const OwnerRecord& record);
 std::string encode(std::string_view key, const MetaRecord& record);
 std::string encode(std::string_view key, const NumberRecord& record);
 std::string encode(std::string_view key, const Event& record);
+std::string encode(std::string_view key, const ReshareJob& record);
+std::string encode(std::string_view key, const ReplacementRecord& record);
 template <typename Record>
 Result<Record> decode(std::string_view key, std::string_view bytes);
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "reshare.h"
 #include "ssn/hw/result.h"
 #include "types.h"
 
@@ -36,6 +37,9 @@ struct Policy {
   std::uint64_t writes_max = 256;         ///< open, of an owner
   std::uint64_t nodes_max = 256;
   Deployment deployment;
+  ReshareTiming reshare;
+  std::uint32_t reshare_jobs = 4;      ///< that run at a time; others wait for their turn
+  std::uint64_t reshare_after_ms = 0;  ///< a holder that is down for so long is replaced; 0: never by itself
 };
 
 /// UTF-8 without control characters, 1 to `longest` bytes.

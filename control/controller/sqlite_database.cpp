@@ -17,8 +17,9 @@ namespace {
 
 constexpr const char* what_open = "cannot open the database";
 constexpr int application = 0x53534e43;  // "SSNC"
-// 2: the same table, with records of version 2 (record.cpp), which an older program does not know.
-constexpr int schema = 2;
+// 2 and 3: the same table, with records of version 2 and 3 (record.cpp), which an older program does not
+// know.
+constexpr int schema = 3;
 
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
@@ -88,6 +89,7 @@ class SqliteDatabase final : public Database {
   Result<std::optional<std::string>> get(std::string_view key) override;
   Result<std::vector<Row>> scan(std::string_view from, std::string_view to, std::size_t limit) override;
   Outcome commit(const Changes& changes) override;
+  Outcome adopt() override;
   std::string trouble() const override {
     const std::lock_guard lock(mutex_);
     return trouble_;
@@ -136,6 +138,7 @@ class SqliteDatabase final : public Database {
   sqlite3* connection_ = nullptr;
   Statement get_, scan_, scan_to_end_, put_, erase_, begin_, commit_, rollback_;
   std::string trouble_;
+  bool older_ = false;  // it has a schema of before
 };
 
 // Made by us before SQLite sees it, so that nobody else can read it at any moment.
@@ -203,11 +206,19 @@ Outcome SqliteDatabase::check_schema(std::int64_t version) {
                  fmt::format("it has schema {}, this program knows {}", version, schema), path_,
                  "use a program of the version that wrote it, or a newer one"};
   }
-  if (Outcome checked = check_contents(); !checked.ok() || version == schema) {
-    return checked;
+  older_ = version != schema;
+  return check_contents();
+}
+
+// Records keep their version until they are written again.
+Outcome SqliteDatabase::adopt() {
+  const std::lock_guard lock(mutex_);
+  if (!older_) {
+    return done;
   }
-  // Records keep their version until they are written again.
-  return run(what_open, fmt::format("PRAGMA user_version={}", schema).c_str());
+  Outcome adopted = run(what_open, fmt::format("PRAGMA user_version={}", schema).c_str());
+  older_ = !adopted.ok();
+  return adopted;
 }
 
 Outcome SqliteDatabase::check_contents() {

@@ -169,25 +169,45 @@ TEST(Sqlite, RefusesWhatIsNotItsOwn) {
   put_bytes(folder.path("db"), bad);
   EXPECT_TRUE(fails(open_sqlite_database(folder.path("db")), Exit::refused));
   bad = good;
-  bad[63] = 3;
+  bad[63] = 4;
   put_bytes(folder.path("db"), bad);
   EXPECT_TRUE(fails(open_sqlite_database(folder.path("db")), Exit::refused));
   put_bytes(folder.path("db"), good);
   EXPECT_OK(open_sqlite_database(folder.path("db")));
 }
 
-// A database of schema 1 is taken over, once: after that programs of before refuse it.
+// A database of schema 1 or 2 is taken over, once: after that programs of before refuse it.
 TEST(Sqlite, TheSchemaBeforeIsTakenOver) {
   Folder folder;
   const std::string path = folder.path("db");
   ASSERT_OK(open_sqlite(path)->commit({{"a", "1"}}));
   std::string bytes = bytes_of(path);
-  ASSERT_EQ(bytes[63], 2);
-  bytes[63] = 1;
+  ASSERT_EQ(bytes[63], 3);
+  for (const char before : {'\1', '\2'}) {
+    bytes[63] = before;
+    put_bytes(path, bytes);
+    EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
+    EXPECT_EQ(bytes_of(path)[63], before);  // not before all of it was found good
+    EXPECT_OK(open_sqlite(path)->adopt());
+    EXPECT_EQ(bytes_of(path)[63], 3);
+    EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
+  }
+}
+
+// A start that fails for a damaged record leaves the file to the program that wrote it.
+TEST(Sqlite, TheSchemaBeforeStaysWhereARecordIsDamaged) {
+  Folder folder;
+  const std::string path = folder.path("db");
+  ASSERT_OK(open_sqlite(path)->commit({{"n1", "no record"}}));
+  std::string bytes = bytes_of(path);
+  bytes[63] = 2;
   put_bytes(path, bytes);
-  EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
+  const auto random = [](std::uint8_t* out, std::size_t count) { std::fill_n(out, count, std::uint8_t{1}); };
+  EXPECT_TRUE(fails(Catalogue::open(*open_sqlite(path), Policy(), random, Now()), Exit::integrity));
   EXPECT_EQ(bytes_of(path)[63], 2);
-  EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
+  ASSERT_OK(open_sqlite(path)->commit({{"n1", std::nullopt}}));
+  EXPECT_OK(Catalogue::open(*open_sqlite(path), Policy(), random, Now()));
+  EXPECT_EQ(bytes_of(path)[63], 3);
 }
 
 // Cut off or with a flipped byte anywhere: an error, or exactly what was there; never something else.

@@ -48,6 +48,9 @@ ObjectRecord full_record() {
   record.request_digest = std::string(32, '\x80');
   record.create_only = true;
   record.ended_ms = 77;
+  record.job = 5;
+  record.last_generation = 9;
+  record.former = {"h9"};
   return record;
 }
 
@@ -98,7 +101,7 @@ TEST(Record, OfTheVersionBeforeIsRead) {
   EXPECT_TRUE(record.value().registration.key_paths.empty());
   EXPECT_TRUE(record.value().out);
   // The same bytes are no record of this version, nor of one to come.
-  for (const char version : {'\0', '\2', '\3'}) {
+  for (const char version : {'\0', '\2', '\3', '\4'}) {
     node[0] = version;
     EXPECT_TRUE(fails(decode<NodeRecord>("n", with_checksum("n", node)), Exit::integrity));
   }
@@ -125,6 +128,45 @@ TEST(Record, OfTheVersionBeforeIsRead) {
   EXPECT_EQ(known.value().object.layout.reason, "because");
   EXPECT_EQ(known.value().object.layout.kept_rows, 0U);
   EXPECT_EQ(known.value().object.layout.pad_rule, PadRule::undecided);
+}
+
+// As version 2 wrote it: without what re-sharing needs.
+TEST(Record, OfBeforeResharingIsRead) {
+  ObjectRecord record = full_record();
+  record.job = record.last_generation = 0;
+  record.former.clear();
+  std::string bytes = encode("o", record);
+  bytes.resize(bytes.size() - 8 - 3);  // checksum; job, last generation and no former holders
+  bytes[0] = 2;
+  const auto known = decode<ObjectRecord>("o", with_checksum("o", bytes));
+  ASSERT_OK(known);
+  EXPECT_EQ(known.value().ended_ms, 77U);
+  EXPECT_EQ(encode("o", known.value()), encode("o", record));
+}
+
+TEST(Record, AJobComesBackAsItWas) {
+  ReshareJob job;
+  job.id = ~std::uint64_t{0};
+  job.operation = ReshareOperation::redistribute;
+  job.source = job.target = full_record().object.layout;
+  job.attempts = full_record().object.attempts;
+  job.step = ReshareStep::check;
+  job.round = 7;
+  job.from = {1, 2};
+  job.bad = {3};
+  job.runs = {{0, 1}, {64, 5}};
+  job.computational = job.cancel = true;
+  job.trouble = "why";
+  const std::string key = keys::job(job.id);
+  const auto back = decode<ReshareJob>(key, encode(key, job));
+  ASSERT_OK(back);
+  EXPECT_EQ(encode(key, back.value()), encode(key, job));
+  EXPECT_EQ(back.value().runs, job.runs);
+  EXPECT_EQ(back.value().step, job.step);
+  const auto replacement =
+      decode<ReplacementRecord>("s", encode("s", ReplacementRecord{"b", "why", 4, 5, 6, "t", 7, true}));
+  ASSERT_OK(replacement);
+  EXPECT_TRUE(replacement.value().automatic);
 }
 
 TEST(Record, EveryFlippedBitIsNoticed) {

@@ -94,6 +94,7 @@ class FaultyDatabase final : public Database {
     }
     return below_.commit(changes);
   }
+  Outcome adopt() override { return below_.adopt(); }
   std::string trouble() const override { return below_.trouble(); }
 
  private:

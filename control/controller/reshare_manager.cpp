@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "reshare_manager.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace ssn::controller {
+namespace {
+
+constexpr std::uint64_t poll_ms = 500;
+constexpr std::uint64_t replacements_each_ms = 1'000;
+constexpr unsigned decisions_max = 16;  // in a row for one job: none ends in a circle
+constexpr std::size_t polls_max = 1024;
+
+bool works(const ReshareJob& job) { return job.step < ReshareStep::erase || job.step == ReshareStep::undo; }
+
+}  // namespace
+
+Result<std::unique_ptr<ReshareManager>> ReshareManager::open(Catalogue& catalogue, ReshareNodes& nodes,
+                                                             const Policy& policy, Now now) {
+  std::unique_ptr<ReshareManager> manager(new ReshareManager(catalogue, nodes, policy));
+  const Result<std::uint64_t> term = catalogue.begin_term();
+  if (!term.ok()) return term.error();
+  manager->term_ = term.value();
+  manager->ready_ms_ = now.monotonic_ms + 3 * std::uint64_t{policy.report_ms};
+  Result<std::vector<ReshareJob>> jobs = catalogue.running_reshares();
+  if (!jobs.ok()) return jobs.error();
+  for (ReshareJob& job : jobs.value()) manager->add(std::move(job), now);
+  return manager;
+}
+
+void ReshareManager::add(ReshareJob job, Now now) {
+  const std::uint64_t id = job.id;
+  machines_[id] = std::make_unique<ReshareMachine>(std::move(job), policy_.reshare, now.monotonic_ms);
+}
+
+Result<ReshareJob> ReshareManager::start(Now now, const ReshareRequest& request) {
+  const std::lock_guard lock(mutex_);
+  Result<ReshareJob> job = catalogue_.start_reshare(now, request);
+  if (job.ok()) add(job.value(), now);
+  return job;
+}
+
+Result<ReshareJob> ReshareManager::cancel(Now now, std::uint64_t job, const std::string& who) {
+  const std::lock_guard lock(mutex_);
+  const auto found = machines_.find(job);
+  if (found == machines_.end()) return catalogue_.reshare(job);  // over, or never was
+  if (found->second->job().step == ReshareStep::erase) {
+    return Error{Exit::refused, "cannot cancel the job", "it is committed", fmt::format("job {:016x}", job),
+                 "wait until old shares are erased"};
+  }
+  found->second->cancel(now.monotonic_ms, fmt::format("cancelled by {}", who));
+  const Outcome driven = drive(now, *found->second);
+  return driven.ok() ? Result<ReshareJob>(found->second->job()) : driven.error();
+}
+
+std::uint64_t ReshareManager::through(const ReshareJob& job) {
+  const std::lock_guard lock(mutex_);
+  const auto found = machines_.find(job.id);
+  if (found != machines_.end()) return found->second->through();
+  return job.step == ReshareStep::done ? job.cells : 0;
+}
+
+void ReshareManager::take(Now now, const NodeReply& reply) {
+  const std::uint64_t time = now.monotonic_ms;
+  if (reply.call == NodeCall::list) {
+    polls_[reply.node].in_flight = false;
+    for (const auto& [id, machine] : machines_) {
+      const std::vector<std::string> watched = machine->watched();
+      if (std::find(watched.begin(), watched.end(), reply.node) == watched.end()) continue;
+      if (!reply.reached) {
+        machine->unheard(reply.node);
+        continue;
+      }
+      const auto status = std::find_if(reply.jobs.begin(), reply.jobs.end(),
+                                       [&](const ReshareStatus& each) { return each.job == id; });
+      machine->told(time, reply.node, status == reply.jobs.end() ? nullptr : &*status);
+    }
+    return;
+  }
+  const auto found = machines_.find(reply.job);
+  if (found == machines_.end()) return;
+  const bool old_term = reply.term > term_;
+  if (!reply.reached || (old_term && reply.call == NodeCall::cancel)) {
+    found->second->unreachable(time, reply.node, reply.round);
+  } else if (reply.call == NodeCall::cancel) {
+    found->second->cancelled(reply.node);
+  } else {
+    found->second->answered(time, reply.node, reply.round, reply.answer);
+  }
+}
+
+Outcome ReshareManager::grant(Now now, ReshareMachine& machine, ReshareWish wish) {
+  const ReshareJob& job = machine.job();
+  if (wish == ReshareWish::save) {
+    const Outcome saved = catalogue_.save_reshare(job);
+    if (saved.ok()) {
+      machine.saved();
+    } else if (saved.error().code == Exit::refused) {
+      machine.cancel(now.monotonic_ms, saved.error().why);
+      return done;
+    }
+    return saved;
+  }
+  Result<ReshareJob> changed = wish == ReshareWish::commit ? catalogue_.commit_reshare(now, job)
+                               : wish == ReshareWish::clean
+                                   ? catalogue_.clean_reshare(now, job, machine.gives_up(now.monotonic_ms))
+                                   : catalogue_.abandon_reshare(now, job);
+  if (!changed.ok()) return changed.error();
+  if (changed.value().step != job.step) machine.replace(std::move(changed.value()), now.monotonic_ms);
+  return done;
+}
+
+Outcome ReshareManager::drive(Now now, ReshareMachine& machine) {
+  const auto is_up = [this](const std::string& node) { return up_.contains(node); };
+  for (unsigned i = 0; i < decisions_max; ++i) {
+    const ReshareStep before = machine.job().step;
+    const ReshareWish wish = machine.decide(now.monotonic_ms, is_up);
+    if (wish == ReshareWish::nothing) break;
+    if (Outcome granted = grant(now, machine, wish); !granted.ok()) return granted;
+    if (wish == ReshareWish::clean && machine.job().step == before) break;
+  }
+  return done;
+}
+
+void ReshareManager::ask(Now now, ReshareMachine& machine) {
+  for (ReshareAsk& ask : machine.asks(now.monotonic_ms)) {
+    const std::uint64_t job = ask.order.job;
+    nodes_.ask({ask.cancel ? NodeCall::cancel : NodeCall::order, ask.node, agents_[ask.node], term_, job,
+                std::move(ask.order)});
+  }
+}
+
+void ReshareManager::poll(Now now) {
+  std::set<std::string> watched;
+  for (const auto& [id, machine] : machines_) {
+    for (std::string& node : machine->watched()) watched.insert(std::move(node));
+  }
+  if (polls_.size() > polls_max) {
+    std::erase_if(polls_, [](const auto& each) { return !each.second.in_flight; });
+  }
+  for (const std::string& node : watched) {
+    Poll& poll = polls_[node];
+    if (poll.in_flight || now.monotonic_ms < poll.next_ms) continue;
+    poll = {true, now.monotonic_ms + poll_ms};
+    nodes_.ask({NodeCall::list, node, agents_[node], term_, 0, {}});
+  }
+}
+
+Outcome ReshareManager::begin_replacements(Now now) {
+  if (now.monotonic_ms < replacements_ms_) return done;
+  replacements_ms_ = now.monotonic_ms + replacements_each_ms;
+  const auto busy = static_cast<std::size_t>(std::count_if(
+      machines_.begin(), machines_.end(), [](const auto& each) { return works(each.second->job()); }));
+  // Some that wait keep those busy that run; all at once would only lock objects.
+  const std::size_t most = 2 * std::size_t{policy_.reshare_jobs};
+  Result<std::vector<ReshareJob>> started = catalogue_.step_replacements(now, most - std::min(most, busy));
+  if (!started.ok()) return started.error();
+  for (ReshareJob& job : started.value()) add(std::move(job), now);
+  return done;
+}
+
+Outcome ReshareManager::step(Now now) {
+  const std::lock_guard lock(mutex_);
+  for (const NodeReply& reply : nodes_.replies()) take(now, reply);
+  if (now.monotonic_ms < ready_ms_) return done;
+  up_.clear();
+  for (NodeAddress& node : catalogue_.nodes_up(now)) {
+    up_.insert(node.node);
+    agents_[node.node] = std::move(node.agent);
+  }
+  Outcome outcome = begin_replacements(now);
+  std::size_t running = 0;
+  for (auto at = machines_.begin(); at != machines_.end();) {
+    ReshareMachine& machine = *at->second;
+    const bool turn = !works(machine.job()) || running < policy_.reshare_jobs;
+    running += works(machine.job()) && turn ? 1 : 0;
+    if (turn) {
+      if (Outcome driven = drive(now, machine); !driven.ok()) outcome = driven;
+      ask(now, machine);
+    }
+    at = machine.job().is_over() ? machines_.erase(at) : std::next(at);
+  }
+  poll(now);
+  return outcome;
+}
+
+}  // namespace ssn::controller

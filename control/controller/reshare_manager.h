@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// All jobs of re-sharing: a machine for each, as many at a time as the policy says, between the catalogue,
+// which makes durable, and the nodes, which do it. Restarted after a crash it goes on where the database
+// says.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "catalogue.h"
+#include "reshare_machine.h"
+
+namespace ssn::controller {
+
+enum class NodeCall : std::uint8_t { order, cancel, list };
+
+struct NodeQuestion {
+  NodeCall call = NodeCall::list;
+  std::string node;
+  std::string agent;  ///< where it listens
+  std::uint64_t term = 0;
+  std::uint64_t job = 0;
+  ReshareOrder order;  ///< of an order
+};
+
+struct NodeReply {
+  NodeCall call = NodeCall::list;
+  std::string node;
+  std::uint64_t job = 0;
+  std::uint32_t round = 0;
+  bool reached = false;
+  std::uint64_t term = 0;                         ///< the highest that it saw; list: 0
+  ReshareAnswer answer = ReshareAnswer::unknown;  ///< order
+  std::vector<ReshareStatus> jobs;                ///< list: all of them
+};
+
+/// Asks nodes. Does not wait for them: each question gets its reply later, one way or the other.
+class ReshareNodes {
+ public:
+  ReshareNodes() = default;
+  ReshareNodes(const ReshareNodes&) = delete;
+  ReshareNodes& operator=(const ReshareNodes&) = delete;
+  virtual ~ReshareNodes() = default;
+  virtual void ask(NodeQuestion question) = 0;
+  virtual std::vector<NodeReply> replies() = 0;
+};
+
+/// Thread-safe.
+class ReshareManager {
+ public:
+  /// Catalogue and nodes outlive it. Begins a term.
+  static Result<std::unique_ptr<ReshareManager>> open(Catalogue& catalogue, ReshareNodes& nodes,
+                                                      const Policy& policy, Now now);
+
+  /// Everything that can be done now. Call it some times a second. An error is that of the database: the
+  /// next call tries again.
+  Outcome step(Now now);
+
+  Result<ReshareJob> start(Now now, const ReshareRequest& request);
+  /// Has the job undone, unless it is committed.
+  Result<ReshareJob> cancel(Now now, std::uint64_t job, const std::string& who);
+  /// Cells that are through, of a job that runs.
+  std::uint64_t through(const ReshareJob& job);
+
+ private:
+  struct Poll {
+    bool in_flight = false;
+    std::uint64_t next_ms = 0;
+  };
+
+  ReshareManager(Catalogue& catalogue, ReshareNodes& nodes, const Policy& policy)
+      : catalogue_(catalogue), nodes_(nodes), policy_(policy) {}
+
+  void add(ReshareJob job, Now now);
+  void take(Now now, const NodeReply& reply);
+  Outcome drive(Now now, ReshareMachine& machine);
+  Outcome grant(Now now, ReshareMachine& machine, ReshareWish wish);
+  void ask(Now now, ReshareMachine& machine);
+  void poll(Now now);
+  Outcome begin_replacements(Now now);
+
+  Catalogue& catalogue_;
+  ReshareNodes& nodes_;
+  const Policy policy_;
+  std::mutex mutex_;
+  std::uint64_t term_ = 0;
+  std::uint64_t ready_ms_ = 0;  // not before: nodes have to report first
+  std::uint64_t replacements_ms_ = 0;
+  std::map<std::uint64_t, std::unique_ptr<ReshareMachine>> machines_;
+  std::map<std::string, Poll> polls_;
+  std::set<std::string> up_;
+  std::map<std::string, std::string> agents_;
+};
+
+}  // namespace ssn::controller
