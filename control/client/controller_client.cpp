@@ -25,6 +25,7 @@ class Client final : public ControllerClient {
       : objects_(v1::Objects::NewStub(channel)),
         nodes_(v1::Nodes::NewStub(channel)),
         administration_(v1::Administration::NewStub(channel)),
+        reshares_(v1::Reshares::NewStub(channel)),
         callee_{what, "ssn-controller", "an owner, a node or an operator", place.address},
         name_(place.name),
         patience_(patience) {}
@@ -174,6 +175,60 @@ class Client final : public ControllerClient {
     return called.ok() ? Result<std::vector<Event>>(all<Event>(answer.events())) : called.error();
   }
 
+  Result<ReshareView> start_reshare(const ReshareRequest& request, bool dry_run) override {
+    v1::StartReshareRequest message;
+    controller::write(request, message);
+    message.set_dry_run(dry_run);
+    return ask<ReshareView>(*reshares_, &v1::Reshares::Stub::Start, message, v1::Reshare());
+  }
+  Result<ReshareView> cancel_reshare(std::uint64_t job) override {
+    v1::CancelReshareRequest message;
+    message.set_job(job);
+    return ask<ReshareView>(*reshares_, &v1::Reshares::Stub::Cancel, message, v1::Reshare());
+  }
+  Result<ReshareViewPage> reshares(std::uint64_t after, std::uint32_t limit, bool running) override {
+    v1::ListResharesRequest message;
+    v1::ReshareList answer;
+    message.set_after(after);
+    message.set_limit(limit);
+    message.set_running(running);
+    if (Outcome called = call(*reshares_, &v1::Reshares::Stub::List, message, answer); !called.ok()) {
+      return called.error();
+    }
+    return ReshareViewPage{all<ReshareView>(answer.jobs()), answer.next()};
+  }
+  Result<Replacement> replace_node(const std::string& from, const std::string& to) override {
+    v1::ReplaceRequest message;
+    message.set_from(from);
+    message.set_to(to);
+    const Result<ReplacementPlan> answer =
+        ask<ReplacementPlan>(*reshares_, &v1::Reshares::Stub::Replace, message, v1::ReplaceAnswer());
+    return answer.ok() ? Result<Replacement>(answer.value().replacement) : answer.error();
+  }
+  Result<ReplacementPlan> plan_replacement(const std::string& from, const std::string& to,
+                                           std::uint64_t after, std::uint32_t limit) override {
+    v1::ReplaceRequest message;
+    message.set_from(from);
+    message.set_to(to);
+    message.set_dry_run(true);
+    message.set_after(after);
+    message.set_limit(limit);
+    return ask<ReplacementPlan>(*reshares_, &v1::Reshares::Stub::Replace, message, v1::ReplaceAnswer());
+  }
+  Outcome cancel_replacement(const std::string& from) override {
+    v1::CancelReplacementRequest message;
+    v1::CancelReplacementAnswer answer;
+    message.set_from(from);
+    return call(*reshares_, &v1::Reshares::Stub::CancelReplacement, message, answer);
+  }
+  Result<std::vector<Replacement>> replacements() override {
+    v1::ReplacementList answer;
+    const Outcome called =
+        call(*reshares_, &v1::Reshares::Stub::ListReplacements, v1::ListReplacementsRequest(), answer);
+    return called.ok() ? Result<std::vector<Replacement>>(all<Replacement>(answer.replacements()))
+                       : called.error();
+  }
+
  private:
   template <typename T, typename Repeated>
   static std::vector<T> all(const Repeated& messages) {
@@ -214,6 +269,7 @@ class Client final : public ControllerClient {
   const std::unique_ptr<v1::Objects::Stub> objects_;
   const std::unique_ptr<v1::Nodes::Stub> nodes_;
   const std::unique_ptr<v1::Administration::Stub> administration_;
+  const std::unique_ptr<v1::Reshares::Stub> reshares_;
   const pki::Callee callee_;
   const std::string name_;
   const milliseconds patience_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "reshare.h"
 #include "ssn/hw/result.h"
 #include "types.h"
 
@@ -59,6 +60,19 @@ class ControllerClient {
   virtual Result<controller::Node> set_node(const std::string& node, bool out) = 0;
   virtual Result<std::vector<controller::Association>> associations(const std::string& node) = 0;
   virtual Result<std::vector<controller::Event>> events(std::uint64_t after, std::uint32_t limit) = 0;
+
+  // Re-sharing. Owners their own objects.
+  virtual Result<controller::ReshareView> start_reshare(const controller::ReshareRequest& request,
+                                                        bool dry_run) = 0;
+  virtual Result<controller::ReshareView> cancel_reshare(std::uint64_t job) = 0;
+  virtual Result<controller::ReshareViewPage> reshares(std::uint64_t after, std::uint32_t limit,
+                                                       bool running) = 0;
+  virtual Result<controller::Replacement> replace_node(const std::string& from, const std::string& to) = 0;
+  /// A page of objects behind `after`.
+  virtual Result<controller::ReplacementPlan> plan_replacement(const std::string& from, const std::string& to,
+                                                               std::uint64_t after, std::uint32_t limit) = 0;
+  virtual Outcome cancel_replacement(const std::string& from) = 0;
+  virtual Result<std::vector<controller::Replacement>> replacements() = 0;
 };
 
 }  // namespace ssn::client

@@ -96,8 +96,10 @@ class Catalogue {
   /// What was made of the target is ordered to be erased; the job is over.
   Result<ReshareJob> abandon_reshare(Now now, const ReshareJob& job);
   Result<std::vector<ReshareJob>> running_reshares();
-  /// All that are remembered, by id.
-  Result<ReshareJobPage> reshares(std::uint64_t after, std::size_t limit);
+  /// All that are remembered, by id. `owner`: only of its objects; empty: all. `running`: only those that
+  /// are.
+  Result<ReshareJobPage> reshares(std::uint64_t after, std::size_t limit, const std::string& owner = "",
+                                  bool running = false);
   Result<ReshareJob> reshare(std::uint64_t id);
   std::vector<NodeAddress> nodes_up(Now now);
   /// One more than any before: of the controller that begins to order now.
@@ -107,6 +109,9 @@ class Catalogue {
   /// step_replacements().
   Result<Replacement> replace_node(Now now, const std::string& from, const std::string& to,
                                    const std::string& reason);
+  /// What that would begin with; a page of objects behind `after`. Changes nothing.
+  Result<ReplacementPlan> plan_replacement(Now now, const std::string& from, const std::string& to,
+                                           std::uint64_t after, std::size_t limit);
   Outcome cancel_replacement(Now now, const std::string& from);
   Result<std::vector<Replacement>> replacements();
   /// Begins with up to `room` jobs.
@@ -203,12 +208,14 @@ class Catalogue {
   Result<std::uint64_t> new_job_id(Transaction& changes, Now now);
   Outcome order_erasure(Transaction& changes, const std::string& node, const ObjectKey& key,
                         std::uint64_t& ordered);
+  Result<std::optional<ReshareJob>> same_job(Transaction& changes, const ReshareRequest& request);
   Outcome switch_layout(Transaction& changes, const ReshareJob& job, ObjectRecord& record,
                         std::uint64_t& ordered);
   Outcome end_job(Transaction& changes, Now now, ReshareJob& job, ReshareStep step, const char* kind,
                   bool alarm);
   Outcome step_replacement(Now now, const std::string& from, std::size_t room,
                            std::vector<ReshareJob>& started);
+  Outcome check_replacement(const std::string& from, const std::string& to) const;
   Outcome watch_nodes(Now now);
   Outcome end_replacement(Now now, const std::string& from, const char* kind, const std::string& text);
 

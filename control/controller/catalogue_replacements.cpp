@@ -32,18 +32,53 @@ Outcome Catalogue::load_replacements() {
   });
 }
 
-Result<Replacement> Catalogue::replace_node(Now now, const std::string& from, const std::string& to,
-                                            const std::string& reason) {
-  const std::lock_guard lock(mutex_);
-  const auto known = nodes_.find(from);
+Outcome Catalogue::check_replacement(const std::string& from, const std::string& to) const {
   const auto other = nodes_.find(to);
-  if (known == nodes_.end() || (!to.empty() && other == nodes_.end())) {
-    return Error{Exit::not_found, what, "the node is not registered", known == nodes_.end() ? from : to,
-                 "see `ssn shareholder list`"};
+  if (!nodes_.contains(from) || (!to.empty() && other == nodes_.end())) {
+    return Error{Exit::not_found, what, "the node is not registered", nodes_.contains(from) ? to : from,
+                 "see `ssn nodes`"};
   }
   if (from == to || (!to.empty() && !other->second.record.registration.roles.has(pki::Role::shareholder))) {
     return Error{Exit::usage, what, "this is no other shareholder", to, "name another one"};
   }
+  return done;
+}
+
+Result<ReplacementPlan> Catalogue::plan_replacement(Now now, const std::string& from, const std::string& to,
+                                                    std::uint64_t after, std::size_t limit) {
+  const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
+  const std::lock_guard lock(mutex_);
+  if (Outcome checked = check_replacement(from, to); !checked.ok()) return checked.error();
+  const std::string prefix = keys::holdings(from);
+  const std::string begin =
+      after == 0 ? prefix : keys::end_of(keys::holding(from, {after, 0}).substr(0, prefix.size() + 8));
+  const Result<std::vector<Row>> rows = database_.scan(begin, keys::end_of(prefix), most);
+  if (!rows.ok()) return rows.error();
+  ReplacementPlan plan;
+  plan.replacement.from = from;
+  plan.replacement.to = to;
+  Transaction reads(database_);
+  for (const Row& row : rows.value()) {
+    ReshareRequest request;
+    request.object = keys::number_at(row.key, prefix.size());
+    request.away = from;
+    request.to = to;
+    Result<ReshareJob> job = plan_job(reads, now, request);
+    if (job.ok()) {
+      plan.planned.push_back(view_of(job.value(), 0));
+    } else if (job.error().code != Exit::not_found) {
+      plan.troubles.push_back({request.object, job.error().why});
+    }
+  }
+  if (rows.value().size() == most) plan.next = keys::number_at(rows.value().back().key, prefix.size());
+  return plan;
+}
+
+Result<Replacement> Catalogue::replace_node(Now now, const std::string& from, const std::string& to,
+                                            const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (Outcome checked = check_replacement(from, to); !checked.ok()) return checked.error();
+  const auto known = nodes_.find(from);
   if (const auto runs = replacing_.find(from); runs != replacing_.end()) {
     if (runs->second.to == to) return shown(from, runs->second);  // again
     return Error{

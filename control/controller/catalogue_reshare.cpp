@@ -76,9 +76,30 @@ Result<ReshareJob> Catalogue::start_job(Transaction& changes, Now now, const Res
   return planned;
 }
 
+// One that runs and is what is asked for: the call was repeated.
+Result<std::optional<ReshareJob>> Catalogue::same_job(Transaction& changes, const ReshareRequest& request) {
+  if (request.object != 0) return std::optional<ReshareJob>();
+  const Result<ObjectRecord> record = named_object(changes, request.owner, request.name, what);
+  if (!record.ok()) return record.error();
+  if (record.value().job == 0) return std::optional<ReshareJob>();
+  Result<std::optional<ReshareJob>> job = changes.get<ReshareJob>(keys::job(record.value().job));
+  if (!job.ok() || !job.value()) return job;
+  const ReshareJob& runs = *job.value();
+  const auto fits = [](const std::string& wanted, const Layout& layout, std::uint32_t share) {
+    return wanted.empty() || (share != 0 && layout.holders[share - 1].node == wanted);
+  };
+  const bool same = runs.operation == request.operation && (request.k == 0 || request.k == runs.target.k) &&
+                    (request.n == 0 || request.n == runs.target.n) &&
+                    fits(request.away, runs.source, runs.share) && fits(request.to, runs.target, runs.share);
+  return same ? job : Result<std::optional<ReshareJob>>(std::optional<ReshareJob>());
+}
+
 Result<ReshareJob> Catalogue::start_reshare(Now now, const ReshareRequest& request) {
   const std::lock_guard lock(mutex_);
   Transaction changes(database_);
+  Result<std::optional<ReshareJob>> same = same_job(changes, request);
+  if (!same.ok()) return same.error();
+  if (same.value()) return std::move(*same.value());
   return start_job(changes, now, request);
 }
 
@@ -266,7 +287,8 @@ Result<std::vector<ReshareJob>> Catalogue::running_reshares() {
   return jobs;
 }
 
-Result<ReshareJobPage> Catalogue::reshares(std::uint64_t after, std::size_t limit) {
+Result<ReshareJobPage> Catalogue::reshares(std::uint64_t after, std::size_t limit, const std::string& owner,
+                                           bool running) {
   const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
   const std::lock_guard lock(mutex_);
   const Result<std::vector<Row>> rows =
@@ -276,9 +298,11 @@ Result<ReshareJobPage> Catalogue::reshares(std::uint64_t after, std::size_t limi
   for (const Row& row : rows.value()) {
     Result<ReshareJob> job = decode<ReshareJob>(row.key, row.value);
     if (!job.ok()) return job.error();
-    page.jobs.push_back(std::move(job.value()));
+    if ((owner.empty() || job.value().owner == owner) && !(running && job.value().is_over())) {
+      page.jobs.push_back(std::move(job.value()));
+    }
   }
-  if (rows.value().size() == most) page.next = page.jobs.back().id;
+  if (rows.value().size() == most) page.next = keys::number_at(rows.value().back().key, 1);
   return page;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <chrono>
 
+#include "reshare_settings.h"
 #include "ssn/hw/config.h"
 
 namespace ssn::controller {
@@ -129,6 +130,7 @@ Result<Configuration> load_configuration(const std::string& path) {
   server.ca = controller.path("ca");
   configuration.database = controller.path("database");
   read_policy(file.value().root().table("policy"), configuration.policy);
+  read_reshare(file.value().root().table("reshare"), configuration.policy);
   const ConfigTable limits = file.value().root().table("limits");
   Policy& policy = configuration.policy;
   policy.objects_max = static_cast<std::uint64_t>(

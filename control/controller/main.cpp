@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "agent_nodes.h"
 #include "configuration.h"
 #include "ssn/hw/daemon.h"
 
@@ -46,20 +47,28 @@ void random_bytes(std::uint8_t* out, std::size_t bytes) {
   }
 }
 
-// Ticks once a second until a signal comes. What a tick cannot do it tries again; said once while it lasts.
-int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, const sigset_t& ending) {
+// Ticks once a second, and drives re-sharing, until a signal comes. What cannot be done is tried again; said
+// once while it lasts.
+int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager& reshares,
+                 const sigset_t& ending) {
   bool troubled = false;
-  for (;;) {
-    const timespec second{1, 0};
-    const int number = ::sigtimedwait(&ending, nullptr, &second);
+  for (std::uint64_t next_ms = 0;;) {
+    const timespec moment{0, 100'000'000};
+    const int number = ::sigtimedwait(&ending, nullptr, &moment);
     if (number > 0) {
       return number;
     }
-    const Outcome ticked = catalogue.tick(now());
-    if (!ticked.ok() && !troubled) {
-      daemon.fail(ticked.error());
+    const Now time = now();
+    Outcome outcome = reshares.step(time);
+    if (time.monotonic_ms >= next_ms) {
+      next_ms = time.monotonic_ms + 1000;
+      const Outcome ticked = catalogue.tick(time);
+      outcome = outcome.ok() ? ticked : outcome;
     }
-    troubled = !ticked.ok();
+    if (!outcome.ok() && !troubled) {
+      daemon.fail(outcome.error());
+    }
+    troubled = !outcome.ok();
   }
 }
 
@@ -82,7 +91,17 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   if (!catalogue.ok()) {
     return daemon.fail(catalogue.error());
   }
-  Result<std::unique_ptr<Server>> server = Server::start(configuration.server, *catalogue.value(), now);
+  const Result<std::unique_ptr<ReshareNodes>> nodes = make_agent_nodes(configuration.server);
+  if (!nodes.ok()) {
+    return daemon.fail(nodes.error());
+  }
+  const Result<std::unique_ptr<ReshareManager>> reshares =
+      ReshareManager::open(*catalogue.value(), *nodes.value(), configuration.policy, now());
+  if (!reshares.ok()) {
+    return daemon.fail(reshares.error());
+  }
+  Result<std::unique_ptr<Server>> server =
+      Server::start(configuration.server, *catalogue.value(), reshares.value().get(), now);
   if (!server.ok()) {
     return daemon.fail(server.error());
   }
@@ -93,7 +112,7 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
     return daemon.fail(ready.error());
   }
   daemon.log(fmt::format("ready; {} listens at {}", configuration.server.name, server.value()->listening()));
-  const int number = wait_for_end(daemon, *catalogue.value(), ending);
+  const int number = wait_for_end(daemon, *catalogue.value(), *reshares.value(), ending);
   daemon.log(fmt::format("ending after signal {}", number));
   server.value().reset();
   return 0;

@@ -4,6 +4,7 @@
 // this version does not know are read as their first one.
 #pragma once
 
+#include "reshare.h"
 #include "types.h"
 
 namespace ssn::controller {
@@ -23,8 +24,12 @@ class ObjectSummary;
 class ReadTicket;
 class RegisterAnswer;
 class RegisterRequest;
+class ReplaceAnswer;
+class Replacement;
 class ReportAnswer;
 class ReportRequest;
+class Reshare;
+class StartReshareRequest;
 class SealedAnswer;
 class SealedRequest;
 class WriteTicket;
@@ -71,5 +76,14 @@ void write(const Event& from, v1::Event& to);
 Event read(const v1::Event& from);
 void write(const Status& from, v1::ControllerStatus& to);
 Status read(const v1::ControllerStatus& from);
+// messages_reshare.cpp
+void write(const ReshareRequest& from, v1::StartReshareRequest& to);
+ReshareRequest read(const v1::StartReshareRequest& from);
+void write(const ReshareView& from, v1::Reshare& to);
+ReshareView read(const v1::Reshare& from);
+void write(const Replacement& from, v1::Replacement& to);
+Replacement read(const v1::Replacement& from);
+void write(const ReplacementPlan& from, v1::ReplaceAnswer& to);
+ReplacementPlan read(const v1::ReplaceAnswer& from);
 
 }  // namespace ssn::controller

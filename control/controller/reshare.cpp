@@ -48,4 +48,40 @@ std::string_view name(CheckVerdict verdict) noexcept {
   return pick(names, verdict);
 }
 
+ReshareView view_of(const ReshareJob& job, std::uint64_t through) {
+  ReshareView view{job.id,
+                   job.object,
+                   job.owner,
+                   job.name,
+                   job.operation,
+                   job.reason,
+                   job.step,
+                   job.round,
+                   job.cells,
+                   job.cell_bytes,
+                   through,
+                   job.share,
+                   job.source.k,
+                   job.source.n,
+                   job.target.k,
+                   job.target.n,
+                   job.source_generation,
+                   job.target_generation,
+                   {},
+                   {},
+                   job.computational,
+                   job.unverified,
+                   job.trouble,
+                   job.started_ms,
+                   job.ended_ms};
+  const auto add = [&](const Layout& layout, std::vector<std::string>& nodes) {
+    for (std::uint32_t share = 1; share <= layout.n; ++share) {
+      if (!job.same_generation() || share == job.share) nodes.push_back(layout.holders[share - 1].node);
+    }
+  };
+  add(job.source, view.away);
+  add(job.target, view.takers);
+  return view;
+}
+
 }  // namespace ssn::controller

@@ -180,6 +180,48 @@ struct ReshareRequest {
   std::string reason;  ///< who asks
 };
 
+/// A job as people see it.
+struct ReshareView {
+  std::uint64_t id = 0;  ///< 0: a plan
+  std::uint64_t object = 0;
+  std::string owner;
+  std::string name;
+  ReshareOperation operation = ReshareOperation::unknown;
+  std::string reason;
+  ReshareStep step = ReshareStep::unknown;
+  std::uint32_t round = 0;
+  std::uint64_t cells = 0;
+  std::uint32_t cell_bytes = 0;
+  std::uint64_t through = 0;
+  std::uint32_t share = 0;
+  std::uint32_t k = 0;
+  std::uint32_t n = 0;
+  std::uint32_t target_k = 0;
+  std::uint32_t target_n = 0;
+  std::uint64_t source_generation = 0;
+  std::uint64_t target_generation = 0;
+  std::vector<std::string> away;
+  std::vector<std::string> takers;
+  bool computational = false;
+  bool unverified = false;
+  std::string trouble;
+  std::uint64_t started_ms = 0;
+  std::uint64_t ended_ms = 0;
+
+  bool is_over() const noexcept { return step == ReshareStep::done || step == ReshareStep::undone; }
+};
+ReshareView view_of(const ReshareJob& job, std::uint64_t through);
+
+struct ReshareViewPage {
+  std::vector<ReshareView> jobs;
+  std::uint64_t next = 0;  ///< 0: that was all
+};
+
+struct PlanTrouble {
+  std::uint64_t object = 0;
+  std::string why;
+};
+
 struct ReshareJobPage {
   std::vector<ReshareJob> jobs;
   std::uint64_t next = 0;  ///< 0: that was all
@@ -195,6 +237,14 @@ struct Replacement {
   std::string trouble;        ///< why the latest one could not be begun with
   std::uint64_t begun_ms = 0;
   bool automatic = false;  ///< ends when the node is back
+};
+
+/// What a replacement would be.
+struct ReplacementPlan {
+  Replacement replacement;
+  std::vector<ReshareView> planned;
+  std::vector<PlanTrouble> troubles;
+  std::uint64_t next = 0;  ///< 0: that was all
 };
 
 }  // namespace ssn::controller

@@ -38,7 +38,7 @@ void ReshareManager::add(ReshareJob job, Now now) {
 Result<ReshareJob> ReshareManager::start(Now now, const ReshareRequest& request) {
   const std::lock_guard lock(mutex_);
   Result<ReshareJob> job = catalogue_.start_reshare(now, request);
-  if (job.ok()) add(job.value(), now);
+  if (job.ok() && !machines_.contains(job.value().id)) add(job.value(), now);
   return job;
 }
 

@@ -35,6 +35,12 @@ constexpr Right rights[] = {
     {Call::set_node, "Administration.SetNode", {Role::operators}},
     {Call::list_associations, "Administration.ListAssociations", {Role::operators}},
     {Call::list_events, "Administration.ListEvents", {Role::operators}},
+    {Call::start_reshare, "Reshares.Start", {Role::owner, Role::operators}},
+    {Call::cancel_reshare, "Reshares.Cancel", {Role::owner, Role::operators}},
+    {Call::list_reshares, "Reshares.List", {Role::owner, Role::operators}},
+    {Call::replace, "Reshares.Replace", {Role::operators}},
+    {Call::cancel_replacement, "Reshares.CancelReplacement", {Role::operators}},
+    {Call::list_replacements, "Reshares.ListReplacements", {Role::operators}},
 };
 static_assert(sizeof rights / sizeof rights[0] == calls_count);
 

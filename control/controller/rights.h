@@ -29,8 +29,14 @@ enum class Call : std::uint8_t {
   set_node,
   list_associations,
   list_events,
+  start_reshare,
+  cancel_reshare,
+  list_reshares,
+  replace,
+  cancel_replacement,
+  list_replacements,
 };
-inline constexpr std::size_t calls_count = 19;
+inline constexpr std::size_t calls_count = 25;
 
 /// "Objects.BeginWrite", as in control/api/controller.proto.
 std::string_view name(Call call) noexcept;

@@ -7,12 +7,9 @@
 #include <algorithm>
 #include <chrono>
 
-#include "call_error.h"
-#include "caller.h"
 #include "controller.grpc.pb.h"
 #include "credentials.h"
-#include "messages.h"
-#include "rights.h"
+#include "desk.h"
 
 namespace ssn::controller {
 namespace {
@@ -22,39 +19,6 @@ constexpr int threads_max = 24;
 constexpr std::size_t memory_max = std::size_t{64} << 20;
 constexpr int streams_per_connection = 32;
 constexpr std::chrono::milliseconds ending{500};
-constexpr std::size_t listed = 100;  // where the caller does not say how many
-
-// What the services share: who calls, and may it.
-struct Desk {
-  const ServerSettings settings;
-  Catalogue& catalogue;
-  const std::function<Now()> clock;
-  const std::uint64_t started_ms;
-
-  Result<pki::Caller> admit(const grpc::ServerContext& context, Call call) const {
-    pki::Caller caller = pki::caller_of(*context.auth_context());
-    if (caller.kind == pki::Caller::Kind::certified && !caller.name.empty() && may(caller.roles, call)) {
-      return caller;
-    }
-    return Error{Exit::refused, fmt::format("cannot answer {}", name(call)),
-                 caller.name.empty() ? "the caller's certificate names nobody"
-                                     : fmt::format("{} has no role that may", caller.name),
-                 caller.name, "use a certificate whose OU is such a role: docs/controller.md"};
-  }
-};
-
-std::size_t limit_of(std::uint32_t wanted, std::size_t otherwise = listed) {
-  return wanted == 0 ? otherwise : std::min<std::size_t>(wanted, page_max);
-}
-
-template <typename T, typename Message>
-grpc::Status answer(const Result<T>& result, Message& message) {
-  if (!result.ok()) {
-    return pki::to_status(result.error());
-  }
-  write(result.value(), message);
-  return grpc::Status::OK;
-}
 
 class ObjectsService final : public v1::Objects::Service {
  public:
@@ -86,7 +50,7 @@ class ObjectsService final : public v1::Objects::Service {
     return aborted.ok() ? grpc::Status::OK : pki::to_status(aborted.error());
   }
   grpc::Status List(Context* context, const v1::ListRequest* request, v1::ObjectList* out) override {
-    const Result<std::string> owner = owner_of(*context, Call::list, request->owner());
+    const Result<std::string> owner = desk_.owner_of(*context, Call::list, request->owner());
     if (!owner.ok()) {
       return pki::to_status(owner.error());
     }
@@ -102,7 +66,7 @@ class ObjectsService final : public v1::Objects::Service {
     return grpc::Status::OK;
   }
   grpc::Status Stat(Context* context, const v1::StatRequest* request, v1::Object* out) override {
-    const Result<std::string> owner = owner_of(*context, Call::stat, request->owner());
+    const Result<std::string> owner = desk_.owner_of(*context, Call::stat, request->owner());
     return owner.ok() ? answer(desk_.catalogue.stat(desk_.clock(), owner.value(), request->name()), *out)
                       : pki::to_status(owner.error());
   }
@@ -131,7 +95,7 @@ class ObjectsService final : public v1::Objects::Service {
     if (!caller.ok()) {
       return pki::to_status(caller.error());
     }
-    const Result<std::string> owner = owner_for(caller.value(), Call::explain, request->owner());
+    const Result<std::string> owner = Desk::owner_for(caller.value(), Call::explain, request->owner());
     if (!owner.ok()) {
       return pki::to_status(owner.error());
     }
@@ -144,24 +108,6 @@ class ObjectsService final : public v1::Objects::Service {
       }
     }
     return answer(explained, *out);
-  }
-
-  Result<std::string> owner_of(const Context& context, Call call, const std::string& wanted) const {
-    const Result<pki::Caller> caller = desk_.admit(context, call);
-    return caller.ok() ? owner_for(caller.value(), call, wanted) : Result<std::string>(caller.error());
-  }
-
-  // Owners get their own; operators say whose.
-  static Result<std::string> owner_for(const pki::Caller& caller, Call call, const std::string& wanted) {
-    const std::string& self = caller.name;
-    if (caller.roles.has(pki::Role::operators)) {
-      return wanted.empty() ? self : wanted;
-    }
-    if (!wanted.empty() && wanted != self) {
-      return Error{Exit::refused, fmt::format("cannot answer {}", name(call)),
-                   fmt::format("{} is not {}", self, wanted), "owner", "leave the owner out"};
-    }
-    return self;
   }
 
   const Desk& desk_;
@@ -303,8 +249,10 @@ class AdministrationService final : public v1::Administration::Service {
 
 class Running final : public Server {
  public:
-  Running(const ServerSettings& settings, Catalogue& catalogue, std::function<Now()> clock)
-      : desk_{settings, catalogue, clock, clock().monotonic_ms} {}
+  Running(const ServerSettings& settings, Catalogue& catalogue, ReshareManager* reshares,
+          const std::function<Now()>& clock)
+      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms},
+        reshares_(make_reshare_service(desk_)) {}
   ~Running() override {
     if (server_ != nullptr) {
       server_->Shutdown(std::chrono::system_clock::now() + ending);
@@ -320,6 +268,7 @@ class Running final : public Server {
   ObjectsService objects_{desk_};
   NodesService nodes_{desk_};
   AdministrationService administration_{desk_};
+  const std::unique_ptr<grpc::Service> reshares_;
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
 };
@@ -347,6 +296,7 @@ Outcome Running::start() {
   builder.RegisterService(&objects_);
   builder.RegisterService(&nodes_);
   builder.RegisterService(&administration_);
+  builder.RegisterService(reshares_.get());
   pki::set_limits(builder,
                   {"ssn-controller", threads_max, memory_max, request_bytes_max, streams_per_connection});
   int port = 0;
@@ -363,9 +313,9 @@ Outcome Running::start() {
 }  // namespace
 
 Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, Catalogue& catalogue,
-                                              std::function<Now()> clock) {
+                                              ReshareManager* reshares, std::function<Now()> clock) {
   pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
-  auto server = std::make_unique<Running>(settings, catalogue, std::move(clock));
+  auto server = std::make_unique<Running>(settings, catalogue, reshares, clock);
   if (Outcome started = server->start(); !started.ok()) {
     return started.error();
   }

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "catalogue.h"
+#include "reshare_manager.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::controller {
@@ -21,10 +22,10 @@ struct ServerSettings {
 
 class Server {
  public:
-  /// Listens and answers out of the catalogue, which must outlive it. Sets GRPC_SSL_CIPHER_SUITES in the
-  /// environment, so no other thread may read that meanwhile.
+  /// Listens and answers out of the catalogue and, where it is given, the manager; both must outlive it. Sets
+  /// GRPC_SSL_CIPHER_SUITES in the environment, so no other thread may read that meanwhile.
   static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, Catalogue& catalogue,
-                                               std::function<Now()> clock);
+                                               ReshareManager* reshares, std::function<Now()> clock);
   /// Ends calls that take longer than half a second.
   virtual ~Server() = default;
   /// With the real port.

@@ -80,8 +80,8 @@ client::ControllerPlace OwnerNetwork::place(const std::string& who) const {
 
 void OwnerNetwork::start_controller() {
   const client::ControllerPlace own = place("controller");
-  server_ = must(
-      controller::Server::start({"controller", listen_, own.certificate, own.key, own.ca}, *catalogue_, now));
+  server_ = must(controller::Server::start({"controller", listen_, own.certificate, own.key, own.ca},
+                                           *catalogue_, nullptr, now));
   listen_ = server_->listening();
 }
 

@@ -16,6 +16,13 @@ namespace {
 
 using client::ControllerClient;
 
+// Nobody is asked.
+class NoNodes final : public ReshareNodes {
+ public:
+  void ask(NodeQuestion) override {}
+  std::vector<NodeReply> replies() override { return {}; }
+};
+
 class ServerTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -35,7 +42,10 @@ class ServerTest : public testing::Test {
         [this](std::uint8_t* out, std::size_t bytes) { std::fill_n(out, bytes, ++random_); }, now());
     ASSERT_OK(opened);
     catalogue_ = std::move(opened.value());
-    auto started = Server::start(settings(), *catalogue_, now);
+    auto manager = ReshareManager::open(*catalogue_, nodes_, Policy(), now());
+    ASSERT_OK(manager);
+    manager_ = std::move(manager.value());
+    auto started = Server::start(settings(), *catalogue_, manager_.get(), now);
     ASSERT_OK(started);
     server_ = std::move(started.value());
   }
@@ -62,6 +72,8 @@ class ServerTest : public testing::Test {
   std::uint8_t random_ = 0;
   std::unique_ptr<Database> database_;
   std::unique_ptr<Catalogue> catalogue_;
+  NoNodes nodes_;
+  std::unique_ptr<ReshareManager> manager_;
   std::unique_ptr<Server> server_;
 };
 
@@ -111,22 +123,49 @@ bool lets_in(ControllerClient& client, Call call) {
       return in(client.associations("x"));
     case Call::list_events:
       return in(client.events(0, 1));
+    case Call::start_reshare:
+      return in(client.start_reshare({}, false));
+    case Call::cancel_reshare:
+      return in(client.cancel_reshare(1));
+    case Call::list_reshares:
+      return in(client.reshares(0, 1, false));
+    case Call::replace:
+      return in(client.replace_node("x", "y"));
+    case Call::cancel_replacement:
+      return in(client.cancel_replacement("x"));
+    case Call::list_replacements:
+      return in(client.replacements());
   }
   return false;
 }
 
 // As docs/controller.md has it: a letter for each role that may. o owner, s ssa, h shareholder, p operator.
 const std::map<Call, std::string> table = {
-    {Call::begin_write, "o"},    {Call::commit, "o"},
-    {Call::abort, "o"},          {Call::list, "op"},
-    {Call::stat, "op"},          {Call::remove, "o"},
-    {Call::open_read, "o"},      {Call::explain, "op"},
-    {Call::register_node, "sh"}, {Call::report, "sh"},
-    {Call::get_object, "sh"},    {Call::sealed, "s"},
-    {Call::get_holdings, "h"},   {Call::compare_holdings, "h"},
-    {Call::get_status, "p"},     {Call::list_nodes, "p"},
-    {Call::set_node, "p"},       {Call::list_associations, "p"},
+    {Call::begin_write, "o"},
+    {Call::commit, "o"},
+    {Call::abort, "o"},
+    {Call::list, "op"},
+    {Call::stat, "op"},
+    {Call::remove, "o"},
+    {Call::open_read, "o"},
+    {Call::explain, "op"},
+    {Call::register_node, "sh"},
+    {Call::report, "sh"},
+    {Call::get_object, "sh"},
+    {Call::sealed, "s"},
+    {Call::get_holdings, "h"},
+    {Call::compare_holdings, "h"},
+    {Call::get_status, "p"},
+    {Call::list_nodes, "p"},
+    {Call::set_node, "p"},
+    {Call::list_associations, "p"},
     {Call::list_events, "p"},
+    {Call::start_reshare, "op"},
+    {Call::cancel_reshare, "op"},
+    {Call::list_reshares, "op"},
+    {Call::replace, "p"},
+    {Call::cancel_replacement, "p"},
+    {Call::list_replacements, "p"},
 };
 
 TEST(Rights, AreThoseOfTheTable) {
@@ -164,14 +203,44 @@ TEST_F(ServerTest, StrangersAreNotHeardAndNoOtherServerIsBelieved) {
   EXPECT_TRUE(fails(client("operator", "n", "sae-a")->status(), Exit::temporary));
   // The certificate of another, or without the role, is no controller's.
   ServerSettings wrong = settings("sae-a");
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::refused));
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::refused));
   wrong.name = "controller";
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::refused));
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::refused));
   wrong = settings();
   wrong.listen = "nowhere";
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::usage));
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::usage));
   wrong.listen = server_->listening();
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, now), Exit::temporary));
+  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::temporary));
+}
+
+// What owners and operators may do about re-sharing, with nobody who does it.
+void reshare(ControllerClient& owner, ControllerClient& admin, const Object& object) {
+  ReshareRequest wish;
+  wish.operation = ReshareOperation::refresh;
+  wish.name = object.name;
+  const auto plan = owner.start_reshare(wish, true);
+  ASSERT_OK(plan);
+  EXPECT_EQ(plan.value().id, 0U);
+  EXPECT_EQ(plan.value().takers.size(), 5U);
+  EXPECT_TRUE(admin.reshares(0, 0, false).value().jobs.empty());
+  const auto job = owner.start_reshare(wish, false);
+  ASSERT_OK(job);
+  EXPECT_EQ(owner.start_reshare(wish, false).value().id, job.value().id);  // again
+  wish.operation = ReshareOperation::repair;
+  EXPECT_TRUE(fails(owner.start_reshare(wish, false), Exit::temporary));
+  wish.to = "sae-a";
+  EXPECT_TRUE(fails(owner.start_reshare(wish, false), Exit::refused));  // operators decide that
+  EXPECT_EQ(admin.reshares(0, 0, true).value().jobs.at(0).name, object.name);
+  EXPECT_EQ(owner.reshares(0, 0, true).value().jobs.at(0).reason, "owner wants it");
+  const auto planned = admin.plan_replacement(object.layout.holders[0].node, "", 0, 0);
+  ASSERT_OK(planned);
+  EXPECT_EQ(planned.value().troubles.at(0).object, object.id);  // a job is at it
+  EXPECT_EQ(owner.cancel_reshare(job.value().id).value().step, ReshareStep::undo);
+  EXPECT_TRUE(fails(owner.cancel_reshare(1), Exit::not_found));
+  ASSERT_OK(admin.replace_node(object.layout.holders[0].node, ""));
+  EXPECT_EQ(admin.replacements().value().at(0).reason, "operator wants it");
+  EXPECT_OK(admin.cancel_replacement(object.layout.holders[0].node));
+  EXPECT_TRUE(admin.replacements().value().empty());
 }
 
 TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
@@ -230,6 +299,7 @@ TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
   EXPECT_EQ(admin->events(0, 0).value().size(), 7U);  // and that no pads are kept
   EXPECT_EQ(admin->status().value().objects, 1U);
   EXPECT_EQ(admin->status().value().name, "controller");
+  ASSERT_NO_FATAL_FAILURE(reshare(*owner, *admin, object));
   ASSERT_OK(owner->remove(request.name, object.id));
   const std::string holder = object.layout.holders[0].node;
   EXPECT_EQ(nodes[holder]->compare({object.key(), {1, 1}}).value(),

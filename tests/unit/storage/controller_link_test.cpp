@@ -84,6 +84,20 @@ class Client final : public client::ControllerClient {
   Result<controller::Node> set_node(const std::string&, bool) override { return away; }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return away; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return away; }
+  Result<controller::ReshareView> start_reshare(const controller::ReshareRequest&, bool) override {
+    return away;
+  }
+  Result<controller::ReshareView> cancel_reshare(std::uint64_t) override { return away; }
+  Result<controller::ReshareViewPage> reshares(std::uint64_t, std::uint32_t, bool) override { return away; }
+  Result<controller::Replacement> replace_node(const std::string&, const std::string&) override {
+    return away;
+  }
+  Result<controller::ReplacementPlan> plan_replacement(const std::string&, const std::string&, std::uint64_t,
+                                                       std::uint32_t) override {
+    return away;
+  }
+  Outcome cancel_replacement(const std::string&) override { return away; }
+  Result<std::vector<controller::Replacement>> replacements() override { return away; }
 
  private:
   template <typename T, typename Say>

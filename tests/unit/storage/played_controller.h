@@ -46,6 +46,20 @@ class SilentController : public client::ControllerClient {
   Result<controller::Node> set_node(const std::string&, bool) override { return nobody; }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return nobody; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return nobody; }
+  Result<controller::ReshareView> start_reshare(const controller::ReshareRequest&, bool) override {
+    return nobody;
+  }
+  Result<controller::ReshareView> cancel_reshare(std::uint64_t) override { return nobody; }
+  Result<controller::ReshareViewPage> reshares(std::uint64_t, std::uint32_t, bool) override { return nobody; }
+  Result<controller::Replacement> replace_node(const std::string&, const std::string&) override {
+    return nobody;
+  }
+  Result<controller::ReplacementPlan> plan_replacement(const std::string&, const std::string&, std::uint64_t,
+                                                       std::uint32_t) override {
+    return nobody;
+  }
+  Outcome cancel_replacement(const std::string&) override { return nobody; }
+  Result<std::vector<controller::Replacement>> replacements() override { return nobody; }
 };
 
 /// What a PlayedController knows. One thread at a time.

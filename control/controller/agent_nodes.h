@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Asks the agents of nodes what re-sharing asks: control/api/operation.proto, service Resharing, over mutual
+// TLS 1.3 with the controller's certificate. No gRPC type here.
+#pragma once
+
+#include <memory>
+
+#include "reshare_manager.h"
+#include "server.h"
+
+namespace ssn::controller {
+
+/// A few threads; each node is asked one thing at a time, in order, and has three seconds for it. Questions
+/// to a node that wait for longer ones are bounded. Ends when those that run are over.
+Result<std::unique_ptr<ReshareNodes>> make_agent_nodes(const ServerSettings& settings);
+
+}  // namespace ssn::controller
