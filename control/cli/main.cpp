@@ -28,6 +28,11 @@ constexpr const char* overview =
 // Groups of commands, in the order of the help; behind the commands without a group.
 std::vector<CommandGroup> make_groups() {
   return {
+      {"reshare", "Make shares anew: repair, refresh, other k and n",
+       "  ssn reshare start photos/cat.raw --refresh   new shares for the same holders\n"
+       "  ssn reshare list                             jobs, and how far they are\n"},
+      {"shareholder", "Operators: nodes that hold shares",
+       "  ssn shareholder replace sae-h1 sae-h6 --dry-run   what it would take\n"},
       {"offload", "Offload devices: find and check their drivers",
        "  ssn offload list                  the drivers that are found, and what their devices can do\n"
        "  ssn offload test ./my-driver.so   whether a driver does what it must\n"},
@@ -67,8 +72,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (auto make_group :
-       {make_dataplane_commands, make_kme_commands, make_pki_commands, make_demo_commands}) {
+  for (auto make_group : {make_reshare_commands, make_dataplane_commands, make_kme_commands,
+                          make_pki_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

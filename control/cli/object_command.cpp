@@ -35,7 +35,10 @@ Result<client::ControllerPlace> place_in(const std::string& path) {
 
 }  // namespace
 
-ObjectCommand::ObjectCommand(const char* name) : name_(name), schema_(fmt::format("ssn.{}/1", name)) {}
+ObjectCommand::ObjectCommand(const char* name, const char* group)
+    : name_(name),
+      group_(group),
+      schema_(*group == '\0' ? fmt::format("ssn.{}/1", name) : fmt::format("ssn.{}.{}/1", group, name)) {}
 
 void ObjectCommand::declare(OptionTable& table) {
   using enum OptionTable::Need;

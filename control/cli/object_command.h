@@ -14,9 +14,10 @@ namespace ssn::cli {
 /// Makes failures look alike.
 class ObjectCommand : public Command {
  public:
-  explicit ObjectCommand(const char* name);
+  explicit ObjectCommand(const char* name, const char* group = "");
 
   const char* name() const noexcept final { return name_; }
+  const char* group() const noexcept final { return group_; }
   void declare(OptionTable& table) final;
   Exit run(const OutputOptions& output) final;
 
@@ -24,13 +25,14 @@ class ObjectCommand : public Command {
   virtual void declare_more(OptionTable&) {}
   /// What the command ends with. Errors are printed by run().
   virtual Result<Exit> work(const client::ControllerPlace& place, const OutputOptions& output) = 0;
-  /// "ssn.NAME/1".
+  /// "ssn.NAME/1", "ssn.GROUP.NAME/1".
   const std::string& schema() const noexcept { return schema_; }
 
  private:
   Result<client::ControllerPlace> place() const;
 
   const char* name_;
+  const char* group_;
   std::string schema_;
   std::string configuration_;
   client::ControllerPlace remote_;
@@ -49,6 +51,7 @@ class CatalogueCommand : public ObjectCommand {
 std::vector<std::unique_ptr<Command>> make_object_commands();    // ls, stat, rm
 std::vector<std::unique_ptr<Command>> make_network_commands();   // explain, nodes
 std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
+std::vector<std::unique_ptr<Command>> make_reshare_commands();   // the groups reshare and shareholder
 
 /// As people and scripts read it: 16 hexadecimal digits.
 std::string id_text(std::uint64_t id);

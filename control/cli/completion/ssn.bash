@@ -9,6 +9,8 @@ _ssn() {
   # Groups: `ssn GROUP SUBCOMMAND`, completed as the command "GROUP SUBCOMMAND".
   local group_words=''
   case $command in
+    reshare) group_words='list watch start cancel' ;;
+    shareholder) group_words='replace' ;;
     offload) group_words='list test' ;;
     dataplane) group_words='status counters trace top graph swap' ;;
     kme) group_words='init status outage rate drain inject heal' ;;
@@ -24,7 +26,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm explain nodes doctor topology version offload dataplane kme pki demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes doctor topology version reshare shareholder offload dataplane kme pki demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -48,7 +50,8 @@ _ssn() {
     --devices) mapfile -t COMPREPLY < <(compgen -W "$(ls /sys/class/net 2>/dev/null)" -- "$word") && return ;;
     --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
-    --seed | --only | --patience | --owner | --controller | --quorum | --minimum | --ssa | --size) return ;;
+    --seed | --only | --patience | --owner | --from | --replacement) return ;;
+    --controller | --quorum | --minimum | --ssa | --size) return ;;
   esac
   local options='--help --json --quiet'
   local place='--config --connect --controller --certificate --key --ca'
@@ -72,6 +75,11 @@ _ssn() {
     explain) options+=" --owner --dry-run --scheme --k --n --size --pad-shares --ssa $place" ;;
     nodes) options+=" --paths $place" ;;
     rm) options+=" --missing-ok $place" ;;
+    'reshare list') options+=" --all $place" ;;
+    'reshare watch') options+=" $place" ;;
+    'reshare start') options+=" --refresh --k --n --from --to --exchange --dry-run --owner $place" ;;
+    'reshare cancel') options+=" --replacement $place" ;;
+    'shareholder replace') options+=" --dry-run --yes $place" ;;
     doctor) options+=' --config' ;;
     topology) options+=' --workers --node --devices --topology --isolated' ;;
     'offload test') options+=' --seed --only --patience' ;;

@@ -14,7 +14,8 @@ from support import *
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
 COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify", "ls", "stat", "rm",
             "explain", "nodes",
-            "doctor", "topology", "version", "offload list", "offload test",
+            "doctor", "topology", "version", "reshare list", "reshare watch",
+            "reshare start", "reshare cancel", "shareholder replace", "offload list", "offload test",
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
             "kme rate", "kme drain", "kme inject", "kme heal",
