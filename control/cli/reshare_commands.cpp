@@ -62,8 +62,8 @@ void print_jobs(const std::vector<ReshareView>& jobs) {
     table.add({job.id == 0 ? "-" : id_text(job.id), std::string(controller::name(job.operation)),
                std::string(step_of(job)),
                fmt::format("{} %", job.cells == 0 ? 0 : job.through * 100 / job.cells), joined(job.away),
-               joined(job.takers), shown_time(static_cast<std::int64_t>(job.started_ms / 1000)), shown_name(job.name),
-               shown_name(job.trouble)});
+               joined(job.takers), shown_time(static_cast<std::int64_t>(job.started_ms / 1000)),
+               shown_name(job.name), shown_name(job.trouble)});
   }
   if (!table.empty()) print_text(table.text());
 }

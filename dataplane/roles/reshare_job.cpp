@@ -68,7 +68,8 @@ bool ReshareJob::is_erased() const noexcept {
   return std::all_of(memory_.begin(), memory_.end(), [](std::uint8_t byte) { return byte == 0; });
 }
 
-void ReshareJob::begin(const ReshareOrder& order, ResharePlan plan, std::uint64_t now_ns) {
+void ReshareJob::begin(const ReshareOrder& order, ResharePlan plan, bool computational,
+                       std::uint64_t now_ns) {
   assert(is_free());
   order_ = order;
   plan_ = std::move(plan);
@@ -81,6 +82,7 @@ void ReshareJob::begin(const ReshareOrder& order, ResharePlan plan, std::uint64_
   status_.round = order.round;
   status_.operation = order.operation;
   status_.state = ReshareState::running;
+  status_.computational = computational;
   now_ns_ = progress_ns_ = rate_ns_ = now_ns;
   short_of_ = ReshareTrouble::stalled;
   stall_ns_ = order.stall_ns;

@@ -61,8 +61,8 @@ class ReshareJob {
   std::size_t in_store() const noexcept { return in_store_; }
   bool is_erased() const noexcept;
 
-  /// The order was checked, and its plan fits. Allocates.
-  void begin(const ReshareOrder& order, ResharePlan plan, std::uint64_t now_ns);
+  /// The order was checked, and its plan fits. `computational`: a round before was. Allocates.
+  void begin(const ReshareOrder& order, ResharePlan plan, bool computational, std::uint64_t now_ns);
   /// Everything of it is erased; what is in the store finds nobody.
   void end(ReshareState state, ReshareTrouble trouble, std::uint64_t node) noexcept;
   /// Of the latest round.

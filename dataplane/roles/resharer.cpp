@@ -120,9 +120,10 @@ ReshareAnswer Resharer::Implementation::order(const ReshareOrder& order, std::ui
     before->end(ReshareState::failed, ReshareTrouble::none, 0);
     note_ended();
   }
+  const ReshareStatus* const before = kept(order.job);
   for (const auto& job : jobs_) {
     if (!job->is_free()) continue;
-    job->begin(order, std::move(plan), now_ns);
+    job->begin(order, std::move(plan), before != nullptr && before->computational, now_ns);
     due_ns_ = 0;
     return ReshareAnswer::taken;
   }

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "reshare_setup.h"
+
 namespace ssn::dataplane {
 namespace {
 
@@ -100,10 +102,8 @@ Result<OrderReply> ReshareControl::order_reshare(std::uint64_t term, const roles
   OrderReply reply{seen.value(), {}};
   if (reply.term.is_old) return reply;
   roles::ReshareOrder limited = order;
-  const std::uint64_t most = setup_.configuration->shareholder.reshare_rate;
-  if (most != 0 && (limited.bytes_per_second == 0 || limited.bytes_per_second > most)) {
-    limited.bytes_per_second = most;
-  }
+  limited.bytes_per_second =
+      lesser_rate(order.bytes_per_second, setup_.configuration->shareholder.reshare_rate);
   const auto errand = std::make_shared<OrderErrand>(member_of(order.job), limited);
   if (setup_.errands->run(errand, worker_patience) != Errands::Ran::yes)
     return late("cannot order re-sharing");

@@ -54,6 +54,10 @@ HolderRole::Resharing resharing_of(const Configuration& configuration, std::uint
   return to;
 }
 
+std::uint64_t lesser_rate(std::uint64_t ordered, std::uint64_t most) noexcept {
+  return ordered == 0 ? most : most == 0 ? ordered : std::min(ordered, most);
+}
+
 Result<OrderMemory> mask_memory(std::uint32_t cell_room) {
   const auto longest = static_cast<std::uint32_t>(store::stripe_cells) * cell_room;
   return OrderMemory::make(mask_orders, std::min(longest, protocol::max_order_bytes));

@@ -39,6 +39,23 @@ TEST(ReshareRenew, ARefreshMakesOtherSharesOfTheSameData) {
   }
 }
 
+TEST(ReshareRenew, WhatARoundWeakenedIsToldByLaterOnes) {
+  for (const bool from_device : {false, true}) {
+    ReshareWorldOptions options;
+    options.nodes = 5;
+    ReshareWorld world(options, test_seed());
+    for (const auto& node : world.nodes) node->random.qrng = from_device;
+    const SharedObject object = world.put(5, world.layout(3, {0, 1, 2, 3, 4}), 64);
+    const ReshareOrder order = renewal(object, ReshareOperation::refresh, object.at.layout, {1, 2, 3});
+    ASSERT_TRUE(world.carry_out(order)) << world.describe(77);
+    ASSERT_TRUE(world.carry_out(sealing(order))) << world.describe(77);
+    for (unsigned dealer = 0; dealer < 3; ++dealer) {
+      EXPECT_EQ(world.status(dealer, 77).round, 2);
+      EXPECT_EQ(world.status(dealer, 77).computational, !from_device) << dealer;
+    }
+  }
+}
+
 // d givers, all of them takers: d (n - 1) |D|.
 TEST(ReshareRenew, ARefreshCostsWhatItMay) {
   ReshareWorldOptions options;

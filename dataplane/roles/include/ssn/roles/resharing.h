@@ -143,7 +143,7 @@ enum class CheckVerdict : std::uint8_t {
   unverified,  ///< it was 0, but without surplus share that says nothing about givers
 };
 
-/// What a node says of one job. Everything since its latest order.
+/// What a node says of one job. Everything since its latest order, but for `computational`.
 struct ReshareStatus {
   std::uint64_t job = 0;
   std::uint16_t round = 0;
@@ -156,7 +156,8 @@ struct ReshareStatus {
   /// the job begins at the least of all nodes; after a restart this is not known here, and what was said
   /// stays true.
   std::uint32_t through = 0;
-  /// Something went under AES-256-GCM, or random blocks came from a generator: the protection class.
+  /// In this round or one before of the job that is known here something went under AES-256-GCM, or random
+  /// blocks came from a generator: the protection class.
   bool computational = false;
 
   // What it cost here; bytes of payload.
