@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""The controller lets shareholders make shares anew: a lost share onto a standby, shares renewed, and given
+to another k and n. Afterwards the object is read from what was made."""
+
+import json
+
+from support import SEED, StorageTest, main, stop, wait_for
+
+SIZE = 900_001
+
+
+class Ordered(StorageTest):
+    """Six holders, of which five have shares of an object; operators' and owners' commands."""
+
+    k, n = 3, 5
+    parts = {'holders': 6, 'mesh': True}
+
+    @classmethod
+    def configure(cls, network):
+        for node in network.nodes:
+            node.configuration['keys'] = {'pad_ring': '4 MiB', 'random_ring': '1 MiB'}
+        for holder in network.holders:
+            holder.configuration['shareholder']['minimum_t'] = cls.k - 1
+
+    def json(self, *arguments, check=True):
+        return json.loads(self.network.ssn(*arguments, '--json', check=check).stdout)
+
+    def setUp(self):
+        self.addCleanup(self.heal)
+
+    def heal(self):
+        dead = [node for node in self.network.holders if node.process.poll() is not None]
+        self.start_again(*dead)
+        for node in dead:
+            self.network.wait_for_connections(node.configuration['peer'], node=node)
+
+    def node(self, name):
+        return next(holder for holder in self.network.holders if holder.name == name)
+
+    def holders_of(self, name):
+        return [share['node'] for share in self.json('stat', name, check=False)['shares']]
+
+    def carry_out(self, name, *options):
+        """What the controller says of the job when it is over."""
+        planned = self.json('reshare', 'start', name, *options, '--dry-run')['job']
+        started = self.json('reshare', 'start', name, *options)['job']
+        self.assertEqual((planned['operation'], planned['takers']), (started['operation'], started['takers']))
+        self.network.ssn('reshare', 'watch')
+        jobs = self.json('reshare', 'list', '--all')['jobs']
+        job = next(each for each in jobs if each['job'] == started['job'])
+        self.assertEqual(job['step'], 'done', job)
+        return job
+
+    def wait_down(self, node):
+        def is_down():
+            shares = self.json('stat', self.name, check=False)['shares']
+            return not next(each for each in shares if each['node'] == node)['up']
+        wait_for(is_down, f'the controller to miss {node}')
+
+    def test_repair(self):
+        """a holder dies, its share is made again elsewhere; two more die, and the rest restores the object"""
+        path, self.name = self.stored(SIZE)
+        before = self.holders_of(self.name)
+        spare = next(each.name for each in self.network.holders if each.name not in before)
+        lost = before[self.random.randrange(5)]
+        stop(self.node(lost).process)
+        self.wait_down(lost)
+        job = self.carry_out(self.name)
+        self.assertEqual((job['operation'], job['takers'], job['away']), ('repair', [spare], [lost]), SEED)
+        self.assertFalse(job['unverified'])
+        after = self.holders_of(self.name)
+        self.assertEqual(after, [spare if each == lost else each for each in before])
+        for other in self.random.sample([each for each in before if each != lost], 2):
+            stop(self.node(other).process)
+        self.check(path, self.name)
+
+    def test_renewal(self):
+        """new shares for the same holders, then for another k and n: each is read, the old ones are gone"""
+        path, name = self.stored(SIZE)
+        self.wait_generations(self.generations_of_all())
+        holders = self.holders_of(name)
+        job = self.carry_out(name, '--refresh')
+        self.assertEqual(sorted(job['takers']), sorted(holders))
+        self.assertFalse(job['unverified'])
+        self.check(path, name)
+        self.assertEqual(self.json('stat', name)['generation'], 2)
+        self.carry_out(name, '--k', '4', '--n', '6')
+        about = self.json('stat', name)
+        self.assertEqual((about['layout']['k'], about['layout']['n'], about['generation']), (4, 6, 3))
+        self.check(path, name)
+        self.wait_generations(self.generations_of_all())
+
+    def generations_of_all(self):
+        """How many there are in all stores when nothing is left to erase."""
+        return sum(each['shares'] for each in self.json('ls')['objects'])
+
+
+if __name__ == '__main__':
+    main(Ordered)
