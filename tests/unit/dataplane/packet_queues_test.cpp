@@ -6,63 +6,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "counted_new.h"
 #include "eal_fixture.h"
 #include "receive_queue.h"
 #include "send_queue.h"
 #include "udp_frames.h"
 
-namespace {
-
-bool counting = false;
-std::uint64_t allocations = 0;
-
-void* counted(std::size_t bytes, std::size_t alignment) {
-  if (counting) ++allocations;
-  void* const memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-// NOLINTBEGIN: these replace the library's.
-void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
-void* operator new[](std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
-void* operator new(std::size_t bytes, std::align_val_t align) {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void* operator new[](std::size_t bytes, std::align_val_t align) {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes, alignof(std::max_align_t));
-}
-void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes, alignof(std::max_align_t));
-}
-void* operator new(std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void* operator new[](std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-// NOLINTEND
-
 namespace ssn::dataplane {
 namespace {
 
+using ssn::test::allocations;
+using ssn::test::counts_allocation;
 using test::Bytes;
 using test::datagram;
 using test::DatagramForm;
@@ -112,9 +68,9 @@ class PacketQueues : public testing::Test {
   }
   static std::uint16_t transmit(SendQueue& queue, std::vector<Packet*>& all) {
     allocations = 0;
-    counting = true;
+    counts_allocation = [] { return true; };
     const std::uint16_t sent = queue.transmit(all.data(), static_cast<std::uint16_t>(all.size()));
-    counting = false;
+    counts_allocation = nullptr;
     EXPECT_EQ(allocations, 0U);
     return sent;
   }
@@ -140,9 +96,9 @@ class PacketQueues : public testing::Test {
   static std::vector<Packet*> receive(ReceiveQueue& queue, std::uint16_t count = 64) {
     std::vector<Packet*> all(count);
     allocations = 0;
-    counting = true;
+    counts_allocation = [] { return true; };
     all.resize(queue.receive(all.data(), count));
-    counting = false;
+    counts_allocation = nullptr;
     EXPECT_EQ(allocations, 0U);
     return all;
   }

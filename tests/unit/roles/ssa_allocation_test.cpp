@@ -2,59 +2,14 @@
 // Between opening and closing a session the SSA allocates nothing, whatever holders do.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "counted_new.h"
 #include "ssa_world.h"
-
-namespace {
-
-std::uint64_t allocations = 0;
-
-void* counted(std::size_t bytes, std::size_t alignment) {
-  if (ssn::test::inside_ssa) ++allocations;
-  void* const memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-// NOLINTBEGIN: these replace the library's.
-void* operator new(std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
-void* operator new[](std::size_t bytes) { return counted(bytes, alignof(std::max_align_t)); }
-void* operator new(std::size_t bytes, std::align_val_t align) {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void* operator new[](std::size_t bytes, std::align_val_t align) {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes, alignof(std::max_align_t));
-}
-void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
-  return counted(bytes, alignof(std::max_align_t));
-}
-void* operator new(std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void* operator new[](std::size_t bytes, std::align_val_t align, const std::nothrow_t&) noexcept {
-  return counted(bytes, static_cast<std::size_t>(align));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-// NOLINTEND
 
 namespace ssn::test {
 namespace {
 
 TEST(SsaAllocation, NothingWhilePacketsFlow) {
+  counts_allocation = [] { return inside_ssa; };
   SsaWorldOptions options;
   options.layout.cell_bytes = 128;
   options.ssa.window = 128;
