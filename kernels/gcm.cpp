@@ -14,9 +14,6 @@ namespace {
 
 static_assert(aes_key_schedule_bytes == 15 * 16);
 
-// NIST SP 800-38D, 7.1, for nonces of 96 bits: the tag's mask is block 1, the text begins with block 2.
-constexpr std::uint32_t mask_counter = 1;
-constexpr std::uint32_t text_counter = 2;
 // Block numbers of a packet have 32 bits.
 constexpr std::size_t longest = ((std::uint64_t{1} << 32) - 2) * 16;
 
@@ -36,7 +33,7 @@ Status check(const Implementation& implementation, const GcmPacket& packet, cons
   }
   assert(packet.key->hash_key().owner() == &implementation &&
          "a key belongs to the implementation that expanded it");
-  return length > longest ? Status::random_exhausted : Status::ok;
+  return length > longest ? Status::length_too_large : Status::ok;
 }
 
 TagTask task_of(const GcmPacket& packet, std::uint8_t* tag) noexcept {
@@ -47,7 +44,7 @@ TagTask task_of(const GcmPacket& packet, std::uint8_t* tag) noexcept {
 class Mask {
  public:
   Mask(const Implementation& implementation, const GcmPacket& packet) noexcept {
-    implementation.cipher(packet.key->round_keys(), packet.nonce, mask_counter, zeros.data(), block_.data(),
+    implementation.cipher(packet.key->round_keys(), packet.nonce, gcm_mask_block, zeros.data(), block_.data(),
                           block_.size());
     tagging_ = {&packet.key->hash_key(), packet.header, packet.header_length, block_.data()};
   }
@@ -114,7 +111,7 @@ Status gcm_open(const Implementation& implementation, const GcmPacket& packet, c
   if (in != out) {
     const Status status = gcm_verify(implementation, packet, in, length, expected);
     if (status == Status::ok) {
-      implementation.cipher(packet.key->round_keys(), packet.nonce, text_counter, in, out, length);
+      implementation.cipher(packet.key->round_keys(), packet.nonce, gcm_text_block, in, out, length);
     }
     return status;
   }
@@ -127,7 +124,7 @@ Status gcm_open(const Implementation& implementation, const GcmPacket& packet, c
   const bool matches = equal(computed.data(), expected);
   erase_block(computed.data());
   if (!matches) {  // as it was
-    implementation.cipher(packet.key->round_keys(), packet.nonce, text_counter, out, out, length);
+    implementation.cipher(packet.key->round_keys(), packet.nonce, gcm_text_block, out, out, length);
   }
   return matches ? Status::ok : Status::tag_mismatch;
 }

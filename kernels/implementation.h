@@ -20,6 +20,11 @@ struct TagTask {
   std::uint8_t* tag;
 };
 
+/// NIST SP 800-38D, 7.1, for nonces of 96 bits: block 1 of the keystream is the mask of the tag, the text
+/// begins with block 2.
+inline constexpr std::uint32_t gcm_mask_block = 1;
+inline constexpr std::uint32_t gcm_text_block = 2;
+
 /// The fused kernel: everything that split, recover and dot do to a run of byte columns. It holds plain
 /// pointers only, so that implementations need no inline function of another header: see "Instruction sets"
 /// in README.md.

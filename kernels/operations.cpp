@@ -268,7 +268,10 @@ Status random(const Implementation& implementation, RandomGenerator& generator, 
 
 TagKey::~TagKey() noexcept { erase(); }
 
-void TagKey::erase() noexcept { kernels::erase(table_.data(), table_.size()); }
+void TagKey::erase() noexcept {
+  kernels::erase(table_.data(), table_.size());
+  owner_ = nullptr;
+}
 
 void TagKey::expand(const Implementation& implementation, std::span<const std::uint8_t, 16> r) noexcept {
   implementation.expand_tag_key(r.data(), table_.data());

@@ -29,6 +29,8 @@ std::string_view describe(Status status) noexcept {
       return "a share index is given more than once";
     case Status::length_is_zero:
       return "the length of the buffers is zero: at least one byte column is needed";
+    case Status::length_too_large:
+      return "the length is beyond what AES-256-GCM can count under one nonce: 64 GiB less 32 bytes";
     case Status::missing_buffer:
       return "a buffer, transform, key or mask that the operation needs is a null pointer";
     case Status::no_random_source:

@@ -20,9 +20,6 @@ struct Group {
   SSN_INLINE std::size_t first_power() const { return (Vector::powers - 1 - (end - begin + 15) / 16) * 16; }
 };
 
-// NIST SP 800-38D, 7.1, for nonces of 96 bits: block 1 of the keystream is the mask of the tag.
-constexpr std::uint32_t first_text_block = 2;
-
 constexpr std::size_t header_limit = Vector::header_blocks * 16;
 
 // Headers longer than the table allows, which the data plane does not have.
@@ -178,7 +175,7 @@ SSN_INLINE void cipher_and_tag(const TagTask& task, const Byte* round_keys, cons
   constexpr unsigned steps = Vector::random_steps;
   constexpr std::uint32_t blocks = Vector::width / 16;
   const Vector::Nonce nonce = Vector::load_nonce(nonce_bytes);
-  std::uint32_t counter = first_text_block;
+  std::uint32_t counter = gcm_text_block;
   Hash hash = Vector::hash_zero();
   for (std::size_t begin = 0; begin < length; begin += Vector::group_bytes) {
     const Group group{begin, length - begin < Vector::group_bytes ? length : begin + Vector::group_bytes,
@@ -200,7 +197,7 @@ SSN_INLINE void cipher_and_tag(const TagTask& task, const Byte* round_keys, cons
     hash = close_group(group, task, hash, sum);
   }
   Register mask[1];
-  Vector::keystream<1>(round_keys, nonce, first_text_block - 1, mask);
+  Vector::keystream<1>(round_keys, nonce, gcm_mask_block, mask);
   Byte mask_bytes[Vector::width];
   Vector::store(mask_bytes, mask[0]);
   Vector::store_tag(hash, mask_bytes, task.tag);

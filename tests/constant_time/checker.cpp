@@ -200,7 +200,15 @@ class Checker {
     tag[7] = static_cast<std::uint8_t>(tag[7] ^ 1U);
     require(kernels::gcm_verify(implementation_, packet, b.in[1], length, tag.data()) == Status::tag_mismatch,
             "AES-256-GCM took a wrong tag", specs[0], length);
-    operations_ += 3;
+    require(kernels::gcm_open(implementation_, packet, b.in[1], b.out[1], length, tag.data()) ==
+                    Status::tag_mismatch &&
+                all_secret(b.in[1], length),
+            "AES-256-GCM took a wrong tag in place, or lost the mark", specs[0], length);
+    tag[7] = static_cast<std::uint8_t>(tag[7] ^ 1U);
+    require(kernels::gcm_open(implementation_, packet, b.in[1], b.out[1], length, tag.data()) == Status::ok &&
+                all_secret(b.in[1], length),
+            "opening under AES-256-GCM in place failed or lost the mark", specs[0], length);
+    operations_ += 5;
     b.show();
   }
 

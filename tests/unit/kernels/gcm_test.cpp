@@ -126,6 +126,10 @@ TEST_P(Gcm, RefusesWhatCannotBe) {
     return kernels::gcm_seal(implementation(), with, in, out, length, to);
   };
   EXPECT_EQ(seal(good, text.data(), text.data(), 0, tag.data()), Status::length_is_zero);
+  const std::size_t longest = ((std::uint64_t{1} << 32) - 2) * 16;
+  EXPECT_EQ(seal(good, text.data(), text.data(), longest + 1, tag.data()), Status::length_too_large);
+  EXPECT_EQ(kernels::gcm_open(implementation(), good, text.data(), text.data(), longest + 1, tag.data()),
+            Status::length_too_large);
   EXPECT_EQ(seal(good, nullptr, text.data(), 16, tag.data()), Status::missing_buffer);
   EXPECT_EQ(seal(good, text.data(), nullptr, 16, tag.data()), Status::missing_buffer);
   EXPECT_EQ(seal(good, text.data(), text.data(), 16, nullptr), Status::missing_buffer);

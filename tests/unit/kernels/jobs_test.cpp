@@ -300,6 +300,13 @@ TEST_P(Jobs, AKeyOfAnotherImplementationStops) {
   GTEST_SKIP() << "there is no second implementation on this CPU";
 }
 
+// Under a key of zeros the tag would be the mask itself.
+TEST_P(Jobs, AnErasedKeyStops) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  key_.erase();
+  EXPECT_DEATH(kernels::tag(implementation(), tagging_[0], data_.data(), length, out_.data()), "expanded");
+}
+
 // A single output may be any one input or pad; here each input of dot in turn, for several shapes.
 TEST_P(Jobs, DotMayReplaceAnyOneInput) {
   const auto transform = std::make_unique<kernels::Transform>();

@@ -133,6 +133,34 @@ TEST_P(SelfTest, PassesForAnUnspoiledCopy) {
   EXPECT_EQ(kernels::self_test(copy), Status::ok) << "else the next test would prove nothing";
 }
 
+void cipher_last_byte(const std::uint8_t* keys, const std::uint8_t* nonce, std::uint32_t counter,
+                      const std::uint8_t* in, std::uint8_t* out, std::size_t length) noexcept {
+  original->cipher(keys, nonce, counter, in, out, length);
+  flip(out[length - 1]);
+}
+void gcm_seal_standing_counter(const kernels::TagTask& task, const std::uint8_t* keys,
+                               const std::uint8_t* nonce, const std::uint8_t* in, std::uint8_t* out,
+                               std::size_t length) noexcept {
+  original->gcm_seal(task, keys, nonce, in, out, length);
+  if (length > 64) original->cipher(keys, nonce, 2, in + 64, out + 64, length - 64);
+}
+void gcm_open_long_runs(const kernels::TagTask& task, const std::uint8_t* keys, const std::uint8_t* nonce,
+                        const std::uint8_t* in, std::uint8_t* out, std::size_t length) noexcept {
+  original->gcm_open(task, keys, nonce, in, out, length);
+  if (length > 256) flip(out[256]);
+}
+TEST_P(SelfTest, FailsWhereAes256GcmIsWrong) {
+  if (implementation().cipher == nullptr) GTEST_SKIP() << "it has none";
+  original = &implementation();
+  for (const auto spoil : {+[](Implementation& i) { i.cipher = cipher_last_byte; },
+                           +[](Implementation& i) { i.gcm_seal = gcm_seal_standing_counter; },
+                           +[](Implementation& i) { i.gcm_open = gcm_open_long_runs; }}) {
+    Implementation spoiled = implementation();
+    spoil(spoiled);
+    EXPECT_EQ(kernels::self_test(spoiled), Status::self_test_failed);
+  }
+}
+
 TEST_P(SelfTest, FailsForEveryPlantedFault) {
   original = &implementation();
   for (const Plant& plant : plants) {

@@ -52,7 +52,8 @@ struct GcmPacket {
 /// Whether there is AES-256-GCM in this implementation.
 bool has_gcm(const Implementation& implementation) noexcept;
 
-/// Encrypts into `out`, which may be `in`, and writes tag_bytes bytes to `tag`.
+/// Encrypts into `out`, which may be `in`, and writes tag_bytes bytes to `tag`. length_too_large: more than
+/// 2^32 - 2 blocks.
 Status gcm_seal(const Implementation& implementation, const GcmPacket& packet, const std::uint8_t* in,
                 std::uint8_t* out, std::size_t length, std::uint8_t* tag) noexcept;
 
@@ -60,7 +61,9 @@ Status gcm_seal(const Implementation& implementation, const GcmPacket& packet, c
 Status gcm_verify(const Implementation& implementation, const GcmPacket& packet, const std::uint8_t* in,
                   std::size_t length, const std::uint8_t* expected) noexcept;
 
-/// The same, and then decrypts into `out`, which may be `in`. tag_mismatch: `out` is as it was.
+/// The same, and decrypts into `out`, which may be `in`. tag_mismatch: `out` is as it was. In place it is
+/// decrypted before the tag is known, and encrypted again where that is wrong: nobody else may read
+/// meanwhile.
 Status gcm_open(const Implementation& implementation, const GcmPacket& packet, const std::uint8_t* in,
                 std::uint8_t* out, std::size_t length, const std::uint8_t* expected) noexcept;
 

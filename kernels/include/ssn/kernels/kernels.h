@@ -101,7 +101,7 @@ class TagKey {
   ~TagKey() noexcept;
 
   void expand(const Implementation& implementation, std::span<const std::uint8_t, 16> r) noexcept;
-  /// expand() again before it is used.
+  /// expand() again before it is used (asserted): tags under a key of zeros would be the masks themselves.
   void erase() noexcept;
 
   // For implementations.

@@ -24,6 +24,7 @@ enum class Status : std::uint8_t {
   share_index_repeated,
   // Operations.
   length_is_zero,
+  length_too_large,
   missing_buffer,
   no_random_source,
   random_exhausted,
