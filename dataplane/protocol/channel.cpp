@@ -87,14 +87,16 @@ Departure* Channel::queued(const Cell* cell) noexcept {
   return nullptr;
 }
 
-// The channel is done with it; where it has not even departed, it is the port's now.
-void Channel::release(Cell* cell) noexcept {
+// The channel is done with it. False: it has not even departed, and is the port's now.
+bool Channel::let_go(const Cell* cell) noexcept {
   Departure* const departure = queued(cell);
-  if (departure != nullptr && !planted(PlantedFault::queued_given_back)) {
-    departure->held = false;
-    return;
-  }
-  pool_->give_back({&cell, 1});
+  if (departure == nullptr || planted(PlantedFault::queued_given_back)) return true;
+  departure->held = false;
+  return false;
+}
+
+void Channel::release(Cell* cell) noexcept {
+  if (let_go(cell)) pool_->give_back({&cell, 1});
 }
 
 Cell* Channel::fresh() noexcept {
@@ -543,11 +545,7 @@ std::size_t Channel::take_settled(std::span<Settled> out) noexcept {
     std::array<Cell*, max_burst> done;
     std::size_t done_count = 0;
     for (const ReceivedPacket& each : std::span(received).first(taken)) {
-      if (queued(each.cell) != nullptr) {
-        release(each.cell);
-      } else {
-        done[done_count++] = each.cell;
-      }
+      if (let_go(each.cell)) done[done_count++] = each.cell;
       tell(each.token, Settled::How::received, ExpireReason::deadline);
     }
     if (!planted(PlantedFault::settled_kept)) pool_->give_back(std::span(done).first(done_count));

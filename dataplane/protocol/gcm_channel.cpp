@@ -15,11 +15,9 @@
 namespace ssn::protocol {
 namespace {
 
-constexpr std::size_t nonce_bytes = 12;
-
 void write_nonce(std::uint64_t number, std::uint8_t* nonce) {
-  std::memset(nonce, 0, nonce_bytes - 8);
-  store_big(nonce + nonce_bytes - 8, number);
+  std::memset(nonce, 0, kernels::gcm_nonce_bytes - 8);
+  store_big(nonce + kernels::gcm_nonce_bytes - 8, number);
 }
 
 Error no_cipher() {
@@ -87,7 +85,7 @@ void GcmKey::swap(GcmKey& other) noexcept {
 bool GcmKey::seal(std::uint64_t number, const std::uint8_t* header, const std::uint8_t* from,
                   std::size_t length, std::uint8_t* to, std::uint8_t* tag) noexcept {
   assert(ready_ && seals_);
-  std::uint8_t nonce[nonce_bytes];
+  std::uint8_t nonce[kernels::gcm_nonce_bytes];
   write_nonce(number, nonce);
   if (implementation_ != nullptr) {
     return kernels::gcm_seal(*implementation_, packet_of(*expanded_, nonce, header), from, to, length, tag) ==
@@ -104,7 +102,7 @@ bool GcmKey::seal(std::uint64_t number, const std::uint8_t* header, const std::u
 bool GcmKey::open(std::uint64_t number, const std::uint8_t* header, const std::uint8_t* from,
                   std::size_t length, std::uint8_t* to, const std::uint8_t* tag) noexcept {
   assert(ready_ && !seals_);
-  std::uint8_t nonce[nonce_bytes];
+  std::uint8_t nonce[kernels::gcm_nonce_bytes];
   write_nonce(number, nonce);
   if (implementation_ != nullptr) {
     return kernels::gcm_open(*implementation_, packet_of(*expanded_, nonce, header), from, to, length, tag) ==
@@ -124,7 +122,7 @@ bool GcmKey::open(std::uint64_t number, const std::uint8_t* header, const std::u
 bool GcmKey::verify(std::uint64_t number, const std::uint8_t* header, const std::uint8_t* from,
                     std::size_t length, const std::uint8_t* tag) const noexcept {
   assert(ready_ && implementation_ != nullptr);
-  std::uint8_t nonce[nonce_bytes];
+  std::uint8_t nonce[kernels::gcm_nonce_bytes];
   write_nonce(number, nonce);
   return kernels::gcm_verify(*implementation_, packet_of(*expanded_, nonce, header), from, length, tag) ==
          kernels::Status::ok;
@@ -229,7 +227,7 @@ GcmKey* GcmReceiver::find_key(const kernels::Implementation& implementation, Pad
   return candidate_.ready() ? &candidate_ : nullptr;
 }
 
-// Writes to `to`, where it is not null, once the tag is known to be right.
+// What is in `to` afterwards, where it is not null, is authentic, or as it was.
 bool GcmReceiver::decrypt(GcmKey& key, const PacketHeader& header, const std::uint8_t* packet,
                           std::size_t length, std::uint8_t* to) noexcept {
   const std::uint8_t* const from = packet + overhead_bytes;

@@ -185,6 +185,7 @@ class Channel {
   std::size_t departures_left() const noexcept { return queue_.size() - (tail_ - head_); }
   void depart(Cell* cell, bool held) noexcept;
   Departure* queued(const Cell* cell) noexcept;
+  bool let_go(const Cell* cell) noexcept;
   void release(Cell* cell) noexcept;
   Cell* fresh() noexcept;
   Allowance allow(std::uint32_t payload_bytes, std::uint32_t cells, std::uint32_t range_bytes,

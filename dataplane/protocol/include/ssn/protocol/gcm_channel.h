@@ -50,7 +50,7 @@ class GcmKey {
   std::uint64_t phase() const noexcept { return phase_; }
   std::uint64_t d_offset() const noexcept { return d_offset_; }
   void swap(GcmKey& other) noexcept;
-  /// Not null: the kernels do it, and open() without writing anything that is not authentic.
+  /// Not null: the kernels do it, and open() leaves nothing that is not authentic.
   const kernels::Implementation* implementation() const noexcept { return implementation_; }
 
   /// `to` may be `from`.
