@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "checks.h"
+#include "ssn/hw/file_names.h"
 
 namespace ssn::hw::preflight {
 namespace {
@@ -63,8 +64,7 @@ std::string folder_of(const SystemView& system, const std::string& ledger) {
   if ((status && (status->mode & kind_mask) == folder_kind) || ledger.ends_with('/')) {
     return ledger;
   }
-  const std::size_t slash = ledger.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : ledger.substr(0, slash);
+  return directory_of(ledger);
 }
 
 }  // namespace

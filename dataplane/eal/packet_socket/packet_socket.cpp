@@ -90,18 +90,18 @@ class PacketSocketPort final : public PortDevice {
     PortStatistics all;
     for (const std::unique_ptr<Receiver>& each : receivers) {
       const ReceiveStatistics& of = each->queue.statistics();
-      all.rx_packets += of.packets.get();
-      all.rx_bytes += of.bytes.get();
-      all.rx_runs += of.runs.get();
-      all.rx_errors += of.errors.get();
-      all.rx_no_memory += of.no_memory.get();
+      all.rx_packets += of.packets.read();
+      all.rx_bytes += of.bytes.read();
+      all.rx_runs += of.runs.read();
+      all.rx_errors += of.errors.read();
+      all.rx_no_memory += of.no_memory.read();
     }
     for (const std::unique_ptr<Sender>& each : senders) {
       const SendStatistics& of = each->queue.statistics();
-      all.tx_packets += of.packets.get();
-      all.tx_bytes += of.bytes.get();
-      all.tx_runs += of.runs.get();
-      all.tx_errors += of.errors.get();
+      all.tx_packets += of.packets.read();
+      all.tx_bytes += of.bytes.read();
+      all.tx_runs += of.runs.read();
+      all.tx_errors += of.errors.read();
     }
     all.rx_missed = missed();
     return all;

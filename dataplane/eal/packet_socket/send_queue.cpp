@@ -114,7 +114,7 @@ std::uint16_t SendQueue::send() noexcept {
     if (got > 0) continue;  // if it was not all, the next call says why
     if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM || errno == EINTR) break;
     const auto packets = static_cast<std::uint32_t>(entries_[at].end - start_of(at));
-    if (errno == EINVAL && packets > 1 && statistics_.runs.get() == 0) {
+    if (errno == EINVAL && packets > 1 && statistics_.runs.read() == 0) {
       segments_ = false;  // it does not know runs: from here on one by one
       break;
     }

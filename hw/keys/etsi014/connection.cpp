@@ -32,7 +32,16 @@ void Connection::disconnect() noexcept {
   }
   descriptor_ = -1;
   events_ = 0;
+  stale_ = false;
   state_ = State::closed;
+}
+
+void Connection::renew() noexcept {
+  if (idle()) {
+    disconnect();
+  } else {
+    stale_ = ssl_ != nullptr;
+  }
 }
 
 Connection::Step Connection::fail(Exchange::Outcome outcome, std::string why) {
@@ -50,7 +59,7 @@ Connection::Step Connection::finish() {
   exchange_->status = reader_.status();
   exchange_->body.begin = reader_.body_begin();
   exchange_->body.length = reader_.body_length();
-  if (reader_.keep_alive()) {
+  if (reader_.keep_alive() && !stale_) {
     state_ = State::sending;  // the next request goes straight out
     events_ = POLLIN;
   } else {

@@ -33,7 +33,7 @@ struct Exchange {
 
 class Connection {
  public:
-  Connection(const Settings& settings, const TlsContext& tls) : settings_(settings), tls_(tls) {}
+  Connection(const Settings& settings, const LiveTls& tls) : settings_(settings), tls_(tls) {}
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() { disconnect(); }
@@ -43,6 +43,9 @@ class Connection {
   void start(const Request& request, Body body, Time now);
   /// Does what can be done without waiting. The result when the exchange ended.
   std::optional<Exchange> advance(Time now);
+
+  /// The next request goes over another connection: what is asked at present is finished.
+  void renew() noexcept;
 
   /// For poll(): -1 where there is nothing to wait for.
   int descriptor() const noexcept { return descriptor_; }
@@ -72,11 +75,12 @@ class Connection {
   void disconnect() noexcept;
 
   const Settings& settings_;
-  const TlsContext& tls_;
+  const LiveTls& tls_;
   State state_ = State::closed;
   int descriptor_ = -1;
   short events_ = 0;
   std::unique_ptr<SSL, FreeSsl> ssl_;
+  bool stale_ = false;  // not to be kept
   unsigned next_address_ = 0;
   std::uint64_t handshakes_ = 0;
 

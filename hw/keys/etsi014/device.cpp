@@ -74,11 +74,12 @@ Result<std::unique_ptr<Device>> Device::open(const ssn_key_device_config& config
                  "it needs an authenticated channel to the peers, for the IDs of keys", "send_to_peer",
                  "use a host program that provides one"};
   }
-  Result<TlsContext> tls = TlsContext::make(settings.value());
+  auto owned = std::make_unique<const Settings>(std::move(settings.value()));
+  Result<LiveTls> tls = LiveTls::make(*owned);
   if (!tls.ok()) {
     return std::move(tls.error());
   }
-  Result<BodyPool> pool = BodyPool::make(settings.value().connections, settings.value().body_bytes());
+  Result<BodyPool> pool = BodyPool::make(owned->connections, owned->body_bytes());
   if (!pool.ok()) {
     return std::move(pool.error());
   }
@@ -90,16 +91,17 @@ Result<std::unique_ptr<Device>> Device::open(const ssn_key_device_config& config
   if (wake_fd < 0) {
     return system_error(errno, "cannot open the key device etsi014", "eventfd()");
   }
-  std::unique_ptr<Device> device(new Device(std::move(settings.value()), std::move(tls.value()),
-                                            std::move(pool.value()), wake_fd, seed, config));
+  std::unique_ptr<Device> device(
+      new Device(std::move(owned), std::move(tls.value()), std::move(pool.value()), wake_fd, seed, config));
   const SignalsBlocked blocked;
   device->thread_ = std::thread([raw = device.get()] { raw->run(); });
   return device;
 }
 
-Device::Device(Settings settings, TlsContext tls, BodyPool exchange, int wake_fd, std::uint64_t seed,
-               const ssn_key_device_config& config)
-    : settings_(std::move(settings)),
+Device::Device(std::unique_ptr<const Settings> settings, LiveTls tls, BodyPool exchange, int wake_fd,
+               std::uint64_t seed, const ssn_key_device_config& config)
+    : owned_settings_(std::move(settings)),
+      settings_(*owned_settings_),
       tls_(std::move(tls)),
       send_to_peer_(config.send_to_peer),
       send_context_(config.send_context),
@@ -146,6 +148,9 @@ void Device::describe(ssn_key_device_info& info) {
   identity += !status_seen_ ? " (not yet heard)" : emulator_ ? " (EMULATOR)" : "";
   if (!last_failure_.empty()) {
     identity += "; last failure: " + last_failure_;
+  }
+  if (!tls_trouble_.empty()) {
+    identity += "; changed certificates cannot be used: " + tls_trouble_;
   }
   const std::size_t length = std::min(identity.size(), sizeof info.identity - 1);
   std::memcpy(info.identity, identity.data(), length);
@@ -324,6 +329,7 @@ Time Device::work(bool& stop) {
     ended_.clear();
     wipe_stack();
   }
+  tls_trouble_ = tls_.trouble();
   receive_messages(now);
   tick(now);
   schedule(now);
@@ -363,6 +369,7 @@ void Device::wait(Time until) {
       until = now;  // just begun
     }
     if (connection.descriptor() >= 0) {
+      until = std::min(until, tls_.next_look());  // who is connected may be revoked
       descriptors.push_back({connection.descriptor(), connection.events(), 0});
     }
   }
@@ -374,6 +381,9 @@ void Device::wait(Time until) {
 
 void Device::advance() {
   const Time now = clock_now();
+  if (tls_.look(now)) {
+    for (Slot& slot : slots_) slot.connection->renew();
+  }
   for (Slot& slot : slots_) {
     std::optional<Exchange> ended = slot.connection->advance(now);
     if (ended.has_value()) {

@@ -69,8 +69,8 @@ class Device {
     Job job;
   };
 
-  Device(Settings settings, TlsContext tls, BodyPool exchange, int wake_fd, std::uint64_t seed,
-         const ssn_key_device_config& config);
+  Device(std::unique_ptr<const Settings> settings, LiveTls tls, BodyPool exchange, int wake_fd,
+         std::uint64_t seed, const ssn_key_device_config& config);
 
   void run();
   void wake() noexcept;
@@ -103,8 +103,9 @@ class Device {
   std::string path_of(const std::string& peer, const char* verb) const;
   Time next_timer(Time now);
 
-  const Settings settings_;
-  const TlsContext tls_;
+  const std::unique_ptr<const Settings> owned_settings_;  // stays where it is
+  const Settings& settings_;
+  LiveTls tls_;  // the thread's alone
   const ssn_key_send_to_peer send_to_peer_;
   void* const send_context_;
   int wake_fd_ = -1;
@@ -130,6 +131,7 @@ class Device {
   bool status_seen_ = false;
   std::string kme_;
   std::string last_failure_;
+  std::string tls_trouble_;
   Time idle_tick_ = 0;
   Outbox outbox_;
 

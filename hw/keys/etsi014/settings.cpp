@@ -122,6 +122,7 @@ Outcome read_texts(const DriverSettings& given, Settings& settings) {
       }
     }
   }
+  settings.crl = given.find("crl").value_or("");
   const std::string_view tls = given.find("tls_min").value_or("1.2");
   if (tls != "1.2" && tls != "1.3") {
     return setting_error("tls_min", fmt::format("'{}' is no TLS version that is permitted", tls),
@@ -178,6 +179,7 @@ Result<Settings> read_settings(const ssn_key_device_config& config) {
                                                                "ca",
                                                                "certificate",
                                                                "private_key",
+                                                               "crl",
                                                                "tls_min",
                                                                "request_bytes",
                                                                "keys_per_request",

@@ -17,6 +17,7 @@ struct Settings {
   std::string path;        ///< from `url`: what stands before /api/v1, without a slash at its end
   std::string kme_id;
   std::string ca, certificate, private_key;
+  std::string crl;  ///< what the authorities in `ca` revoked; empty: nobody is looked up
   bool tls_1_3_only = false;
   std::size_t request_bytes = std::size_t{512} << 10;
   std::size_t keys_per_request = 128;

@@ -2,7 +2,10 @@
 #include "tls.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509_vfy.h>
+#include <sys/stat.h>
 
 namespace ssn::hw::etsi014 {
 namespace {
@@ -13,6 +16,61 @@ Error file_error(std::string why, const std::string& file, std::string fix) {
 
 // Key blocks are large: fewer system calls for the same records.
 constexpr std::size_t read_buffer_bytes = 65536;
+constexpr unsigned tries_until_told = 2;
+
+using Bio = std::unique_ptr<BIO, decltype([](BIO* bio) { BIO_free(bio); })>;
+using List = std::unique_ptr<X509_CRL, decltype([](X509_CRL* list) { X509_CRL_free(list); })>;
+
+// Whether an authority that is trusted here has signed it.
+bool signed_by_trusted(X509_STORE* store, X509_CRL* list) {
+  bool found = false;
+  STACK_OF(X509_OBJECT)* const objects = X509_STORE_get0_objects(store);
+  for (int i = 0; !found && i < sk_X509_OBJECT_num(objects); ++i) {
+    X509* const authority = X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+    found = authority != nullptr &&
+            X509_NAME_cmp(X509_get_subject_name(authority), X509_CRL_get_issuer(list)) == 0 &&
+            X509_CRL_verify(list, X509_get0_pubkey(authority)) == 1;
+  }
+  ERR_clear_error();
+  return found;
+}
+
+// As in control/pki: authorities above the issuer are looked up where there is a list of those that signed
+// them.
+int take_unlisted_authorities(int good, X509_STORE_CTX* context) {
+  if (good == 0 && X509_STORE_CTX_get_error(context) == X509_V_ERR_UNABLE_TO_GET_CRL &&
+      X509_STORE_CTX_get_error_depth(context) > 0) {
+    X509_STORE_CTX_set_error(context, X509_V_OK);
+    return 1;
+  }
+  return good;
+}
+
+// From then on who issued a key manager's certificate must have given a list, and it must not be on that.
+Outcome add_lists(SSL_CTX* context, const std::string& path) {
+  X509_STORE* const store = SSL_CTX_get_cert_store(context);
+  const Bio file(BIO_new_file(path.c_str(), "r"));
+  unsigned lists = 0;
+  while (file != nullptr) {
+    const List list(PEM_read_bio_X509_CRL(file.get(), nullptr, nullptr, nullptr));
+    if (list == nullptr) break;
+    if (!signed_by_trusted(store, list.get())) {
+      return file_error("no authority that is trusted has signed the list of revoked certificates", path,
+                        "give the list of the authority in the setting ca");
+    }
+    if (X509_STORE_add_crl(store, list.get()) != 1) break;
+    ++lists;
+  }
+  const bool whole = file != nullptr && BIO_eof(file.get()) == 1;
+  ERR_clear_error();
+  if (lists == 0 || !whole) {
+    return file_error("the list of revoked certificates cannot be read", path,
+                      "name a readable PEM file in the setting crl");
+  }
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER, take_unlisted_authorities);
+  return done;
+}
 
 }  // namespace
 
@@ -60,7 +118,62 @@ Result<TlsContext> TlsContext::make(const Settings& settings) {
     return file_error("the private key is not that of the certificate: " + openssl_reason(),
                       settings.private_key, "name the key that the certificate was made with");
   }
+  if (!settings.crl.empty()) {
+    if (Outcome added = add_lists(context, settings.crl); !added.ok()) {
+      return added.error();
+    }
+  }
   return made;
+}
+
+Result<LiveTls> LiveTls::make(const Settings& settings) {
+  const Stamps stamps =
+      stamps_of(settings);  // before it is read: what changes meanwhile is seen the next time
+  Result<TlsContext> made = TlsContext::make(settings);
+  if (!made.ok()) {
+    return std::move(made.error());
+  }
+  return LiveTls(settings, stamps, std::move(made.value()));
+}
+
+LiveTls::Stamps LiveTls::stamps_of(const Settings& settings) {
+  const std::string* const paths[] = {&settings.certificate, &settings.private_key, &settings.ca,
+                                      &settings.crl};
+  Stamps stamps{};
+  for (std::size_t i = 0; i < stamps.size(); ++i) {
+    struct stat status{};
+    if (paths[i]->empty() || ::stat(paths[i]->c_str(), &status) != 0) continue;
+    const auto ns = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
+    stamps[i] = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), ns(status.st_mtim),
+                 ns(status.st_ctim)};
+  }
+  return stamps;
+}
+
+bool LiveTls::look(Time now) {
+  if (now < next_look_) return false;
+  next_look_ = now + look_interval;
+  const Stamps stamps = stamps_of(*settings_);
+  if (stamps == taken_) {
+    tries_ = 0;
+    trouble_.clear();
+    return false;
+  }
+  if (stamps != tried_) tries_ = 0;
+  if (tries_ >= tries_until_told) return false;
+  tried_ = stamps;
+  Result<TlsContext> made = TlsContext::make(*settings_);
+  if (!made.ok()) {
+    if (++tries_ == tries_until_told) {
+      trouble_ = made.error().where + ": " + made.error().why + "; what was there before still counts";
+    }
+    return false;
+  }
+  context_ = std::move(made.value());
+  taken_ = stamps;
+  tries_ = 0;
+  trouble_.clear();
+  return true;
 }
 
 std::string kme_identity_error(const SSL* ssl, const std::string& kme_id) {

@@ -72,7 +72,7 @@ TEST_F(KmnicTest, WaitsForADeviceThatStalls) {
 
 TEST_F(KmnicTest, GivesUpADeviceThatStaysStalled) {
   start_model();
-  hw::KeyDevice alice = device("alice", {{"stall_ms", "50"}, {"give_up_ms", "150"}, {"timeout_ms", "100"}});
+  hw::KeyDevice alice = device("alice", {{"stall_ms", "50"}, {"give_up_ms", "150"}, {"timeout_ms", "1000"}});
   hw::KeyStream sender = stream(alice);
   ASSERT_TRUE(consume_until(sender, 300'000));
   model_.inject({FaultKind::stall, 1, std::chrono::hours(1)});

@@ -19,20 +19,12 @@
 #include <string_view>
 #include <vector>
 
+#include "ssn/hw/counter.h"
+
 namespace ssn::dataplane {
 
 /// Written by one worker, read by anybody.
-class Counter {
- public:
-  void add(std::uint64_t amount) noexcept {
-    value_.store(value_.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
-  }
-  void set(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
-  std::uint64_t read() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  std::atomic<std::uint64_t> value_{0};
-};
+using hw::Counter;
 
 enum class CounterKind : std::uint8_t {
   counter,  ///< only grows
