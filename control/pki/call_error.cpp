@@ -45,6 +45,18 @@ constexpr CodePair codes[] = {
     {Exit::refused, grpc::StatusCode::PERMISSION_DENIED},
 };
 
+// What our judge, or OpenSSL before it, found wrong with the server's certificate; empty where it was
+// something else that failed.
+std::string refusal_in(const std::string& message) {
+  const std::string_view judged = server_refused;
+  if (const std::size_t at = message.find(judged); at != std::string::npos) {
+    return clean_text(std::string_view(message).substr(at + judged.size()), error_text_max);
+  }
+  return message.find("certificate verify failed") == std::string::npos
+             ? ""
+             : "no authority that we trust has signed the certificate there, or it does not hold now";
+}
+
 // What gRPC itself found.
 Error transport_error(const grpc::Status& status, const Callee& callee) {
   const std::string why = status.error_message().empty() ? "no reason was given"
@@ -53,6 +65,12 @@ Error transport_error(const grpc::Status& status, const Callee& callee) {
   const char* const what = callee.what;
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
+      if (const std::string refused = refusal_in(status.error_message()); !refused.empty()) {
+        return {Exit::refused, what, refused, where,
+                fmt::format("see that {} listens there and shows its own certificate, valid and signed by an "
+                            "authority that is trusted here",
+                            callee.program)};
+      }
       // Not "not found": a caller that takes a missing thing for a removed one must not hear that here.
       return {Exit::temporary, what, why, where,
               fmt::format("see that {} runs and listens there; over TLS also that each side's certificate is "

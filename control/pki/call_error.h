@@ -33,6 +33,8 @@ struct Callee {
   const char* caller;   ///< who may: "an operator, or the local socket"
   std::string where;    ///< its address
 };
+/// How begins what a client's judge says of a server that it does not believe: gRPC hands that on as text.
+inline constexpr const char* const server_refused = "the server is refused: ";
 /// The error that the callee sent; without one it is gRPC's own, and its code says what to do.
 Error from_status(const grpc::Status& status, const Callee& callee);
 

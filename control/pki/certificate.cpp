@@ -5,28 +5,25 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509_vfy.h>
 
 #include <algorithm>
-#include <memory>
+#include <ctime>
 #include <vector>
 
 #include "files.h"
 #include "issuer.h"
+#include "trust.h"
 
 namespace ssn::pki {
 namespace {
 
-using Store = std::unique_ptr<X509_STORE, OpensslDeleter<X509_STORE_free>>;
-using StoreContext = std::unique_ptr<X509_STORE_CTX, OpensslDeleter<X509_STORE_CTX_free>>;
-
+constexpr std::size_t list_file_max = std::size_t{16} << 20;  // of 100,000 that were revoked, and more
 constexpr const char* const what = "cannot use the certificate";
 constexpr const char* const make_fix = "give PEM files; `ssn pki` makes them, `ssn kme init` a set for tests";
 
 constexpr std::string_view role_names[roles_count] = {"owner", "ssa", "shareholder", "controller",
                                                       "operator"};
-
-using Chain = std::unique_ptr<STACK_OF(X509), decltype([](STACK_OF(X509) * stack) { sk_X509_free(stack); })>;
 
 bool printable(char c) { return c > 0x20 && c < 0x7F; }
 
@@ -45,14 +42,6 @@ Roles roles_in(const X509& certificate) {
   return roles;
 }
 
-Holder holder(const X509& certificate) {
-  Holder found{common_name(certificate), {}};
-  if (!found.name.empty()) {
-    found.roles = roles_in(certificate);
-  }
-  return found;
-}
-
 Outcome check_key(const Identity& identity, X509& certificate, const std::string& path) {
   const KeyPointer key = key_from(identity.key);
   const bool fits = key != nullptr && X509_check_private_key(&certificate, key.get()) == 1;
@@ -68,46 +57,50 @@ Outcome check_key(const Identity& identity, X509& certificate, const std::string
   return done;
 }
 
-Outcome check_chain(const std::vector<CertificatePointer>& chain,
-                    const std::vector<CertificatePointer>& trusted, CertificateUse use,
-                    const IdentityFiles& files) {
-  const Store store(X509_STORE_new());
-  const StoreContext context(X509_STORE_CTX_new());
-  const Chain others(sk_X509_new_null());
-  bool ready = store != nullptr && context != nullptr && others != nullptr;
-  for (std::size_t i = 1; ready && i < chain.size(); ++i) {
-    ready = sk_X509_push(others.get(), chain[i].get()) > 0;
+Outcome check_chain(const Trust& trust, const std::vector<CertificatePointer>& chain, CertificateUse use,
+                    std::int64_t now, const IdentityFiles& files, std::int64_t& ends) {
+  Trust::Judgement judgement{X509_V_OK, INT64_MAX};
+  const char* needs = "";
+  for (const Purpose purpose : {Purpose::client, Purpose::server}) {
+    const bool needed =
+        purpose == Purpose::client ? use != CertificateUse::server : use != CertificateUse::client;
+    if (needed && judgement.error == X509_V_OK)
+      judgement = trust.judge_unlisted(*chain[0], chain, purpose, now);
   }
-  for (const CertificatePointer& ca : trusted) {
-    ready = ready && X509_STORE_add_cert(store.get(), ca.get()) == 1;
-  }
-  if (!ready || X509_STORE_CTX_init(context.get(), store.get(), chain[0].get(), others.get()) != 1) {
-    ERR_clear_error();
-    return Error{Exit::temporary, what, "there is not enough memory", files.certificate, "free memory"};
-  }
-  const auto verify = [&](int purpose) {
-    X509_STORE_CTX_set_purpose(context.get(), purpose);
-    return X509_verify_cert(context.get()) == 1;
-  };
-  bool good = verify(X509_PURPOSE_SSL_CLIENT);
-  int error = X509_STORE_CTX_get_error(context.get());
-  if (good && use == CertificateUse::node &&
-      X509_check_purpose(chain[0].get(), X509_PURPOSE_SSL_SERVER, 0) != 1) {
-    good = false;
-    error = X509_V_ERR_INVALID_PURPOSE;
-  }
-  ERR_clear_error();
-  if (good) {
+  ends = judgement.until;
+  if (judgement.error == X509_V_OK) {
     return done;
   }
-  if (error == X509_V_ERR_INVALID_PURPOSE) {
+  if (judgement.error == X509_V_ERR_INVALID_PURPOSE) {
+    needs = use == CertificateUse::node     ? "servers and clients (serverAuth, clientAuth)"
+            : use == CertificateUse::server ? "servers (serverAuth)"
+                                            : "clients (clientAuth)";
     return Error{Exit::refused, what, "it is made for another purpose", files.certificate,
-                 use == CertificateUse::node ? "let it be issued for TLS servers and clients (serverAuth, "
-                                               "clientAuth)"
-                                             : "let it be issued for TLS clients (clientAuth)"};
+                 fmt::format("let it be issued for TLS {}", needs)};
   }
-  return Error{Exit::refused, what, X509_verify_cert_error_string(error), files.certificate,
+  return Error{Exit::refused, what, X509_verify_cert_error_string(judgement.error), files.certificate,
                fmt::format("give a valid certificate that the CA in {} signed", files.ca)};
+}
+
+Outcome read_files(const IdentityFiles& files, Identity& identity) {
+  const struct {
+    const std::string* path;
+    std::string* text;
+    std::size_t most;
+    bool secret;
+  } parts[] = {{&files.certificate, &identity.certificate, file_max, false},
+               {&files.key, &identity.key, file_max, true},
+               {&files.ca, &identity.ca, file_max, false},
+               {&files.crl, &identity.lists, list_file_max, false}};
+  for (const auto& part : parts) {
+    if (part.path->empty() && part.path == &files.crl) continue;
+    Result<std::string> text = read_file(*part.path, part.most, part.secret, what);
+    if (!text.ok()) {
+      return text.error();
+    }
+    *part.text = std::move(text.value());
+  }
+  return done;
 }
 
 }  // namespace
@@ -116,34 +109,33 @@ Identity::~Identity() { OPENSSL_cleanse(key.data(), key.size()); }
 
 std::string_view name(Role role) noexcept { return role_names[static_cast<std::size_t>(role)]; }
 
+Holder holder_of(const X509& certificate) {
+  Holder found{common_name(certificate), {}};
+  if (!found.name.empty()) {
+    found.roles = roles_in(certificate);
+  }
+  return found;
+}
+
 Holder holder_of(std::string_view pem) {
   const CertificatePointer certificate = certificate_from(pem);
-  return certificate == nullptr ? Holder() : holder(*certificate);
+  return certificate == nullptr ? Holder() : holder_of(*certificate);
 }
 
 Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
+  return load_identity(files, use, ::time(nullptr));
+}
+
+Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use, std::int64_t now) {
   Identity identity;
-  const struct {
-    const std::string* path;
-    std::string* text;
-    bool secret;
-  } parts[] = {{&files.certificate, &identity.certificate, false},
-               {&files.key, &identity.key, true},
-               {&files.ca, &identity.ca, false}};
-  for (const auto& part : parts) {
-    Result<std::string> text = read_file(*part.path, file_max, part.secret, what);
-    if (!text.ok()) {
-      return text.error();
-    }
-    *part.text = std::move(text.value());
+  if (Outcome read = read_files(files, identity); !read.ok()) {
+    return read.error();
   }
   const std::vector<CertificatePointer> chain = certificates_from(identity.certificate, chain_max);
-  const std::vector<CertificatePointer> trusted = certificates_from(identity.ca, chain_max);
-  if (chain.empty() || trusted.empty()) {
-    return Error{Exit::refused, what, "it holds no certificate in PEM",
-                 chain.empty() ? files.certificate : files.ca, make_fix};
+  if (chain.empty()) {
+    return Error{Exit::refused, what, "it holds no certificate in PEM", files.certificate, make_fix};
   }
-  Holder owner = holder(*chain[0]);
+  Holder owner = holder_of(*chain[0]);
   identity.name = std::move(owner.name);
   identity.roles = owner.roles;
   if (identity.name.empty()) {
@@ -155,9 +147,16 @@ Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
   if (Outcome checked = check_key(identity, *chain[0], files.key); !checked.ok()) {
     return checked.error();
   }
-  if (Outcome checked = check_chain(chain, trusted, use, files); !checked.ok()) {
+  Result<std::shared_ptr<const Trust>> trust =
+      Trust::make({identity.ca, identity.lists, !files.crl.empty(), files.ca, files.crl}, now);
+  if (!trust.ok()) {
+    return trust.error();
+  }
+  identity.trust = std::move(trust.value());
+  if (Outcome checked = check_chain(*identity.trust, chain, use, now, files, identity.ends); !checked.ok()) {
     return checked.error();
   }
+  identity.begins = seconds_of(X509_get0_notBefore(chain[0].get()));
   return identity;
 }
 

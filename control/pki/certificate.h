@@ -2,8 +2,11 @@
 // X.509 certificates: whose one is, and whether ours will do. No gRPC.
 #pragma once
 
+#include <openssl/types.h>
+
 #include <cstdint>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -53,6 +56,7 @@ struct Holder {
   Roles roles;       ///< none for nobody
 };
 
+Holder holder_of(const X509& certificate);
 /// Of the first certificate in PEM.
 Holder holder_of(std::string_view pem);
 
@@ -60,7 +64,10 @@ struct IdentityFiles {
   std::string certificate;  ///< PEM, with its chain
   std::string key;          ///< PEM
   std::string ca;           ///< PEM
+  std::string crl = {};     ///< PEM: what the authorities in `ca` revoked; empty: nobody is looked up
 };
+
+class Trust;
 
 /// What the files hold. The key is erased in the end, as far as we hold it.
 struct Identity {
@@ -69,6 +76,10 @@ struct Identity {
   std::string certificate;
   std::string key;
   std::string ca;
+  std::string lists;                   ///< of revoked certificates; empty without
+  std::shared_ptr<const Trust> trust;  ///< of ca and lists: trust.h
+  std::int64_t begins = 0;             ///< seconds since 1970
+  std::int64_t ends = 0;               ///< when it, or one above it, ends
 
   Identity() = default;
   Identity(Identity&&) noexcept = default;
@@ -78,11 +89,15 @@ struct Identity {
   ~Identity();
 };
 
-/// What the certificate is for: a node is asked and asks (serverAuth and clientAuth), an operator only asks.
-enum class CertificateUse { node, client };
+/// What the certificate is for: a node is asked and asks (serverAuth and clientAuth), an operator only asks,
+/// a server is only asked.
+enum class CertificateUse { node, client, server };
 
 /// Reads and checks: nobody else can read the key, it belongs to the certificate, which is valid now, for
-/// this use, and signed by the CA. So what is wrong is said here and not by a handshake.
+/// this use, and signed by the CA; lists of revoked certificates are the CA's and valid. So what is wrong is
+/// said here and not by a handshake.
 Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use);
+/// The same, `now` in seconds since 1970.
+Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use, std::int64_t now);
 
 }  // namespace ssn::pki

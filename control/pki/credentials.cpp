@@ -2,11 +2,15 @@
 #include "credentials.h"
 
 #include <fmt/core.h>
+#include <grpc/grpc.h>
+#include <grpc/grpc_security.h>
 #include <grpc/support/log.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/security/auth_context.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/security/server_credentials.h>
+#include <grpcpp/security/tls_credentials_options.h>
+#include <openssl/crypto.h>
 
 #include <algorithm>
 #include <atomic>
@@ -14,6 +18,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 
 #include "call_error.h"
 #include "caller.h"
@@ -35,10 +40,6 @@ constexpr int first_reconnect_ms = 100;
 constexpr int last_reconnect_ms = 2'000;
 constexpr int connect_ms = 5'000;
 
-grpc::SslCredentialsOptions options_of(const Identity& identity) {
-  return {identity.ca, identity.key, identity.certificate};
-}
-
 // No proxies, no look-ups of service configurations, no connection shared with others.
 grpc::ChannelArguments arguments(int longest_answer) {
   grpc::ChannelArguments arguments;
@@ -55,6 +56,91 @@ grpc::ChannelArguments arguments(int longest_answer) {
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, metadata_max);
   arguments.SetMaxReceiveMessageSize(longest_answer);
   return arguments;
+}
+
+std::string first_of(const grpc::AuthContext& context, const char* property) {
+  const std::vector<grpc::string_ref> values = context.FindPropertyValues(property);
+  return values.size() == 1 ? std::string(values[0].data(), values[0].size()) : std::string();
+}
+
+// gRPC's C++ interface for TLS takes certificates once; its C interface asks for them with each handshake,
+// and stays with those before where new ones will not do.
+class ServerTls final : public grpc::ServerCredentials {
+ public:
+  explicit ServerTls(std::shared_ptr<const LiveIdentity> live) : live_(std::move(live)) {}
+
+  // Nothing of ours needs one.
+  void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
+
+ private:
+  int AddPortToServer(const std::string& address, grpc_server* server) override {
+    grpc_server_credentials* const credentials = grpc_ssl_server_credentials_create_with_options(
+        grpc_ssl_server_credentials_create_options_using_config_fetcher(
+            GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY, fetch, this));
+    const int port = grpc_server_add_http2_port(server, address.c_str(), credentials);
+    grpc_server_credentials_release(credentials);
+    return port;
+  }
+
+  // gRPC calls it from one thread at a time.
+  static grpc_ssl_certificate_config_reload_status fetch(void* self,
+                                                         grpc_ssl_server_certificate_config** config) {
+    auto& tls = *static_cast<ServerTls*>(self);
+    const std::uint64_t generation = tls.live_->generation();
+    if (tls.fetched_ == generation) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    const std::shared_ptr<const Identity> now = tls.live_->identity();
+    const grpc_ssl_pem_key_cert_pair pair{now->key.c_str(), now->certificate.c_str()};
+    *config = grpc_ssl_server_certificate_config_create(now->ca.c_str(), &pair, 1);
+    tls.fetched_ = generation;
+    return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
+  }
+
+  const std::shared_ptr<const LiveIdentity> live_;
+  std::uint64_t fetched_ = UINT64_MAX;
+};
+
+// Judges a server before anything is sent to it.
+class ServerJudge final : public grpc::experimental::ExternalCertificateVerifier {
+ public:
+  ServerJudge(std::shared_ptr<LiveIdentity> live, std::string name)
+      : live_(std::move(live)), name_(std::move(name)) {}
+
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)>, grpc::Status* status) override {
+    const auto text = [](grpc::string_ref of) { return std::string_view(of.data(), of.size()); };
+    const Result<Holder> holder = live_->judge(
+        text(request->peer_cert()), text(request->peer_cert_full_chain()), Purpose::server, ::time(nullptr));
+    const std::string wrong = !holder.ok() ? holder.error().why
+                              : holder.value().name != name_
+                                  ? fmt::format("the certificate there is not that of {}", name_)
+                                  : "";
+    *status = wrong.empty() ? grpc::Status::OK
+                            : grpc::Status(grpc::StatusCode::UNAUTHENTICATED, server_refused + wrong);
+    return true;  // judged at once
+  }
+  void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
+
+ private:
+  const std::shared_ptr<LiveIdentity> live_;
+  const std::string name_;
+};
+
+std::shared_ptr<grpc::ChannelCredentials> client_credentials(const std::shared_ptr<LiveIdentity>& live,
+                                                             const std::string& name) {
+  using namespace grpc::experimental;
+  const std::shared_ptr<const Identity> now = live->identity();
+  TlsChannelCredentialsOptions options;
+  std::vector<IdentityKeyCertPair> pairs(1);  // no temporary of the key
+  pairs[0].private_key = now->key;
+  pairs[0].certificate_chain = now->certificate;
+  options.set_certificate_provider(std::make_shared<StaticDataCertificateProvider>(now->ca, pairs));
+  OPENSSL_cleanse(pairs[0].private_key.data(), pairs[0].private_key.size());
+  options.watch_root_certs();
+  options.watch_identity_key_cert_pairs();
+  options.set_verify_server_certs(true);
+  options.set_check_call_host(false);  // names are in certificates' common names here, and compared above
+  options.set_certificate_verifier(ExternalCertificateVerifier::Create<ServerJudge>(live, name));
+  return TlsCredentials(options);
 }
 
 // Set before there are other threads.
@@ -86,11 +172,8 @@ void prepare_grpc(GrpcLog log, const char* program) {
   gpr_set_log_function(log == GrpcLog::silent ? drop_log : limit_log);
 }
 
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const Identity& identity) {
-  grpc::SslServerCredentialsOptions options(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
-  options.pem_root_certs = identity.ca;
-  options.pem_key_cert_pairs.push_back({identity.key, identity.certificate});
-  return grpc::SslServerCredentials(options);
+std::shared_ptr<grpc::ServerCredentials> server_credentials(std::shared_ptr<const LiveIdentity> live) {
+  return std::make_shared<ServerTls>(std::move(live));
 }
 
 std::shared_ptr<grpc::ServerCredentials> local_credentials() {
@@ -126,11 +209,12 @@ std::string target_of(const std::string& address) {
   return name ? fmt::format("dns:///{}:{}", host, port) : "";
 }
 
-std::shared_ptr<grpc::Channel> connect_to(const Identity& identity, const std::string& address,
-                                          const std::string& name, int longest_answer) {
+std::shared_ptr<grpc::Channel> connect_to(const std::shared_ptr<LiveIdentity>& live,
+                                          const std::string& address, const std::string& name,
+                                          int longest_answer) {
   grpc::ChannelArguments with = arguments(longest_answer);
   with.SetSslTargetNameOverride(name);
-  return grpc::CreateCustomChannel(target_of(address), grpc::SslCredentials(options_of(identity)), with);
+  return grpc::CreateCustomChannel(target_of(address), client_credentials(live, name), with);
 }
 
 std::shared_ptr<grpc::Channel> connect_to_socket(const std::string& path) {
@@ -139,20 +223,55 @@ std::shared_ptr<grpc::Channel> connect_to_socket(const std::string& path) {
   return grpc::CreateCustomChannel("unix:" + path, grpc::experimental::LocalCredentials(UDS), with);
 }
 
-Caller caller_of(const grpc::AuthContext& context) {
-  const auto first = [&](const char* property) {
-    const std::vector<grpc::string_ref> values = context.FindPropertyValues(property);
-    return values.size() == 1 ? std::string(values[0].data(), values[0].size()) : std::string();
-  };
-  const std::string transport = first(GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
+std::shared_ptr<grpc::Channel> LiveChannel::get() {
+  const std::lock_guard lock(mutex_);
+  const std::int64_t now = ::time(nullptr);
+  if (now != looked_) {
+    looked_ = now;
+    live_->refresh(now);
+  }
+  if (const std::uint64_t generation = live_->generation();
+      channel_ == nullptr || generation != generation_) {
+    channel_ = connect_to(live_, address_, name_);
+    generation_ = generation;
+  }
+  return channel_;
+}
+
+Caller caller_of(const grpc::AuthContext& context, LiveIdentity* live, Purpose peer) {
+  const std::string transport = first_of(context, GRPC_TRANSPORT_SECURITY_TYPE_PROPERTY_NAME);
   if (transport == "local") {
-    return {Caller::Kind::local, "", {}};
+    return {Caller::Kind::local, "", {}, "the local socket shows no certificate"};
   }
-  if (transport == GRPC_SSL_TRANSPORT_SECURITY_TYPE && context.IsPeerAuthenticated()) {
-    Holder holder = holder_of(first(GRPC_X509_PEM_CERT_PROPERTY_NAME));
-    return {Caller::Kind::certified, std::move(holder.name), holder.roles};
+  Caller caller;
+  caller.why = "the caller's certificate names nobody";
+  const bool encrypted =
+      transport == GRPC_SSL_TRANSPORT_SECURITY_TYPE || transport == GRPC_TLS_TRANSPORT_SECURITY_TYPE;
+  if (!encrypted || !context.IsPeerAuthenticated() || live == nullptr) {
+    return caller;
   }
-  return {};
+  Result<Holder> holder =
+      live->judge(first_of(context, GRPC_X509_PEM_CERT_PROPERTY_NAME),
+                  first_of(context, GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME), peer, ::time(nullptr));
+  if (!holder.ok()) {
+    caller.why = holder.error().why;
+  } else if (!holder.value().name.empty()) {
+    return {Caller::Kind::certified, std::move(holder.value().name), holder.value().roles, ""};
+  }
+  return caller;
+}
+
+CallerProof::CallerProof(const grpc::AuthContext& context, LiveIdentity* live, Purpose peer)
+    : live_(live),
+      peer_(peer),
+      certificate_(first_of(context, GRPC_X509_PEM_CERT_PROPERTY_NAME)),
+      chain_(first_of(context, GRPC_X509_PEM_CERT_CHAIN_PROPERTY_NAME)),
+      caller_(caller_of(context, live, peer)) {}
+
+bool CallerProof::holds() const {
+  if (caller_.kind != Caller::Kind::certified) return caller_.kind == Caller::Kind::local;
+  const Result<Holder> holder = live_->judge(certificate_, chain_, peer_, ::time(nullptr));
+  return holder.ok() && holder.value().name == caller_.name && holder.value().roles == caller_.roles;
 }
 
 void set_limits(grpc::ServerBuilder& builder, const ServerLimits& limits) {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "certificate.h"
+#include "live_identity.h"
 
 namespace grpc {
 class Channel;
@@ -25,7 +25,9 @@ enum class GrpcLog { silent, limited };
 /// `program` begins the lines.
 void prepare_grpc(GrpcLog log, const char* program = "");
 
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const Identity& identity);
+/// For one address. Each handshake is made with what `live` says at that time. They must outlive the server:
+/// gRPC asks them for as long.
+std::shared_ptr<grpc::ServerCredentials> server_credentials(std::shared_ptr<const LiveIdentity> live);
 /// For a UNIX socket.
 std::shared_ptr<grpc::ServerCredentials> local_credentials();
 
@@ -35,10 +37,32 @@ std::string target_of(const std::string& address);
 /// Longest message that a client takes.
 inline constexpr int answer_max = 16 << 20;
 
-/// Connects to nobody but the holder of a certificate with `name`. Connecting happens with the first call.
-std::shared_ptr<grpc::Channel> connect_to(const Identity& identity, const std::string& address,
-                                          const std::string& name, int longest_answer = answer_max);
+/// Connects to nobody but the holder of a certificate with `name`, whom `live` believes at that time: nothing
+/// is sent to others. Connecting happens with the first call. Our own certificate is the one of now for as
+/// long as the channel lives.
+std::shared_ptr<grpc::Channel> connect_to(const std::shared_ptr<LiveIdentity>& live,
+                                          const std::string& address, const std::string& name,
+                                          int longest_answer = answer_max);
 std::shared_ptr<grpc::Channel> connect_to_socket(const std::string& path);
+
+/// The channel of a client that lives long, and has nobody else who looks at its files. Thread-safe.
+class LiveChannel {
+ public:
+  LiveChannel(std::shared_ptr<LiveIdentity> live, std::string address, std::string name)
+      : live_(std::move(live)), address_(std::move(address)), name_(std::move(name)) {}
+  /// Another one after a change of the files, which are looked at once a second at most.
+  std::shared_ptr<grpc::Channel> get();
+  LiveIdentity& live() const noexcept { return *live_; }
+
+ private:
+  const std::shared_ptr<LiveIdentity> live_;
+  const std::string address_;
+  const std::string name_;
+  std::mutex mutex_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::uint64_t generation_ = 0;
+  std::int64_t looked_ = 0;
+};
 
 /// What one server may cost. Keepalive, handshake and metadata have limits in any case.
 struct ServerLimits {

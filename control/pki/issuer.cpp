@@ -73,11 +73,6 @@ std::string text_of(const ASN1_STRING& value) {
   return text.find('\0') == std::string::npos ? text : "";
 }
 
-std::int64_t seconds_of(const ASN1_TIME* time) {
-  tm fields{};
-  return ASN1_TIME_to_tm(time, &fields) == 1 ? ::timegm(&fields) : 0;
-}
-
 struct Extension {
   int kind;
   std::string value;
@@ -193,6 +188,11 @@ std::string serial_of(const X509& certificate) {
   std::string serial = digits == nullptr ? "" : digits;
   OPENSSL_free(digits);
   return serial;
+}
+
+std::int64_t seconds_of(const ASN1_TIME* time) {
+  tm fields{};
+  return time != nullptr && ASN1_TIME_to_tm(time, &fields) == 1 ? ::timegm(&fields) : 0;
 }
 
 std::int64_t end_of(const X509& certificate) { return seconds_of(X509_get0_notAfter(&certificate)); }
@@ -337,6 +337,9 @@ KeyPointer key_from(std::string_view pem) {
 
 std::vector<CertificatePointer> certificates_from(std::string_view pem, std::size_t most) {
   return all_from<CertificatePointer>(pem, most, PEM_read_bio_X509);
+}
+std::vector<ListPointer> lists_from(std::string_view pem, std::size_t most) {
+  return all_from<ListPointer>(pem, most, PEM_read_bio_X509_CRL);
 }
 
 }  // namespace ssn::pki

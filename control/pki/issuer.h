@@ -57,6 +57,7 @@ std::vector<std::string> units_of(const X509_NAME& name);
 std::string serial_of(const X509& certificate);
 /// Seconds since 1970.
 std::int64_t end_of(const X509& certificate);
+std::int64_t seconds_of(const ASN1_TIME* time);
 
 /// Seconds since 1970.
 struct Validity {
@@ -100,6 +101,7 @@ CertificatePointer certificate_from(std::string_view pem);
 std::vector<CertificatePointer> certificates_from(std::string_view pem, std::size_t most);
 RequestPointer request_from(std::string_view pem);
 ListPointer list_from(std::string_view pem);
+std::vector<ListPointer> lists_from(std::string_view pem, std::size_t most);
 KeyPointer key_from(std::string_view pem);
 
 }  // namespace ssn::pki
