@@ -190,6 +190,12 @@ Result<Configuration> read_configuration(const std::string& path, const std::vec
   Configuration configuration;
   configuration.name = root.text("name", {}, configuration.name);
   configuration.ca = root.path("ca");
+  configuration.crl = root.path("crl", "");
+  const std::string tls_min = root.text("tls_min", {}, "1.2");
+  configuration.tls_1_3_only = tls_min == "1.3";
+  if (tls_min != "1.2" && tls_min != "1.3") {
+    root.fail("tls_min", "it is no version of TLS that is permitted", "give \"1.2\" or \"1.3\"");
+  }
   configuration.control_socket = root.path("control", "");
   if (!only.empty() && !configuration.control_socket.empty()) {
     configuration.control_socket += "." + only.front();

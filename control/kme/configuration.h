@@ -56,6 +56,8 @@ struct Configuration {
 
   std::string name = "test network";
   std::string ca;
+  std::string crl;            ///< what the authorities in `ca` revoked; empty: nobody is looked up
+  bool tls_1_3_only = false;  ///< of SAEs; the standard permits 1.2. Key managers among themselves: always
   std::string control_socket;
   Limits limits;
   std::vector<SiteSettings> sites;

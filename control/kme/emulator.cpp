@@ -5,12 +5,14 @@
 
 #include <charconv>
 #include <chrono>
+#include <ctime>
 
 #include "control_socket.h"
 #include "device/device_model.h"
 #include "https_server.h"
 #include "json.h"
 #include "key_delivery.h"
+#include "live_identity.h"
 #include "network.h"
 #include "peer_link.h"
 #include "status_report.h"
@@ -35,6 +37,7 @@ Result<const kernels::Implementation*> choose_kernels() {
 
 // What one site runs, where this process serves it.
 struct Site {
+  std::shared_ptr<pki::LiveIdentity> live;
   std::unique_ptr<KeyDelivery> delivery;
   std::unique_ptr<PeerService> peer_service;
   HttpsServer server;
@@ -42,6 +45,8 @@ struct Site {
   DeviceModel nic;
   bool has_nic = false;
 };
+
+void tell(const std::string& line) { fmt::print(stderr, "ssn-kme: {}\n", line); }
 
 Error usage(std::string why, std::string fix) {
   return {Exit::usage, "cannot do that", std::move(why), "ssn-kme", std::move(fix)};
@@ -51,6 +56,7 @@ class Running final : public Emulator {
  public:
   explicit Running(std::unique_ptr<Network> network) : network_(std::move(network)) {}
   ~Running() override {
+    watch_.reset();    // nobody looks at the sites any more
     control_.reset();  // nobody asks any more
     sites_.clear();    // ends streams and connections, which use the network and the peers
     peers_.reset();
@@ -63,6 +69,8 @@ class Running final : public Emulator {
  private:
   const Configuration& configuration() const { return network_->configuration(); }
   Outcome start_site(std::size_t i);
+  Outcome start_servers(std::size_t i, Site& site);
+  void watch();
   Outcome start_nic(std::size_t i);
   bool has_peers(std::size_t site) const;
   Result<std::string> control(bool json, const std::vector<std::string>& words);
@@ -74,6 +82,7 @@ class Running final : public Emulator {
   std::vector<std::unique_ptr<Site>> sites_;  // null: served by another process
   std::unique_ptr<PeerLinks> peers_;
   std::unique_ptr<ControlServer> control_;
+  std::unique_ptr<pki::IdentityWatch> watch_;
 };
 
 bool Running::has_peers(std::size_t site) const {
@@ -87,33 +96,68 @@ bool Running::has_peers(std::size_t site) const {
 
 Outcome Running::start_site(std::size_t i) {
   const SiteSettings& settings = configuration().sites[i];
-  const Limits& limits = configuration().limits;
   auto site = std::make_unique<Site>();
-  HttpsServer::Options options{settings.listen,       settings.port,
-                               settings.certificate,  settings.key,
-                               configuration().ca,    limits.connections,
-                               limits.max_body_bytes, limits.idle_s,
-                               limits.request_s,      &network_->implementation()};
-  site->delivery = std::make_unique<KeyDelivery>(*network_, i);
-  Result<HttpsServer> server = HttpsServer::start(
-      options, [delivery = site->delivery.get()](const HttpRequest& r) { return delivery->handle(r); });
-  if (!server.ok()) {
-    return server.error();
+  Result<std::shared_ptr<pki::LiveIdentity>> live = pki::LiveIdentity::open(
+      {settings.certificate, settings.key, configuration().ca, configuration().crl},
+      has_peers(i) ? pki::CertificateUse::node : pki::CertificateUse::server, tell, ::time(nullptr));
+  if (!live.ok()) {
+    return live.error();
   }
-  site->server = std::move(server.value());
-  if (has_peers(i)) {
-    options.port = settings.peer_port;
-    options.max_body_bytes = std::uint64_t{16} << 20;
-    site->peer_service = std::make_unique<PeerService>(*network_, i);
-    Result<HttpsServer> peer_server = HttpsServer::start(
-        options, [service = site->peer_service.get()](const HttpRequest& r) { return service->handle(r); });
-    if (!peer_server.ok()) {
-      return peer_server.error();
-    }
-    site->peer_server = std::move(peer_server.value());
+  site->live = std::move(live.value());
+  if (Outcome started = start_servers(i, *site); !started.ok()) {
+    return started;
   }
   sites_[i] = std::move(site);
   return settings.kmnic_socket.empty() ? Outcome(done) : start_nic(i);
+}
+
+Outcome Running::start_servers(std::size_t i, Site& site) {
+  const SiteSettings& settings = configuration().sites[i];
+  const Limits& limits = configuration().limits;
+  HttpsServer::Options options{settings.listen,
+                               settings.port,
+                               site.live,
+                               configuration().tls_1_3_only,
+                               limits.connections,
+                               limits.max_body_bytes,
+                               limits.idle_s,
+                               limits.request_s,
+                               &network_->implementation()};
+  site.delivery = std::make_unique<KeyDelivery>(*network_, i);
+  Result<HttpsServer> server = HttpsServer::start(
+      options, [delivery = site.delivery.get()](const HttpRequest& r) { return delivery->handle(r); });
+  if (!server.ok()) {
+    return server.error();
+  }
+  site.server = std::move(server.value());
+  if (!has_peers(i)) {
+    return done;
+  }
+  options.port = settings.peer_port;
+  options.tls_1_3_only = true;
+  options.max_body_bytes = std::uint64_t{16} << 20;
+  site.peer_service = std::make_unique<PeerService>(*network_, i);
+  Result<HttpsServer> peer_server = HttpsServer::start(
+      options, [service = site.peer_service.get()](const HttpRequest& r) { return service->handle(r); });
+  if (!peer_server.ok()) {
+    return peer_server.error();
+  }
+  site.peer_server = std::move(peer_server.value());
+  return done;
+}
+
+void Running::watch() {
+  std::vector<std::shared_ptr<pki::LiveIdentity>> all;
+  for (const std::unique_ptr<Site>& site : sites_) {
+    if (site != nullptr) all.push_back(site->live);
+  }
+  watch_ = std::make_unique<pki::IdentityWatch>(std::move(all), [this] {
+    for (const std::unique_ptr<Site>& site : sites_) {
+      if (site == nullptr) continue;
+      site->server.close_unproven();
+      site->peer_server.close_unproven();
+    }
+  });
 }
 
 Outcome Running::start_nic(std::size_t i) {
@@ -139,11 +183,16 @@ Outcome Running::start() {
       return started;
     }
   }
-  Result<std::unique_ptr<PeerLinks>> peers = PeerLinks::start(*network_);
+  PeerLinks::Identities identities;
+  for (const std::unique_ptr<Site>& site : sites_) {
+    identities.push_back(site == nullptr ? nullptr : site->live);
+  }
+  Result<std::unique_ptr<PeerLinks>> peers = PeerLinks::start(*network_, identities);
   if (!peers.ok()) {
     return peers.error();
   }
   peers_ = std::move(peers.value());
+  watch();
   if (configuration().control_socket.empty()) {
     return done;
   }

@@ -5,42 +5,59 @@
 #include <httplib.h>
 #include <openssl/ssl.h>
 
+#include <optional>
+
 #include "tls_files.h"
 
 namespace ssn::kme {
 
 struct HttpsClient::Engine {
   explicit Engine(Options given)
-      : options(std::move(given)), client(options.address, static_cast<int>(options.port)) {}
+      : options(std::move(given)), tls(options.live, pki::Purpose::server, options.common_name) {}
 
-  Options options;
-  httplib::SSLClient client;
+  Outcome begin();
+
+  const Options options;
+  LiveTls tls;
+  std::optional<httplib::SSLClient> client;
+  std::uint64_t generation = 0;
 };
 
-Result<HttpsClient> HttpsClient::make(Options options) {
-  auto engine = std::make_unique<Engine>(std::move(options));
-  SSL_CTX* const context = engine->client.ssl_context();
+Outcome HttpsClient::Engine::begin() {
+  const std::uint64_t now = options.live->generation();
+  client.emplace(options.address, static_cast<int>(options.port));
+  SSL_CTX* const context = client->ssl_context();
   if (context == nullptr) {
     return Error{Exit::temporary, "cannot make a TLS client", "OpenSSL refused it", "", "free memory"};
   }
-  const Options& set = engine->options;
-  if (Outcome outcome = set_up_tls(*context, {set.certificate, set.key, set.ca}); !outcome.ok()) {
+  if (Outcome outcome = tls.set_up(*context, true); !outcome.ok()) {
     return outcome.error();
   }
-  expect_common_name(*context, set.common_name);
-  engine->client.set_ca_cert_path(set.ca.c_str());
-  engine->client.enable_server_certificate_verification(true);
-  engine->client.set_keep_alive(true);
-  engine->client.set_tcp_nodelay(true);
-  const auto seconds = static_cast<time_t>(set.timeout_s);
-  engine->client.set_connection_timeout(seconds);
-  engine->client.set_read_timeout(seconds);
-  engine->client.set_write_timeout(seconds);
+  client->enable_server_certificate_verification(true);
+  client->set_keep_alive(true);
+  client->set_tcp_nodelay(true);
+  const auto seconds = static_cast<time_t>(options.timeout_s);
+  client->set_connection_timeout(seconds);
+  client->set_read_timeout(seconds);
+  client->set_write_timeout(seconds);
+  generation = now;
+  return done;
+}
+
+Result<HttpsClient> HttpsClient::make(Options options) {
+  auto engine = std::make_unique<Engine>(std::move(options));
+  if (Outcome outcome = engine->begin(); !outcome.ok()) {
+    return outcome.error();
+  }
   return HttpsClient(std::move(engine));
 }
 
 HttpsClient::Answer HttpsClient::post(const std::string& target, const std::string& body) {
-  const httplib::Result result = engine_->client.Post(target, body, "application/json");
+  // Whom it is connected to is judged again, by what counts now.
+  if (engine_->generation != engine_->options.live->generation() && !engine_->begin().ok()) {
+    return {};
+  }
+  const httplib::Result result = engine_->client->Post(target, body, "application/json");
   return result ? Answer{result->status, result->body} : Answer{};
 }
 

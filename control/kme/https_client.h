@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// A client of another key manager: one HTTPS connection that is kept open, with mutual TLS.
+// A client of another key manager: one HTTPS connection that is kept open, with mutual TLS 1.3. After a
+// change of certificates or lists it begins another one.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +8,10 @@
 #include <string>
 
 #include "ssn/hw/result.h"
+
+namespace ssn::pki {
+class LiveIdentity;
+}
 
 namespace ssn::kme {
 
@@ -16,10 +21,8 @@ class HttpsClient {
   struct Options {
     std::string address;
     unsigned port = 0;
-    std::string common_name;  ///< of the other side's certificate
-    std::string certificate;
-    std::string key;
-    std::string ca;
+    std::string common_name;                  ///< of the other side's certificate
+    std::shared_ptr<pki::LiveIdentity> live;  ///< what it shows, and whom it believes
     std::uint64_t timeout_s = 5;
   };
   /// Does not connect yet.

@@ -12,11 +12,12 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <ctime>
 #include <deque>
 #include <limits>
 #include <list>
+#include <map>
 #include <mutex>
-#include <set>
 #include <thread>
 
 #include "tls_files.h"
@@ -25,8 +26,8 @@ namespace ssn::kme {
 namespace {
 
 // Serves each connection on a thread of its own, up to a number of them; then lets others wait; then stops
-// taking new ones, which the system's own queue then holds and refuses. Knows the sockets of connections, to
-// end them.
+// taking new ones, which the system's own queue then holds and refuses. Knows the sockets of connections and
+// whose they are, to end them.
 class Connections final : public httplib::TaskQueue {
  public:
   explicit Connections(std::size_t threads_max) : threads_max_(threads_max) {}
@@ -52,7 +53,7 @@ class Connections final : public httplib::TaskQueue {
   void end() {
     const std::lock_guard lock(mutex_);
     ending_ = true;
-    for (const int fd : sockets_) {
+    for (const auto& [fd, holder] : sockets_) {
       ::shutdown(fd, SHUT_RDWR);
     }
     work_.notify_all();
@@ -68,16 +69,42 @@ class Connections final : public httplib::TaskQueue {
     own_socket_ = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
     const std::lock_guard lock(mutex_);
     if (own_socket_ >= 0) {
-      sockets_.insert(own_socket_);
+      sockets_.try_emplace(own_socket_);
     }
     if (ending_) {
       ::shutdown(fd, SHUT_RDWR);
     }
   }
 
+  // Called on a connection's thread once it has proven itself.
+  void note_holder(const SSL& connection) {
+    Holder holder;
+    for (int i = -1; i < sk_X509_num(SSL_get_peer_cert_chain(&connection)); ++i) {
+      X509* const each = i < 0 ? SSL_get0_peer_certificate(&connection)
+                               : sk_X509_value(SSL_get_peer_cert_chain(&connection), i);
+      if (each == nullptr) return;
+      X509_up_ref(each);
+      holder.emplace_back(each);
+    }
+    const std::lock_guard lock(mutex_);
+    if (const auto own = sockets_.find(own_socket_); own != sockets_.end()) own->second = std::move(holder);
+  }
+
+  // Cuts those that `believed` says no to. Others have not proven anything yet: a handshake has its own
+  // judge.
+  template <typename Believed>
+  void close_others(const Believed& believed) {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [fd, holder] : sockets_) {
+      if (!holder.empty() && !believed(holder)) ::shutdown(fd, SHUT_RDWR);
+    }
+  }
+
   static thread_local Connections* current;
 
  private:
+  using Holder = std::vector<pki::CertificatePointer>;  // its certificate, and what came with it
+
   void work() {
     current = this;
     std::unique_lock lock(mutex_);
@@ -109,7 +136,7 @@ class Connections final : public httplib::TaskQueue {
   std::condition_variable room_;
   std::deque<std::function<void()>> waiting_;
   std::list<std::thread> threads_;
-  std::set<int> sockets_;
+  std::map<int, Holder> sockets_;
   std::size_t idle_ = 0;
   bool ending_ = false;
 };
@@ -117,11 +144,12 @@ class Connections final : public httplib::TaskQueue {
 thread_local Connections* Connections::current = nullptr;
 thread_local int Connections::own_socket_ = -1;
 
-// From the first byte of a handshake on the connection can be cut.
+// From the first byte of a handshake on the connection can be cut; from its last one on it is known whose it
+// is.
 void note_connection(const SSL* ssl, int where, int) {
-  if ((where & SSL_CB_HANDSHAKE_START) != 0 && Connections::current != nullptr) {
-    Connections::current->note_socket(SSL_get_fd(ssl));
-  }
+  if (Connections::current == nullptr) return;
+  if ((where & SSL_CB_HANDSHAKE_START) != 0) Connections::current->note_socket(SSL_get_fd(ssl));
+  if ((where & SSL_CB_HANDSHAKE_DONE) != 0) Connections::current->note_holder(*ssl);
 }
 
 void answer(HttpResponse response, const kernels::Implementation* implementation, httplib::Response& out) {
@@ -174,13 +202,17 @@ void only_reuse_address(socket_t socket) {
 
 class HttpsServer::Engine {
  public:
-  Engine(Options options, HttpHandler handler) : options_(std::move(options)), handler_(std::move(handler)) {}
+  Engine(Options options, HttpHandler handler)
+      : options_(std::move(options)),
+        handler_(std::move(handler)),
+        live_tls_(options_.live, pki::Purpose::client) {}
   ~Engine() { stop(); }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   Outcome start();
   unsigned port() const noexcept { return port_; }
+  void close_unproven();
 
  private:
   void configure();
@@ -193,6 +225,7 @@ class HttpsServer::Engine {
 
   Options options_;
   HttpHandler handler_;
+  LiveTls live_tls_;
   Outcome tls_ = done;
   std::unique_ptr<httplib::SSLServer> server_;
   std::atomic<Connections*> connections_{nullptr};  // the server's
@@ -202,7 +235,7 @@ class HttpsServer::Engine {
 
 Outcome HttpsServer::Engine::start() {
   server_ = std::make_unique<httplib::SSLServer>([this](SSL_CTX& context) {
-    tls_ = set_up_tls(context, {options_.certificate, options_.key, options_.ca});
+    tls_ = live_tls_.set_up(context, options_.tls_1_3_only);
     SSL_CTX_set_info_callback(&context, note_connection);
     return tls_.ok();
   });
@@ -264,6 +297,14 @@ bool HttpsServer::Engine::bind() {
   return port > 0;
 }
 
+void HttpsServer::Engine::close_unproven() {
+  Connections* const connections = connections_.load();
+  if (connections == nullptr) return;
+  connections->close_others([this](const std::vector<pki::CertificatePointer>& holder) {
+    return options_.live->judge(*holder[0], holder, pki::Purpose::client, ::time(nullptr)).ok();
+  });
+}
+
 void HttpsServer::Engine::stop() {
   if (!thread_.joinable()) {
     return;
@@ -315,7 +356,12 @@ void HttpsServer::Engine::with_body(const httplib::Request& request, httplib::Re
 
 void HttpsServer::Engine::handle(const httplib::Request& request, std::string_view body,
                                  httplib::Response& response) {
-  const std::string caller = request.ssl == nullptr ? "" : peer_common_name(*request.ssl);
+  if (request.ssl == nullptr || !live_tls_.still_believed(*request.ssl)) {
+    answer(plain_error(401, "the certificate is not to be believed any more"), nullptr, response);
+    response.set_header("Connection", "close");
+    return;
+  }
+  const std::string caller = peer_common_name(*request.ssl);
   const std::string type = request.get_header_value("Content-Type");
   answer(handler_(HttpRequest{caller, request.method, request.target, type, body}), options_.implementation,
          response);
@@ -333,6 +379,10 @@ Result<HttpsServer> HttpsServer::start(Options options, HttpHandler handler) {
     return started.error();
   }
   return server;
+}
+
+void HttpsServer::close_unproven() {
+  if (engine_ != nullptr) engine_->close_unproven();
 }
 
 unsigned HttpsServer::port() const noexcept { return engine_ == nullptr ? 0 : engine_->port(); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// An HTTPS server with mutual TLS (1.2 or later): whoever has no certificate of our CA does not get as far as
+// An HTTPS server with mutual TLS: whoever has no certificate that we believe now does not get as far as
 // HTTP. Bounded: connections, bodies, times.
 #pragma once
 
@@ -10,6 +10,10 @@
 #include "http_message.h"
 #include "ssn/hw/result.h"
 
+namespace ssn::pki {
+class LiveIdentity;
+}
+
 namespace ssn::kme {
 
 /// Moves, never copies.
@@ -17,10 +21,9 @@ class HttpsServer {
  public:
   struct Options {
     std::string listen = "127.0.0.1";
-    unsigned port = 0;  ///< 0: any that is free
-    std::string certificate;
-    std::string key;
-    std::string ca;
+    unsigned port = 0;                        ///< 0: any that is free
+    std::shared_ptr<pki::LiveIdentity> live;  ///< what it shows, and whom it believes
+    bool tls_1_3_only = false;
     std::uint64_t connections = 64;
     std::uint64_t max_body_bytes = 1 << 20;
     std::uint64_t idle_s = 60;
@@ -39,6 +42,8 @@ class HttpsServer {
   ~HttpsServer();
 
   unsigned port() const noexcept;
+  /// Cuts connections whose certificate was believed and is not any more. To be called now and then.
+  void close_unproven();
 
  private:
   class Engine;

@@ -182,7 +182,7 @@ class PeerLinks::Connection final : public Peer {
   std::thread thread_;
 };
 
-Result<std::unique_ptr<PeerLinks>> PeerLinks::start(Network& network) {
+Result<std::unique_ptr<PeerLinks>> PeerLinks::start(Network& network, const Identities& identities) {
   std::unique_ptr<PeerLinks> links(new PeerLinks());
   const Configuration& configuration = network.configuration();
   for (std::size_t i = 0; i < configuration.links.size(); ++i) {
@@ -191,15 +191,9 @@ Result<std::unique_ptr<PeerLinks>> PeerLinks::start(Network& network) {
       continue;
     }
     const std::size_t own = configuration.sites[link.sites[0]].served ? 0 : 1;
-    const SiteSettings& here = configuration.sites[link.sites[own]];
     const SiteSettings& there = configuration.sites[link.sites[1 - own]];
-    const HttpsClient::Options options{there.peer_address,
-                                       there.peer_port,
-                                       there.id,
-                                       here.certificate,
-                                       here.key,
-                                       configuration.ca,
-                                       configuration.limits.request_s};
+    const HttpsClient::Options options{there.peer_address, there.peer_port, there.id,
+                                       identities[link.sites[own]], configuration.limits.request_s};
     Result<HttpsClient> greetings = HttpsClient::make(options);
     Result<HttpsClient> announcements = HttpsClient::make(options);
     if (!greetings.ok() || !announcements.ok()) {

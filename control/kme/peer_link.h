@@ -10,6 +10,10 @@
 #include "http_message.h"
 #include "network.h"
 
+namespace ssn::pki {
+class LiveIdentity;
+}
+
 namespace ssn::kme {
 
 /// Answers the key manager of another process at one site of ours. Thread-safe.
@@ -31,8 +35,10 @@ class PeerService {
 /// second, and tells the network who is there. Lets it announce keys through them.
 class PeerLinks {
  public:
+  /// What each site shows and whom it believes, by site; null where another process serves it.
+  using Identities = std::vector<std::shared_ptr<pki::LiveIdentity>>;
   /// Starts the threads. `network` must outlive it.
-  static Result<std::unique_ptr<PeerLinks>> start(Network& network);
+  static Result<std::unique_ptr<PeerLinks>> start(Network& network, const Identities& identities);
   ~PeerLinks();
 
  private:
