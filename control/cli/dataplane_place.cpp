@@ -45,11 +45,13 @@ void DataplaneCommand::declare(OptionTable& table) {
              "Your certificate, as an operator (PEM)");
   table.text("--key", remote_.key, "FILE", optional, "Its private key (PEM)");
   table.text("--ca", remote_.ca, "FILE", optional, "Who signed the node's certificate (PEM)");
+  table.text("--crl", remote_.crl, "FILE", optional,
+             "Certificates that are revoked (PEM), with --ca (default: nobody is looked up)");
 }
 
 Result<client::AgentPlace> DataplaneCommand::place() const {
-  const bool more =
-      !remote_.name.empty() || !remote_.certificate.empty() || !remote_.key.empty() || !remote_.ca.empty();
+  const bool more = !remote_.crl.empty() || !remote_.name.empty() || !remote_.certificate.empty() ||
+                    !remote_.key.empty() || !remote_.ca.empty();
   const int ways =
       (socket_.empty() ? 0 : 1) + (configuration_.empty() ? 0 : 1) + (remote_.address.empty() ? 0 : 1);
   if (ways > 1 || (more && remote_.address.empty())) {

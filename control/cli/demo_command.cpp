@@ -95,7 +95,7 @@ Exit DemoCommand::run(const OutputOptions& output) {
 std::vector<std::unique_ptr<Command>> make_demo_commands() {
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(std::make_unique<DemoCommand>("up", "Start a storage network to play with",
-                                                   "  sudo ssn demo up              controller, SSA, five "
+                                                   "  sudo ssn demo up              controller, SSA, seven "
                                                    "shareholders, key managers; says how to use it\n"));
   commands.push_back(
       std::make_unique<DemoCommand>("status", "Show which of its processes run",

@@ -28,6 +28,8 @@ constexpr const char* overview =
 // Groups of commands, in the order of the help; behind the commands without a group.
 std::vector<CommandGroup> make_groups() {
   return {
+      {"node", "Operators: what nodes are for",
+       "  ssn node set sae-h6 standby   takes over when another one fails, and gets nothing before\n"},
       {"reshare", "Make shares anew: repair, refresh, other k and n",
        "  ssn reshare start photos/cat.raw --refresh   new shares for the same holders\n"
        "  ssn reshare list                             jobs, and how far they are\n"},
@@ -62,18 +64,20 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_inspect_command());
   commands.push_back(make_seal_command());
   commands.push_back(make_open_command());
-  for (auto make_some : {make_transfer_commands, make_object_commands, make_network_commands}) {
+  for (auto make_some :
+       {make_transfer_commands, make_object_commands, make_network_commands, make_alarm_commands}) {
     for (std::unique_ptr<Command>& command : make_some()) {
       commands.push_back(std::move(command));
     }
   }
+  commands.push_back(make_status_command());
   commands.push_back(make_doctor_command());
   commands.push_back(make_topology_command());
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (auto make_group : {make_reshare_commands, make_dataplane_commands, make_kme_commands,
-                          make_pki_commands, make_demo_commands}) {
+  for (auto make_group : {make_node_commands, make_reshare_commands, make_dataplane_commands,
+                          make_kme_commands, make_pki_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

@@ -19,14 +19,6 @@ constexpr std::pair<Label, const char*> labels[] = {{Label::site, "site"},
                                                     {Label::power, "power"},
                                                     {Label::key_manager, "key_manager"}};
 
-std::string joined(const std::vector<std::string>& names) {
-  std::string all;
-  for (const std::string& each : names) {
-    all += (all.empty() ? "" : ", ") + shown_name(each);
-  }
-  return all;
-}
-
 class NodesCommand final : public CatalogueCommand {
  public:
   NodesCommand() : CatalogueCommand("nodes") {}
@@ -83,7 +75,9 @@ void NodesCommand::print_json(const std::vector<controller::Node>& nodes) const 
   json.key("nodes").begin_array();
   for (const controller::Node& node : nodes) {
     json.begin_object().member("name", node.name).member("roles", roles_of(node));
-    json.member("up", node.up).member("out", node.out).member("read_only", node.read_only);
+    json.member("up", node.up)
+        .member("service", controller::name(node.service))
+        .member("read_only", node.read_only);
     json.member("agent", node.agent).member("version", node.version);
     json.member("capacity_bytes", node.capacity_bytes).member("used_bytes", node.used_bytes);
     json.member("objects", node.objects).member("reported_ms", node.reported_ms);
@@ -104,14 +98,13 @@ void NodesCommand::print_json(const std::vector<controller::Node>& nodes) const 
 }
 
 void NodesCommand::print_all(const std::vector<controller::Node>& nodes) const {
-  TextTable table({"", "NODE", "ROLE", "STATE", "FREE>", "SITE", "OPERATOR", "POWER", "KEY MANAGER"});
+  TextTable table(
+      {"", "NODE", "ROLE", "STATE", "SERVICE", "FREE>", "SITE", "OPERATOR", "POWER", "KEY MANAGER"});
   for (const controller::Node& node : nodes) {
-    const std::string state = node.out                  ? "out"
-                              : !node.up                ? "down"
-                              : !node.read_only.empty() ? "read-only"
-                                                        : "up";
+    const std::string state = !node.up ? "down" : !node.read_only.empty() ? "read-only" : "up";
     const std::uint64_t free = node.capacity_bytes - std::min(node.capacity_bytes, node.used_bytes);
-    table.add({state == "up" ? "" : "!", shown_name(node.name), roles_of(node), state, format_bytes(free),
+    table.add({state == "up" ? "" : "!", shown_name(node.name), roles_of(node), state,
+               std::string(controller::name(node.service)), format_bytes(free),
                shown_label(node, Label::site), shown_label(node, Label::operated_by),
                shown_label(node, Label::power), shown_label(node, Label::key_manager)});
   }
@@ -123,7 +116,7 @@ void NodesCommand::print_all(const std::vector<controller::Node>& nodes) const {
   for (const controller::Node& node : nodes) {
     for (const controller::KeyPath& path : node.key_paths) {
       paths.add({shown_name(node.name), shown_name(path.peer),
-                 path.crosses.empty() ? "nothing" : joined(path.crosses)});
+                 path.crosses.empty() ? "nothing" : shown_names(path.crosses)});
     }
   }
   print_text("\n");

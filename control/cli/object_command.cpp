@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "call_error.h"
+#include "shown_text.h"
 #include "ssn/hw/config.h"
 
 namespace ssn::cli {
@@ -27,6 +28,7 @@ Result<client::ControllerPlace> place_in(const std::string& path) {
   place.certificate = owner.path("certificate");
   place.key = owner.path("key");
   place.ca = owner.path("ca");
+  place.crl = owner.path("crl", "");
   if (Outcome finished = file.value().finish(); !finished.ok()) {
     return finished.error();
   }
@@ -51,6 +53,8 @@ void ObjectCommand::declare(OptionTable& table) {
   table.text("--certificate", remote_.certificate, "FILE", optional, "Your certificate (PEM)");
   table.text("--key", remote_.key, "FILE", optional, "Its private key (PEM)");
   table.text("--ca", remote_.ca, "FILE", optional, "Who signed the controller's certificate (PEM)");
+  table.text("--crl", remote_.crl, "FILE", optional,
+             "Certificates that are revoked (PEM), with --ca (default: nobody is looked up)");
 }
 
 Result<client::ControllerPlace> ObjectCommand::place() const {
@@ -67,6 +71,10 @@ Result<client::ControllerPlace> ObjectCommand::place() const {
                  all ? "--config and --connect exclude each other"
                      : "--connect, --controller, --certificate, --key and --ca belong together",
                  remote_.address, all ? "give one of them" : "give all five, or --config"};
+  }
+  if (!any && !remote_.crl.empty()) {
+    return Error{Exit::usage, what, "--crl is given without --connect", remote_.crl,
+                 "with --config, say crl = \"FILE\" in [owner]"};
   }
   if (any) {
     return remote_;
@@ -120,6 +128,12 @@ std::string shown_name(const std::string& name) {
     c = c == '\n' ? '?' : c;
   }
   return clean;
+}
+
+std::string shown_names(const std::vector<std::string>& names) {
+  std::vector<std::string> shown;
+  std::transform(names.begin(), names.end(), std::back_inserter(shown), shown_name);
+  return join_list(shown);
 }
 
 }  // namespace ssn::cli

@@ -48,9 +48,12 @@ class CatalogueCommand : public ObjectCommand {
   virtual Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) = 0;
 };
 
-std::vector<std::unique_ptr<Command>> make_object_commands();    // ls, stat, rm
-std::vector<std::unique_ptr<Command>> make_network_commands();   // explain, nodes
+std::vector<std::unique_ptr<Command>> make_object_commands();   // ls, stat, rm
+std::vector<std::unique_ptr<Command>> make_network_commands();  // explain, nodes
+std::vector<std::unique_ptr<Command>> make_alarm_commands();    // alarms, events
+std::unique_ptr<Command> make_status_command();
 std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
+std::vector<std::unique_ptr<Command>> make_node_commands();      // the group node
 std::vector<std::unique_ptr<Command>> make_reshare_commands();   // the groups reshare and shareholder
 
 /// As people and scripts read it: 16 hexadecimal digits.
@@ -62,5 +65,6 @@ std::uint32_t shares_up(const controller::Object& object);
 
 /// Names come from the network: nothing of them commands a terminal.
 std::string shown_name(const std::string& name);
+std::string shown_names(const std::vector<std::string>& names);  // "a, b"
 
 }  // namespace ssn::cli

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "confirm.h"
 #include "object_command.h"
 #include "progress.h"
 #include "shown_text.h"
@@ -190,22 +191,31 @@ class RmCommand final : public CatalogueCommand {
   RmCommand() : CatalogueCommand("rm") {}
   const char* summary() const noexcept override { return "Remove stored objects"; }
   const char* examples() const noexcept override {
-    return "  ssn rm photos/cat.raw --config owner.toml\n"
-           "  ssn rm old/1 old/2 --missing-ok\n";
+    return "  ssn rm photos/cat.raw --config owner.toml   asks at a terminal\n"
+           "  ssn rm old/1 old/2 --missing-ok --yes       for scripts\n";
   }
 
  private:
   void declare_more(OptionTable& table) override {
     table.arguments("NAME", names_, 10'000, "The objects");
     table.flag("--missing-ok", missing_ok_, "A name without an object is no error");
+    table.flag("--yes", yes_, "Do not ask; needed where standard input is no terminal");
   }
   Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) override;
 
   std::vector<std::string> names_;
   bool missing_ok_ = false;
+  bool yes_ = false;
 };
 
 Result<Exit> RmCommand::ask(client::ControllerClient& client, const OutputOptions& output) {
+  const std::string what =
+      names_.size() == 1 ? shown_name(names_[0]) : fmt::format("{} objects", names_.size());
+  if (Outcome confirmed =
+          confirm("cannot remove", fmt::format("remove {} for good?", what), shown_name(names_[0]), yes_);
+      !confirmed.ok()) {
+    return confirmed.error();
+  }
   JsonWriter json;
   std::vector<std::pair<std::string, Result<std::uint64_t>>> removed;
   const Error* first = nullptr;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // `ssn reshare` and `ssn shareholder`: shares made anew. The controller decides; this asks and shows.
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -9,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "confirm.h"
 #include "object_command.h"
 #include "progress.h"
 #include "shown_text.h"
@@ -23,12 +23,6 @@ using controller::ReshareView;
 
 constexpr std::uint32_t page = 1000;
 constexpr std::chrono::milliseconds between_looks{500};
-
-std::string joined(const std::vector<std::string>& names) {
-  std::vector<std::string> shown;
-  for (const std::string& name : names) shown.push_back(shown_name(name));
-  return join_list(shown);
-}
 
 std::string_view step_of(const ReshareView& job) {
   return !job.is_over() && job.round == 0 && job.step == ReshareStep::transfer ? "waiting"
@@ -61,8 +55,8 @@ void print_jobs(const std::vector<ReshareView>& jobs) {
   for (const ReshareView& job : jobs) {
     table.add({job.id == 0 ? "-" : id_text(job.id), std::string(controller::name(job.operation)),
                std::string(step_of(job)),
-               fmt::format("{} %", job.cells == 0 ? 0 : job.through * 100 / job.cells), joined(job.away),
-               joined(job.takers), shown_time(static_cast<std::int64_t>(job.started_ms / 1000)),
+               fmt::format("{} %", job.cells == 0 ? 0 : job.through * 100 / job.cells), shown_names(job.away),
+               shown_names(job.takers), shown_time(static_cast<std::int64_t>(job.started_ms / 1000)),
                shown_name(job.name), shown_name(job.trouble)});
   }
   if (!table.empty()) print_text(table.text());
@@ -136,6 +130,12 @@ class WatchCommand final : public ReshareCommand {
 
  private:
   void declare_more(OptionTable&) override {}
+  // Jobs of a replacement begin one after the other. Owners are not told of any.
+  static Result<bool> more_will_come(client::ControllerClient& client) {
+    const Result<std::vector<controller::Replacement>> replacements = client.replacements();
+    if (replacements.ok()) return !replacements.value().empty();
+    return replacements.error().code == Exit::refused ? Result<bool>(false) : replacements.error();
+  }
   Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) override {
     std::uint64_t total = 0;  // bytes of the jobs that were seen
     std::map<std::uint64_t, std::uint64_t> seen;
@@ -151,7 +151,9 @@ class WatchCommand final : public ReshareCommand {
       }
       progress.set_total(total);
       progress.update(total - std::min(left, total));
-      running = !jobs.value().empty();
+      const Result<bool> more = more_will_come(client);
+      if (!more.ok()) return more.error();
+      running = !jobs.value().empty() || more.value();
       if (running) std::this_thread::sleep_for(between_looks);
     }
     progress.finish();
@@ -298,13 +300,14 @@ class ReplaceCommand final : public CatalogueCommand {
                    "The node whose shares are made anew; it gets no others, and erases what it has");
     table.optional_argument("TO", to_, "Their new holder; left out: whoever is best, for each object");
     table.flag("--dry-run", dry_run_, "Only say what would be done");
-    table.flag("--yes", yes_, "Do it; needed where nobody can be asked");
+    table.flag("--yes", yes_, "Do not ask; needed where standard input is no terminal");
   }
   Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) override {
     if (dry_run_) return plan(client, output);
-    if (!yes_ && ::isatty(STDIN_FILENO) != 1) {
-      return Error{Exit::usage, "cannot replace the node", "this takes away all that it has", from_,
-                   "see what would be done with --dry-run, then give --yes"};
+    const std::string question =
+        fmt::format("have all shares of {} made anew elsewhere, and erased there?", shown_name(from_));
+    if (Outcome confirmed = confirm("cannot replace the node", question, from_, yes_); !confirmed.ok()) {
+      return confirmed.error();
     }
     const Result<controller::Replacement> begun = client.replace_node(from_, to_);
     if (!begun.ok()) return begun.error();
@@ -316,7 +319,7 @@ class ReplaceCommand final : public CatalogueCommand {
       json.member("trouble", begun.value().trouble).end_object();
       print_text(json.text());
     } else {
-      print_note(output, fmt::format("begun; {} is out, its shares go to {}: ssn reshare list",
+      print_note(output, fmt::format("begun; {} is out of service, its shares go to {}: ssn reshare list",
                                      shown_name(from_), to_.empty() ? "others" : shown_name(to_)));
     }
     return Exit::ok;

@@ -341,8 +341,8 @@ void VerifyCommand::print(const Object& object, std::uint32_t up, std::chrono::n
     json.member("health", health).member("shares_up", up).member("compared", !file_.empty()).end_object();
     print_text(json.text());
   } else if (!output.quiet) {
-    print_text(fmt::format("{}: {}, whole{}; {} of {} shares are good and up\n", shown_name(object.name),
-                           format_bytes(object.size),
+    print_text(fmt::format("{}: {}, whole{}; {} of {} shares are on nodes that are up\n",
+                           shown_name(object.name), format_bytes(object.size),
                            file_.empty() ? "" : " and the same as " + shown_name(file_), up,
                            object.layout.n));
   }

@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <grpcpp/grpcpp.h>
 
+#include <ctime>
+
 #include "access.h"
 #include "credentials.h"
 #include "messages.h"
@@ -20,9 +22,10 @@ constexpr milliseconds swap_patience{60'000};
 
 class Client final : public AgentClient {
  public:
-  Client(const std::shared_ptr<grpc::Channel>& channel, std::string where, std::string name,
-         milliseconds patience)
-      : stub_(api::Operation::NewStub(channel)),
+  Client(const std::shared_ptr<grpc::Channel>& channel, std::shared_ptr<pki::LiveIdentity> live,
+         std::string where, std::string name, milliseconds patience)
+      : live_(std::move(live)),
+        stub_(api::Operation::NewStub(channel)),
         where_(std::move(where)),
         name_(std::move(name)),
         patience_(patience) {}
@@ -125,13 +128,14 @@ class Client final : public AgentClient {
     return answered.ok() ? Outcome(done) : answered.error();
   }
 
-  // Over TLS the name was compared when it began; but an alternative name would have done there.
+  // Over TLS name and certificate were judged when it began; who is revoked since is noticed here.
   Outcome check_server(const grpc::ClientContext& context) const {
     if (name_.empty()) {
       return done;
     }
     const auto auth = context.auth_context();
-    const agent::Caller server = auth == nullptr ? agent::Caller{} : agent::caller_of(*auth);
+    const agent::Caller server =
+        auth == nullptr ? agent::Caller{} : agent::caller_of(*auth, live_.get(), pki::Purpose::server);
     if (server.kind == agent::Caller::Kind::certified && server.name == name_) {
       return done;
     }
@@ -154,6 +158,7 @@ class Client final : public AgentClient {
     return wanted ? judge(context, status) : Outcome(done);
   }
 
+  const std::shared_ptr<pki::LiveIdentity> live_;  // null: the local socket
   std::unique_ptr<api::Operation::Stub> stub_;
   const std::string where_;
   const std::string name_;  // empty: the local socket
@@ -167,7 +172,7 @@ Result<std::unique_ptr<AgentClient>> AgentClient::make(const AgentPlace& place, 
   pki::prepare_grpc(pki::GrpcLog::silent);
   if (!place.socket.empty()) {
     return std::unique_ptr<AgentClient>(
-        std::make_unique<Client>(pki::connect_to_socket(place.socket), place.socket, "", patience));
+        std::make_unique<Client>(pki::connect_to_socket(place.socket), nullptr, place.socket, "", patience));
   }
   if (pki::target_of(place.address).empty()) {
     return Error{Exit::usage, what, "this is no address with a port", place.address,
@@ -177,13 +182,15 @@ Result<std::unique_ptr<AgentClient>> AgentClient::make(const AgentPlace& place, 
     return Error{Exit::usage, what, "the name of the node is missing", place.address,
                  "say whose certificate the node must show"};
   }
-  Result<pki::Identity> identity =
-      pki::load_identity({place.certificate, place.key, place.ca}, pki::CertificateUse::client);
-  if (!identity.ok()) {
-    return identity.error();
+  const Result<std::shared_ptr<pki::LiveIdentity>> live =
+      pki::LiveIdentity::open({place.certificate, place.key, place.ca, place.crl},
+                              pki::CertificateUse::client, nullptr, ::time(nullptr));
+  if (!live.ok()) {
+    return live.error();
   }
-  return std::unique_ptr<AgentClient>(std::make_unique<Client>(
-      pki::connect_to(identity.value(), place.address, place.name), place.address, place.name, patience));
+  return std::unique_ptr<AgentClient>(
+      std::make_unique<Client>(pki::connect_to(live.value(), place.address, place.name), live.value(),
+                               place.address, place.name, patience));
 }
 
 }  // namespace ssn::client

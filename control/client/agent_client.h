@@ -21,6 +21,7 @@ struct AgentPlace {
   std::string certificate;  ///< PEM files of the one who asks
   std::string key;
   std::string ca;
+  std::string crl = {};  ///< what the authorities in `ca` revoked; empty: nobody is looked up
 };
 
 struct CounterUpdate {

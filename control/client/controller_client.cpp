@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <grpcpp/grpcpp.h>
 
+#include <ctime>
+
 #include "call_error.h"
 #include "caller.h"
 #include "controller.grpc.pb.h"
@@ -21,11 +23,8 @@ constexpr const char* what = "cannot ask the controller";
 
 class Client final : public ControllerClient {
  public:
-  Client(const std::shared_ptr<grpc::Channel>& channel, const ControllerPlace& place, milliseconds patience)
-      : objects_(v1::Objects::NewStub(channel)),
-        nodes_(v1::Nodes::NewStub(channel)),
-        administration_(v1::Administration::NewStub(channel)),
-        reshares_(v1::Reshares::NewStub(channel)),
+  Client(std::shared_ptr<pki::LiveIdentity> live, const ControllerPlace& place, milliseconds patience)
+      : channel_(std::move(live), place.address, place.name),
         callee_{what, "ssn-controller", "an owner, a node or an operator", place.address},
         name_(place.name),
         patience_(patience) {}
@@ -33,19 +32,19 @@ class Client final : public ControllerClient {
   Result<WriteTicket> begin_write(const WriteRequest& request) override {
     v1::BeginWriteRequest message;
     controller::write(request, message);
-    return ask<WriteTicket>(*objects_, &v1::Objects::Stub::BeginWrite, message, v1::WriteTicket());
+    return ask<WriteTicket>(&v1::Objects::Stub::BeginWrite, message, v1::WriteTicket());
   }
   Result<CommitAnswer> commit(const ObjectKey& key, bool degraded) override {
     v1::CommitRequest message;
     controller::write(key, *message.mutable_key());
     message.set_degraded(degraded);
-    return ask<CommitAnswer>(*objects_, &v1::Objects::Stub::Commit, message, v1::CommitAnswer());
+    return ask<CommitAnswer>(&v1::Objects::Stub::Commit, message, v1::CommitAnswer());
   }
   Outcome abort(const ObjectKey& key) override {
     v1::AbortRequest message;
     v1::AbortAnswer answer;
     controller::write(key, *message.mutable_key());
-    return call(*objects_, &v1::Objects::Stub::Abort, message, answer);
+    return call(&v1::Objects::Stub::Abort, message, answer);
   }
   Result<ObjectPage> list(const std::string& prefix, const std::string& after, std::uint32_t limit,
                           const std::string& owner) override {
@@ -55,7 +54,7 @@ class Client final : public ControllerClient {
     message.set_after(after);
     message.set_limit(limit);
     message.set_owner(owner);
-    if (Outcome called = call(*objects_, &v1::Objects::Stub::List, message, answer); !called.ok()) {
+    if (Outcome called = call(&v1::Objects::Stub::List, message, answer); !called.ok()) {
       return called.error();
     }
     return ObjectPage{all<ObjectSummary>(answer.objects()), answer.next()};
@@ -64,20 +63,20 @@ class Client final : public ControllerClient {
     v1::StatRequest message;
     message.set_name(name);
     message.set_owner(owner);
-    return ask<Object>(*objects_, &v1::Objects::Stub::Stat, message, v1::Object());
+    return ask<Object>(&v1::Objects::Stub::Stat, message, v1::Object());
   }
   Result<std::uint64_t> remove(const std::string& name, std::uint64_t id) override {
     v1::RemoveRequest message;
     v1::RemoveAnswer answer;
     message.set_name(name);
     message.set_object(id);
-    const Outcome called = call(*objects_, &v1::Objects::Stub::Remove, message, answer);
+    const Outcome called = call(&v1::Objects::Stub::Remove, message, answer);
     return called.ok() ? Result<std::uint64_t>(answer.object()) : called.error();
   }
   Result<ReadTicket> open_read(const std::string& name) override {
     v1::OpenReadRequest message;
     message.set_name(name);
-    return ask<ReadTicket>(*objects_, &v1::Objects::Stub::OpenRead, message, v1::ReadTicket());
+    return ask<ReadTicket>(&v1::Objects::Stub::OpenRead, message, v1::ReadTicket());
   }
 
   Result<Explanation> explain(const std::string& name, const std::string& owner,
@@ -86,35 +85,35 @@ class Client final : public ControllerClient {
     message.set_name(name);
     message.set_owner(owner);
     controller::write(write, *message.mutable_write());
-    return ask<Explanation>(*objects_, &v1::Objects::Stub::Explain, message, v1::Explanation());
+    return ask<Explanation>(&v1::Objects::Stub::Explain, message, v1::Explanation());
   }
 
   Result<RegisterAnswer> register_node(const Registration& registration) override {
     v1::RegisterRequest message;
     controller::write(registration, message);
-    return ask<RegisterAnswer>(*nodes_, &v1::Nodes::Stub::Register, message, v1::RegisterAnswer());
+    return ask<RegisterAnswer>(&v1::Nodes::Stub::Register, message, v1::RegisterAnswer());
   }
   Result<ReportAnswer> report(const Report& report) override {
     v1::ReportRequest message;
     controller::write(report, message);
-    return ask<ReportAnswer>(*nodes_, &v1::Nodes::Stub::Report, message, v1::ReportAnswer());
+    return ask<ReportAnswer>(&v1::Nodes::Stub::Report, message, v1::ReportAnswer());
   }
   Result<Object> object(const ObjectKey& key) override {
     v1::ObjectKey message;
     controller::write(key, message);
-    return ask<Object>(*nodes_, &v1::Nodes::Stub::GetObject, message, v1::Object());
+    return ask<Object>(&v1::Nodes::Stub::GetObject, message, v1::Object());
   }
   Result<SealedAnswer> sealed(const SealedReport& report) override {
     v1::SealedRequest message;
     controller::write(report, message);
-    return ask<SealedAnswer>(*nodes_, &v1::Nodes::Stub::Sealed, message, v1::SealedAnswer());
+    return ask<SealedAnswer>(&v1::Nodes::Stub::Sealed, message, v1::SealedAnswer());
   }
   Result<HoldingPage> holdings(std::uint64_t after, std::uint32_t limit) override {
     v1::HoldingsRequest message;
     v1::Holdings answer;
     message.set_after(after);
     message.set_limit(limit);
-    if (Outcome called = call(*nodes_, &v1::Nodes::Stub::GetHoldings, message, answer); !called.ok()) {
+    if (Outcome called = call(&v1::Nodes::Stub::GetHoldings, message, answer); !called.ok()) {
       return called.error();
     }
     return HoldingPage{all<Holding>(answer.holdings()), answer.next()};
@@ -125,7 +124,7 @@ class Client final : public ControllerClient {
     for (const ObjectKey& key : found) {
       controller::write(key, *message.add_found());
     }
-    if (Outcome called = call(*nodes_, &v1::Nodes::Stub::CompareHoldings, message, answer); !called.ok()) {
+    if (Outcome called = call(&v1::Nodes::Stub::CompareHoldings, message, answer); !called.ok()) {
       return called.error();
     }
     if (answer.verdicts_size() != message.found_size()) {
@@ -142,27 +141,31 @@ class Client final : public ControllerClient {
   }
 
   Result<Status> status() override {
-    return ask<Status>(*administration_, &v1::Administration::Stub::GetStatus, v1::ControllerStatusRequest(),
+    return ask<Status>(&v1::Administration::Stub::GetStatus, v1::ControllerStatusRequest(),
                        v1::ControllerStatus());
   }
   Result<std::vector<Node>> nodes() override {
     v1::NodeList answer;
-    const Outcome called =
-        call(*administration_, &v1::Administration::Stub::ListNodes, v1::ListNodesRequest(), answer);
+    const Outcome called = call(&v1::Administration::Stub::ListNodes, v1::ListNodesRequest(), answer);
     return called.ok() ? Result<std::vector<Node>>(all<Node>(answer.nodes())) : called.error();
   }
-  Result<Node> set_node(const std::string& node, bool out) override {
+  Result<Node> set_node(const std::string& node, ServiceState service) override {
     v1::SetNodeRequest message;
     message.set_name(node);
-    message.set_out(out);
-    return ask<Node>(*administration_, &v1::Administration::Stub::SetNode, message, v1::Node());
+    message.set_service(static_cast<v1::ServiceState>(service));
+    return ask<Node>(&v1::Administration::Stub::SetNode, message, v1::Node());
+  }
+  Outcome remove_node(const std::string& node) override {
+    v1::RemoveNodeRequest message;
+    message.set_name(node);
+    v1::RemoveNodeAnswer answer;
+    return call(&v1::Administration::Stub::RemoveNode, message, answer);
   }
   Result<std::vector<Association>> associations(const std::string& node) override {
     v1::ListAssociationsRequest message;
     v1::AssociationList answer;
     message.set_node(node);
-    const Outcome called =
-        call(*administration_, &v1::Administration::Stub::ListAssociations, message, answer);
+    const Outcome called = call(&v1::Administration::Stub::ListAssociations, message, answer);
     return called.ok() ? Result<std::vector<Association>>(all<Association>(answer.associations()))
                        : called.error();
   }
@@ -171,20 +174,57 @@ class Client final : public ControllerClient {
     v1::EventList answer;
     message.set_after(after);
     message.set_limit(limit);
-    const Outcome called = call(*administration_, &v1::Administration::Stub::ListEvents, message, answer);
+    const Outcome called = call(&v1::Administration::Stub::ListEvents, message, answer);
     return called.ok() ? Result<std::vector<Event>>(all<Event>(answer.events())) : called.error();
+  }
+
+  Outcome watch_events(std::optional<std::uint64_t> after, bool only_alarms,
+                       const std::function<bool(const std::vector<Event>&)>& take) override {
+    if (const Result<Status> reached = status(); !reached.ok()) {
+      return reached.error();  // a stream has no deadline, so first something that has
+    }
+    grpc::ClientContext context;
+    v1::WatchEventsRequest message;
+    message.set_after(after.value_or(0));
+    message.set_only_new(!after);
+    message.set_only_alarms(only_alarms);
+    const std::unique_ptr<v1::Administration::Stub> stub = v1::Administration::NewStub(channel_.get());
+    const auto reader = stub->WatchEvents(&context, message);
+    v1::EventList list;
+    while (reader->Read(&list)) {
+      if (Outcome proven = check_server(context); !proven.ok()) {
+        context.TryCancel();
+        return proven;
+      }
+      if (!take(all<Event>(list.events()))) {
+        context.TryCancel();
+        static_cast<void>(reader->Finish());
+        return done;
+      }
+    }
+    const grpc::Status ended = reader->Finish();
+    return ended.ok() ? Error{Exit::temporary, what, "it ended the stream", callee_.where, "ask again"}
+                      : pki::from_status(ended, callee_);
+  }
+  Result<AlarmPage> alarms(const AlarmFilter& filter, const std::string& after,
+                           std::uint32_t limit) override {
+    v1::ListAlarmsRequest message;
+    controller::write(filter, message);
+    message.set_after(after);
+    message.set_limit(limit);
+    return ask<AlarmPage>(&v1::Administration::Stub::ListAlarms, message, v1::AlarmList());
   }
 
   Result<ReshareView> start_reshare(const ReshareRequest& request, bool dry_run) override {
     v1::StartReshareRequest message;
     controller::write(request, message);
     message.set_dry_run(dry_run);
-    return ask<ReshareView>(*reshares_, &v1::Reshares::Stub::Start, message, v1::Reshare());
+    return ask<ReshareView>(&v1::Reshares::Stub::Start, message, v1::Reshare());
   }
   Result<ReshareView> cancel_reshare(std::uint64_t job) override {
     v1::CancelReshareRequest message;
     message.set_job(job);
-    return ask<ReshareView>(*reshares_, &v1::Reshares::Stub::Cancel, message, v1::Reshare());
+    return ask<ReshareView>(&v1::Reshares::Stub::Cancel, message, v1::Reshare());
   }
   Result<ReshareViewPage> reshares(std::uint64_t after, std::uint32_t limit, bool running) override {
     v1::ListResharesRequest message;
@@ -192,7 +232,7 @@ class Client final : public ControllerClient {
     message.set_after(after);
     message.set_limit(limit);
     message.set_running(running);
-    if (Outcome called = call(*reshares_, &v1::Reshares::Stub::List, message, answer); !called.ok()) {
+    if (Outcome called = call(&v1::Reshares::Stub::List, message, answer); !called.ok()) {
       return called.error();
     }
     return ReshareViewPage{all<ReshareView>(answer.jobs()), answer.next()};
@@ -202,7 +242,7 @@ class Client final : public ControllerClient {
     message.set_from(from);
     message.set_to(to);
     const Result<ReplacementPlan> answer =
-        ask<ReplacementPlan>(*reshares_, &v1::Reshares::Stub::Replace, message, v1::ReplaceAnswer());
+        ask<ReplacementPlan>(&v1::Reshares::Stub::Replace, message, v1::ReplaceAnswer());
     return answer.ok() ? Result<Replacement>(answer.value().replacement) : answer.error();
   }
   Result<ReplacementPlan> plan_replacement(const std::string& from, const std::string& to,
@@ -213,18 +253,17 @@ class Client final : public ControllerClient {
     message.set_dry_run(true);
     message.set_after(after);
     message.set_limit(limit);
-    return ask<ReplacementPlan>(*reshares_, &v1::Reshares::Stub::Replace, message, v1::ReplaceAnswer());
+    return ask<ReplacementPlan>(&v1::Reshares::Stub::Replace, message, v1::ReplaceAnswer());
   }
   Outcome cancel_replacement(const std::string& from) override {
     v1::CancelReplacementRequest message;
     v1::CancelReplacementAnswer answer;
     message.set_from(from);
-    return call(*reshares_, &v1::Reshares::Stub::CancelReplacement, message, answer);
+    return call(&v1::Reshares::Stub::CancelReplacement, message, answer);
   }
   Result<std::vector<Replacement>> replacements() override {
     v1::ReplacementList answer;
-    const Outcome called =
-        call(*reshares_, &v1::Reshares::Stub::ListReplacements, v1::ListReplacementsRequest(), answer);
+    const Outcome called = call(&v1::Reshares::Stub::ListReplacements, v1::ListReplacementsRequest(), answer);
     return called.ok() ? Result<std::vector<Replacement>>(all<Replacement>(answer.replacements()))
                        : called.error();
   }
@@ -239,11 +278,12 @@ class Client final : public ControllerClient {
     return read_all;
   }
 
-  // Over TLS the name was compared when it began; but an alternative name would have done there, and so would
-  // a node of that name.
-  Outcome check_server(const grpc::ClientContext& context) const {
+  // Name and certificate were judged when the connection began: who is revoked since is noticed here, and a
+  // node of that name.
+  Outcome check_server(const grpc::ClientContext& context) {
     const auto auth = context.auth_context();
-    const pki::Caller server = auth == nullptr ? pki::Caller{} : pki::caller_of(*auth);
+    const pki::Caller server =
+        auth == nullptr ? pki::Caller{} : pki::caller_of(*auth, &channel_.live(), pki::Purpose::server);
     if (server.kind == pki::Caller::Kind::certified && server.name == name_ &&
         server.roles.has(pki::Role::controller)) {
       return done;
@@ -253,23 +293,41 @@ class Client final : public ControllerClient {
                  "see that address and name are those of the controller"};
   }
 
-  template <typename Stub, typename Method, typename Request, typename Answer>
-  Outcome call(Stub& stub, Method method, const Request& request, Answer& answer) const {
+  static std::unique_ptr<v1::Objects::Stub> new_stub(const v1::Objects::Stub*,
+                                                     const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Objects::NewStub(channel);
+  }
+  static std::unique_ptr<v1::Nodes::Stub> new_stub(const v1::Nodes::Stub*,
+                                                   const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Nodes::NewStub(channel);
+  }
+  static std::unique_ptr<v1::Administration::Stub> new_stub(const v1::Administration::Stub*,
+                                                            const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Administration::NewStub(channel);
+  }
+  static std::unique_ptr<v1::Reshares::Stub> new_stub(const v1::Reshares::Stub*,
+                                                      const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Reshares::NewStub(channel);
+  }
+
+  // On the channel of now: it is another one once our certificate was renewed.
+  template <typename Stub, typename Request, typename Answer>
+  Outcome call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Answer*),
+               const Request& request, Answer& answer) {
+    const std::unique_ptr<Stub> stub = new_stub(static_cast<const Stub*>(nullptr), channel_.get());
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + patience_);
-    const grpc::Status status = (stub.*method)(&context, request, &answer);
+    const grpc::Status status = (stub.get()->*method)(&context, request, &answer);
     return status.ok() ? check_server(context) : Outcome(pki::from_status(status, callee_));
   }
-  template <typename T, typename Stub, typename Method, typename Request, typename Answer>
-  Result<T> ask(Stub& stub, Method method, const Request& request, Answer answer) const {
-    const Outcome called = call(stub, method, request, answer);
+  template <typename T, typename Stub, typename Request, typename Answer>
+  Result<T> ask(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Answer*),
+                const Request& request, Answer answer) {
+    const Outcome called = call(method, request, answer);
     return called.ok() ? Result<T>(controller::read(answer)) : called.error();
   }
 
-  const std::unique_ptr<v1::Objects::Stub> objects_;
-  const std::unique_ptr<v1::Nodes::Stub> nodes_;
-  const std::unique_ptr<v1::Administration::Stub> administration_;
-  const std::unique_ptr<v1::Reshares::Stub> reshares_;
+  pki::LiveChannel channel_;
   const pki::Callee callee_;
   const std::string name_;
   const milliseconds patience_;
@@ -288,13 +346,14 @@ Result<std::unique_ptr<ControllerClient>> ControllerClient::make(const Controlle
     return Error{Exit::usage, what, "the name of the controller is missing", place.address,
                  "say whose certificate it must show"};
   }
-  const Result<pki::Identity> identity =
-      pki::load_identity({place.certificate, place.key, place.ca}, pki::CertificateUse::client);
-  if (!identity.ok()) {
-    return identity.error();
+  Result<std::shared_ptr<pki::LiveIdentity>> live =
+      pki::LiveIdentity::open({place.certificate, place.key, place.ca, place.crl},
+                              pki::CertificateUse::client, nullptr, ::time(nullptr));
+  if (!live.ok()) {
+    return live.error();
   }
-  return std::unique_ptr<ControllerClient>(std::make_unique<Client>(
-      pki::connect_to(identity.value(), place.address, place.name), place, patience));
+  return std::unique_ptr<ControllerClient>(
+      std::make_unique<Client>(std::move(live.value()), place, patience));
 }
 
 }  // namespace ssn::client

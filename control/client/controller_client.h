@@ -4,7 +4,9 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +22,7 @@ struct ControllerPlace {
   std::string certificate;  ///< PEM files of the one who asks
   std::string key;
   std::string ca;
+  std::string crl = {};  ///< what the authorities in `ca` revoked; empty: nobody is looked up
 };
 
 /// Thread-safe. Every call may be repeated after an error, and is not repeated by itself.
@@ -57,9 +60,18 @@ class ControllerClient {
   // Operators.
   virtual Result<controller::Status> status() = 0;
   virtual Result<std::vector<controller::Node>> nodes() = 0;
-  virtual Result<controller::Node> set_node(const std::string& node, bool out) = 0;
+  virtual Result<controller::Node> set_node(const std::string& node, controller::ServiceState service) = 0;
+  /// Forgets it: it is down, and holds nothing.
+  virtual Outcome remove_node(const std::string& node) = 0;
   virtual Result<std::vector<controller::Association>> associations(const std::string& node) = 0;
   virtual Result<std::vector<controller::Event>> events(std::uint64_t after, std::uint32_t limit) = 0;
+  /// Those behind `after`, then those that come; without `after`: only those. Ends when `take` says no, with
+  /// an error when the controller ends it. `take` is also given empty lists, every few seconds.
+  virtual Outcome watch_events(std::optional<std::uint64_t> after, bool only_alarms,
+                               const std::function<bool(const std::vector<controller::Event>&)>& take) = 0;
+  /// A page behind `after`.
+  virtual Result<controller::AlarmPage> alarms(const controller::AlarmFilter& filter,
+                                               const std::string& after, std::uint32_t limit) = 0;
 
   // Re-sharing. Owners their own objects.
   virtual Result<controller::ReshareView> start_reshare(const controller::ReshareRequest& request,

@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "session_client.h"
+#include "ticket_check.h"
 #include "transfer.h"
 #include "transfer_errors.h"
 
@@ -137,7 +138,7 @@ Result<OpenSession> Client::open(const Object& object, const controller::NodeAdd
   }
   OpenSession out;
   Result<std::unique_ptr<SessionClient>> client =
-      SessionClient::make({ssa.agent, ssa.node, place_.certificate, place_.key, place_.ca});
+      SessionClient::make({ssa.agent, ssa.node, place_.certificate, place_.key, place_.ca, place_.crl});
   if (!client.ok()) {
     return client.error();
   }
@@ -207,6 +208,9 @@ Result<std::pair<controller::WriteTicket, OpenSession>> Client::begin_session(
     Result<controller::WriteTicket> ticket = begin(request, watch);
     if (!ticket.ok()) {
       return ticket.error();
+    }
+    if (Outcome agreed = check_ticket(ticket.value(), request); !agreed.ok()) {
+      return give_up(ticket.value().object, agreed.error());
     }
     Result<OpenSession> opened =
         open(ticket.value().object, ticket.value().ssa, &SessionClient::open_write, what_put);

@@ -4,6 +4,8 @@
 #include <fmt/core.h>
 #include <grpcpp/grpcpp.h>
 
+#include <ctime>
+
 #include "call_error.h"
 #include "caller.h"
 #include "credentials.h"
@@ -21,8 +23,9 @@ constexpr int answer_bytes_max = 1 << 20;
 
 class Client final : public SessionClient {
  public:
-  Client(const std::shared_ptr<grpc::Channel>& channel, const SessionPlace& place, milliseconds patience)
-      : stub_(api::Sessions::NewStub(channel)),
+  Client(const std::shared_ptr<pki::LiveIdentity>& live, const SessionPlace& place, milliseconds patience)
+      : live_(live),
+        stub_(api::Sessions::NewStub(pki::connect_to(live, place.address, place.name, answer_bytes_max))),
         callee_{what, "the SSA's ssn-dataplane", "a data owner", place.address},
         name_(place.name),
         patience_(patience) {}
@@ -62,11 +65,12 @@ class Client final : public SessionClient {
     return called.ok() ? std::move(session) : called.error();
   }
 
-  // Over TLS the name was compared when it began; but an alternative name would have done there, and so would
-  // a node of that name which is no SSA.
+  // Name and certificate were judged when the connection began; but a node of that name which is no SSA would
+  // have done there.
   Outcome check_server(const grpc::ClientContext& context) const {
     const auto auth = context.auth_context();
-    const pki::Caller server = auth == nullptr ? pki::Caller{} : pki::caller_of(*auth);
+    const pki::Caller server =
+        auth == nullptr ? pki::Caller{} : pki::caller_of(*auth, live_.get(), pki::Purpose::server);
     if (server.kind == pki::Caller::Kind::certified && server.name == name_ &&
         server.roles.has(pki::Role::ssa)) {
       return done;
@@ -83,6 +87,7 @@ class Client final : public SessionClient {
     return status.ok() ? check_server(context) : Outcome(pki::from_status(status, callee_));
   }
 
+  const std::shared_ptr<pki::LiveIdentity> live_;
   const std::unique_ptr<api::Sessions::Stub> stub_;
   const pki::Callee callee_;
   const std::string name_;
@@ -101,13 +106,13 @@ Result<std::unique_ptr<SessionClient>> SessionClient::make(const SessionPlace& p
     return Error{Exit::usage, what, "the name of the SSA is missing", place.address,
                  "say whose certificate it must show"};
   }
-  const Result<pki::Identity> identity =
-      pki::load_identity({place.certificate, place.key, place.ca}, pki::CertificateUse::client);
-  if (!identity.ok()) {
-    return identity.error();
+  const Result<std::shared_ptr<pki::LiveIdentity>> live =
+      pki::LiveIdentity::open({place.certificate, place.key, place.ca, place.crl},
+                              pki::CertificateUse::client, nullptr, ::time(nullptr));
+  if (!live.ok()) {
+    return live.error();
   }
-  return std::unique_ptr<SessionClient>(std::make_unique<Client>(
-      pki::connect_to(identity.value(), place.address, place.name, answer_bytes_max), place, patience));
+  return std::unique_ptr<SessionClient>(std::make_unique<Client>(live.value(), place, patience));
 }
 
 }  // namespace ssn::client

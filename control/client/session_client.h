@@ -18,6 +18,7 @@ struct SessionPlace {
   std::string certificate;  ///< PEM files of the one who asks
   std::string key;
   std::string ca;
+  std::string crl = {};  ///< what the authorities in `ca` revoked; empty: nobody is looked up
 };
 
 /// Thread-safe. Nothing is repeated by itself; what may be: session.proto.

@@ -7,12 +7,12 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <thread>
 
 #include "caller.h"
 #include "credentials.h"
 #include "operation.grpc.pb.h"
+#include "question_queue.h"
 
 namespace ssn::controller {
 namespace {
@@ -20,8 +20,7 @@ namespace {
 namespace api = ssn::dataplane::v1;
 
 constexpr std::size_t threads_count = 8;
-constexpr std::size_t waiting_max = 4096;  // questions to one node
-constexpr std::size_t jobs_max = 1024;     // in one node's list
+constexpr std::size_t jobs_max = 1024;  // in one node's list
 constexpr std::chrono::milliseconds patience{3000};
 
 // The numbers of reshare.h are those of the protocol.
@@ -91,7 +90,7 @@ ReshareStatus read(const api::ReshareStatus& from) {
 
 class AgentNodes final : public ReshareNodes {
  public:
-  explicit AgentNodes(pki::Identity identity) : identity_(std::move(identity)) {
+  explicit AgentNodes(std::shared_ptr<pki::LiveIdentity> live) : live_(std::move(live)) {
     for (std::size_t i = 0; i < threads_count; ++i) threads_.emplace_back([this] { work(); });
   }
   ~AgentNodes() override {
@@ -105,12 +104,11 @@ class AgentNodes final : public ReshareNodes {
 
   void ask(NodeQuestion question) override {
     const std::lock_guard lock(mutex_);
-    Node& node = nodes_[question.node];
-    if (question.agent.empty() || node.waiting.size() >= waiting_max) {
-      replies_.push_back(reply_to(question));  // not reached
+    NodeReply unreached = reply_to(question);
+    if (question.agent.empty() || !queue_.add(std::move(question))) {
+      replies_.push_back(std::move(unreached));
       return;
     }
-    node.waiting.push_back(std::move(question));
     changed_.notify_one();
   }
 
@@ -122,11 +120,10 @@ class AgentNodes final : public ReshareNodes {
   }
 
  private:
-  struct Node {
-    std::deque<NodeQuestion> waiting;
-    bool busy = false;
+  struct Connection {
     std::string agent;
-    std::shared_ptr<api::Resharing::Stub> stub;
+    std::uint64_t generation = 0;                // of the identity that the stub was made with
+    std::shared_ptr<api::Resharing::Stub> stub;  // null: it says no address
   };
 
   static NodeReply reply_to(const NodeQuestion& question) {
@@ -138,14 +135,15 @@ class AgentNodes final : public ReshareNodes {
     return reply;
   }
 
-  // Over TLS the name was compared when it began; but an alternative name would have done there.
-  static bool is_node(const grpc::ClientContext& context, const std::string& name) {
+  // It was when the connection began, and no file has changed since; but certificates and lists end.
+  bool is_node(const grpc::ClientContext& context, const std::string& name) const {
     const auto auth = context.auth_context();
-    const pki::Caller server = auth == nullptr ? pki::Caller{} : pki::caller_of(*auth);
+    const pki::Caller server =
+        auth == nullptr ? pki::Caller{} : pki::caller_of(*auth, live_.get(), pki::Purpose::server);
     return server.kind == pki::Caller::Kind::certified && server.name == name;
   }
 
-  static bool list(api::Resharing::Stub& stub, grpc::ClientContext& context, NodeReply& reply) {
+  bool list(api::Resharing::Stub& stub, grpc::ClientContext& context, NodeReply& reply) const {
     api::ListResharesRequest request;
     request.set_lists(1);
     const auto reader = stub.ListReshares(&context, request);
@@ -159,7 +157,7 @@ class AgentNodes final : public ReshareNodes {
     return got;
   }
 
-  static NodeReply call(api::Resharing::Stub& stub, const NodeQuestion& question) {
+  NodeReply call(api::Resharing::Stub& stub, const NodeQuestion& question) const {
     NodeReply reply = reply_to(question);
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + patience);
@@ -182,41 +180,46 @@ class AgentNodes final : public ReshareNodes {
     return reply;
   }
 
+  // Another connection after a change of certificates or lists: whoever was believed before is judged again
+  // before anything is sent there. With the lock held.
+  std::shared_ptr<api::Resharing::Stub> stub_for(const NodeQuestion& question) {
+    Connection& connection = connections_[question.node];
+    const std::uint64_t generation = live_->generation();
+    if (connection.stub == nullptr || connection.agent != question.agent ||
+        connection.generation != generation) {
+      connection.agent = question.agent;
+      connection.generation = generation;
+      connection.stub = nullptr;
+      if (!pki::target_of(question.agent).empty()) {
+        connection.stub = api::Resharing::NewStub(pki::connect_to(live_, question.agent, question.node));
+      }
+    }
+    return connection.stub;
+  }
+
   void work() {
     std::unique_lock lock(mutex_);
     while (!ending_) {
-      const auto next = std::find_if(nodes_.begin(), nodes_.end(), [](const auto& each) {
-        return !each.second.busy && !each.second.waiting.empty();
-      });
-      if (next == nodes_.end()) {
+      const std::optional<NodeQuestion> question = queue_.next();
+      if (!question) {
         changed_.wait(lock);
         continue;
       }
-      Node& node = next->second;  // stays where it is: nodes are never taken out
-      const NodeQuestion question = std::move(node.waiting.front());
-      node.waiting.pop_front();
-      if (node.stub == nullptr || node.agent != question.agent) {
-        node.agent = question.agent;
-        node.stub = pki::target_of(node.agent).empty()
-                        ? nullptr
-                        : std::shared_ptr<api::Resharing::Stub>(
-                              api::Resharing::NewStub(pki::connect_to(identity_, node.agent, question.node)));
-      }
-      const std::shared_ptr<api::Resharing::Stub> stub = node.stub;
-      node.busy = true;
+      const std::shared_ptr<api::Resharing::Stub> stub = stub_for(*question);
       lock.unlock();
-      NodeReply reply = stub == nullptr ? reply_to(question) : call(*stub, question);
+      NodeReply reply = stub == nullptr ? reply_to(*question) : call(*stub, *question);
       lock.lock();
-      node.busy = false;
+      queue_.answered(question->node, reply.reached);
       replies_.push_back(std::move(reply));
       changed_.notify_one();
     }
   }
 
-  const pki::Identity identity_;
+  const std::shared_ptr<pki::LiveIdentity> live_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::map<std::string, Node> nodes_;
+  QuestionQueue queue_{threads_count};
+  std::map<std::string, Connection> connections_;  // by node
   std::vector<NodeReply> replies_;
   std::vector<std::thread> threads_;
   bool ending_ = false;
@@ -224,12 +227,9 @@ class AgentNodes final : public ReshareNodes {
 
 }  // namespace
 
-Result<std::unique_ptr<ReshareNodes>> make_agent_nodes(const ServerSettings& settings) {
+std::unique_ptr<ReshareNodes> make_agent_nodes(std::shared_ptr<pki::LiveIdentity> live) {
   pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
-  Result<pki::Identity> identity =
-      pki::load_identity({settings.certificate, settings.key, settings.ca}, pki::CertificateUse::client);
-  if (!identity.ok()) return identity.error();
-  return std::unique_ptr<ReshareNodes>(std::make_unique<AgentNodes>(std::move(identity.value())));
+  return std::make_unique<AgentNodes>(std::move(live));
 }
 
 }  // namespace ssn::controller

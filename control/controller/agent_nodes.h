@@ -12,6 +12,8 @@ namespace ssn::controller {
 
 /// A few threads; each node is asked one thing at a time, in order, and has three seconds for it. Questions
 /// to a node that wait for longer ones are bounded. Ends when those that run are over.
-Result<std::unique_ptr<ReshareNodes>> make_agent_nodes(const ServerSettings& settings);
+/// A node is judged before anything is sent to it, and again after each change of the files of `live`, which
+/// somebody else must look at.
+std::unique_ptr<ReshareNodes> make_agent_nodes(std::shared_ptr<pki::LiveIdentity> live);
 
 }  // namespace ssn::controller

@@ -7,13 +7,14 @@
 #include <algorithm>
 
 #include "check.h"
+#include "cut_text.h"
 
 namespace ssn::controller {
 namespace {
 
 constexpr std::uint64_t down_after_reports = 5;
-constexpr std::uint64_t alarm_again_ms = 60'000;
-constexpr std::size_t alarms_max = 1024;
+constexpr std::uint64_t note_again_ms = 60'000;
+constexpr std::size_t noted_max = 1024;
 constexpr std::size_t forgotten_at_once = 100;
 
 }  // namespace
@@ -35,6 +36,7 @@ Outcome Catalogue::load_meta() {
   }
   if (meta.value()) {
     catalogue_id_ = meta.value()->catalogue;
+    database_.set_last_event(meta.value()->next_event - 1);
     return done;
   }
   MetaRecord fresh;
@@ -71,7 +73,7 @@ Outcome Catalogue::load(Now now) {
   if (Outcome counted = count(keys::all_running, running_jobs_); !counted.ok()) {
     return counted;
   }
-  opened_ms_ = now.monotonic_ms;
+  opened_ms_ = ticked_ms_ = now.monotonic_ms;
   if (Outcome loaded = load_replacements(); !loaded.ok()) {
     return loaded;
   }
@@ -91,6 +93,9 @@ Outcome Catalogue::load(Now now) {
     }
     nodes_[row.key.substr(1)].record = std::move(record.value());
   }
+  if (Outcome loaded = load_alarms(now); !loaded.ok()) {
+    return loaded;
+  }
   Transaction reads(database_);
   for (const Row& row : writes.value()) {
     const std::uint64_t id = keys::number_at(row.key, 1);
@@ -102,10 +107,22 @@ Outcome Catalogue::load(Now now) {
       return Error{Exit::integrity, "cannot read the catalogue", "an open write has no object",
                    fmt::format("object {:016x}", id), "restore the database from a copy: docs/controller.md"};
     }
-    open_[id] = {now.monotonic_ms + policy_.lease_ms, record.value()->object.generation,
-                 record.value()->object.ssa};
+    note_open(record.value()->object, now);
   }
   return done;
+}
+
+void Catalogue::note_open(const Object& object, Now now) {
+  open_[object.id] = {now.monotonic_ms + policy_.lease_ms, object.generation, object.ssa};
+  ++load_[object.ssa];
+}
+
+void Catalogue::note_closed(std::uint64_t id) {
+  const auto write = open_.find(id);
+  if (write == open_.end()) return;
+  const auto load = load_.find(write->second.ssa);
+  if (--load->second == 0) load_.erase(load);
+  open_.erase(write);
 }
 
 bool Catalogue::is_up(const NodeState& node, Now now) const {
@@ -113,27 +130,30 @@ bool Catalogue::is_up(const NodeState& node, Now now) const {
          now.since_ms(node.health.monotonic_ms) <= down_after_reports * policy_.report_ms;
 }
 
-std::string Catalogue::why_not(const NodeState& node, Now now) const {
-  if (node.record.out) {
-    return "out";
+std::string Catalogue::why_not(const NodeState& node, Now now, Purpose purpose) const {
+  const ServiceState service = node.record.service;
+  const bool serves = service == ServiceState::in_service ||
+                      (service != ServiceState::out_of_service && purpose == Purpose::named) ||
+                      (service == ServiceState::standby && purpose == Purpose::take_over);
+  if (!serves) {
+    return std::string(name(service));
   }
-  if (!is_up(node, now)) {
-    return "down";
-  }
-  return "";
+  return is_up(node, now) ? "" : "down";
 }
 
+// Those on standby where no other one is there.
 Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted) const {
   std::map<std::string, std::size_t> load;
-  for (const auto& [name, state] : nodes_) {
-    if (state.record.registration.roles.has(pki::Role::ssa) && why_not(state, now).empty() &&
-        (wanted.empty() || wanted == name)) {
-      load[name] = 0;
+  for (const Purpose purpose : {Purpose::write, Purpose::take_over}) {
+    for (const auto& [name, state] : nodes_) {
+      if (state.record.registration.roles.has(pki::Role::ssa) && (wanted.empty() || wanted == name) &&
+          why_not(state, now, wanted.empty() ? purpose : Purpose::named).empty()) {
+        const auto found = load_.find(name);
+        load[name] = found == load_.end() ? 0 : found->second;
+      }
     }
-  }
-  for (const auto& [id, write] : open_) {
-    if (const auto found = load.find(write.ssa); found != load.end()) {
-      ++found->second;
+    if (!load.empty()) {
+      break;
     }
   }
   const auto least = std::min_element(load.begin(), load.end(),
@@ -165,32 +185,37 @@ void Catalogue::fill_in(Object& object, Now now) const {
   }
 }
 
-bool Catalogue::may_alarm(const std::string& about, Now now) {
-  const auto known = alarms_.find(about);
-  if (known != alarms_.end() && now.since_ms(known->second) < alarm_again_ms) {
+bool Catalogue::may_note(const std::string& about, Now now) {
+  const auto known = noted_.find(about);
+  if (known != noted_.end() && now.since_ms(known->second) < note_again_ms) {
     return false;
   }
-  if (known == alarms_.end() && alarms_.size() >= alarms_max) {
-    std::erase_if(alarms_, [&](const auto& alarm) { return now.since_ms(alarm.second) >= alarm_again_ms; });
-    if (alarms_.size() >= alarms_max) {
+  if (known == noted_.end() && noted_.size() >= noted_max) {
+    std::erase_if(noted_, [&](const auto& each) { return now.since_ms(each.second) >= note_again_ms; });
+    if (noted_.size() >= noted_max) {
       return false;
     }
   }
-  alarms_[about] = now.monotonic_ms;
+  noted_[about] = now.monotonic_ms;
   return true;
 }
 
 Outcome Catalogue::note(Transaction& changes, Now now, bool alarm, const char* kind,
                         const std::string& subject, const std::string& text) {
+  return note(changes, {0, now.wall_ms, alarm, kind, subject, text});
+}
+
+Outcome Catalogue::note(Transaction& changes, Event event) {
+  event.text = alarms::cut_text(event.text, name_max);
   Result<MetaRecord> meta = changes.get_or_new<MetaRecord>(keys::meta());
   if (!meta.ok()) {
     return meta.error();
   }
-  const std::uint64_t number = meta.value().next_event++;
+  event.number = meta.value().next_event++;
   changes.put(keys::meta(), meta.value());
-  changes.put(keys::event(number), Event{number, now.wall_ms, alarm, kind, subject, text});
-  if (number > events_max) {
-    changes.erase(keys::event(number - events_max));
+  changes.put(keys::event(event.number), event);
+  if (event.number > events_max) {
+    changes.erase(keys::event(event.number - events_max));
   }
   return done;
 }
@@ -222,6 +247,15 @@ Result<Status> Catalogue::status() {
   status.removals = counts_.removals;
   status.nodes = nodes_.size();
   status.database_trouble = database_.trouble();
+  if (Outcome read = refresh_alarms({0, ticked_ms_}); !read.ok()) {
+    return read.error();
+  }
+  status.alarms = alarm_counts_;
+  if (database_alarm_) {
+    ++status.alarms[static_cast<std::size_t>(database_alarm_->severity)];
+  }
+  status.jobs = running_jobs_;
+  status.replacements = replacing_.size();
   return status;
 }
 
@@ -250,6 +284,10 @@ Outcome Catalogue::forget_gone(Now now) {
 
 Outcome Catalogue::tick(Now now) {
   const std::lock_guard lock(mutex_);
+  ticked_ms_ = now.monotonic_ms;
+  if (Outcome watched = watch_alarms(now); !watched.ok()) {
+    return watched;
+  }
   std::vector<std::uint64_t> over;
   for (const auto& [id, write] : open_) {
     if (now.monotonic_ms >= write.lease_end_ms) {

@@ -12,17 +12,21 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "database.h"
 #include "keys.h"
+#include "monitor.h"
 #include "pad_rule.h"
 #include "placement.h"
 #include "request.h"
 #include "reshare.h"
 #include "transaction.h"
 #include "types.h"
+#include "watched_database.h"
 
 namespace ssn::controller {
 
@@ -38,6 +42,12 @@ struct Now {
 };
 
 inline constexpr std::uint64_t events_max = 10'000;
+inline constexpr std::size_t alarms_max = 4096;       ///< that are raised
+inline constexpr std::size_t alarms_kept_max = 1000;  ///< that were cleared
+inline constexpr std::uint64_t alarms_kept_ms = 7ULL * 24 * 3600 * 1000;
+
+/// What an alarm about an object names.
+std::string alarm_resource(std::uint64_t object);
 
 /// Thread-safe.
 class Catalogue {
@@ -76,9 +86,15 @@ class Catalogue {
 
   // Operators.
   Result<std::vector<Node>> nodes(Now now);
-  Result<Node> set_node(Now now, const std::string& node, bool out);
+  Result<Node> set_node(Now now, const std::string& node, ServiceState service);
+  /// Forgets a node. refused: it is up, holds shares, or is being replaced.
+  Outcome remove_node(Now now, const std::string& node);
   Result<std::vector<Association>> associations(const std::string& node);
   Result<std::vector<Event>> events(std::uint64_t after, std::size_t limit);
+  /// The number of the latest event; any thread, without waiting.
+  std::uint64_t last_event() const noexcept { return database_.last_event(); }
+  /// In the order of their keys, behind `after`: a page's next; empty: from the first one.
+  Result<AlarmPage> alarms(Now now, const AlarmFilter& filter, const std::string& after, std::size_t limit);
   Result<Status> status();
 
   // Re-sharing: reshare_manager.h drives it. Each of these is one transaction.
@@ -100,7 +116,8 @@ class Catalogue {
   /// are.
   Result<ReshareJobPage> reshares(std::uint64_t after, std::size_t limit, const std::string& owner = "",
                                   bool running = false);
-  Result<ReshareJob> reshare(std::uint64_t id);
+  /// `owner`: if it is of its objects; empty: whoever's.
+  Result<ReshareJob> reshare(std::uint64_t id, const std::string& owner = "");
   std::vector<NodeAddress> nodes_up(Now now);
   /// One more than any before: of the controller that begins to order now.
   Result<std::uint64_t> begin_term();
@@ -129,6 +146,7 @@ class Catalogue {
     std::uint64_t used_bytes = 0;
     std::uint64_t objects = 0;
     std::string read_only;
+    KeyStock key_stock;
   };
   struct NodeState {
     NodeRecord record;
@@ -150,16 +168,21 @@ class Catalogue {
   Outcome load(Now now);
   Outcome load_meta();
   Outcome load_replacements();
+  Outcome load_alarms(Now now);
   Outcome count(std::string_view prefix, std::uint64_t& into);
 
+  void note_open(const Object& object, Now now);
+  void note_closed(std::uint64_t id);
   bool is_up(const NodeState& node, Now now) const;
-  std::string why_not(const NodeState& node, Now now) const;
+  /// What somebody is wanted for.
+  enum class Purpose : std::uint8_t { write, pads, take_over, named };
+  std::string why_not(const NodeState& node, Now now, Purpose purpose) const;
   const Labels& said_of(const std::string& node) const;
   bool delivers_once(const std::string& key_manager) const;
   std::string contradiction(const std::string& node, const Labels& claimed) const;
   std::string key_manager_of(const std::string& node) const;
   PadHolder pad_holder(const std::string& ssa, const std::string& node) const;
-  std::vector<Candidate> candidates(Now now, const std::string& ssa, bool for_pads) const;
+  std::vector<Candidate> candidates(Now now, const std::string& ssa, Purpose purpose) const;
   PadDecision decide_pads(const Layout& layout, const std::string& ssa,
                           const std::vector<Holder>& holders) const;
   Outcome place_object(Now now, PadShares pads, const std::string& ssa, const PlacementQuestion& question,
@@ -169,7 +192,7 @@ class Catalogue {
   NodeAddress address_of(const std::string& node) const;
   void fill_in(Object& object, Now now) const;
   Node describe(const std::string& name, const NodeState& state, Now now) const;
-  bool may_alarm(const std::string& about, Now now);
+  bool may_note(const std::string& about, Now now);
 
   Result<ObjectRecord> own_object(Transaction& changes, const std::string& owner, const ObjectKey& key,
                                   const char* what);
@@ -192,8 +215,12 @@ class Catalogue {
                             const std::vector<AssociationReport>& reports, Now now);
   Result<bool> take_association(Transaction& changes, const std::string& node,
                                 const AssociationReport& report, Now now);
+  Outcome take_damaged(Transaction& changes, Now now, const std::string& node,
+                       const std::vector<DamagedShare>& damaged);
+  Result<bool> take_damaged(Transaction& changes, const std::string& node, const DamagedShare& damaged);
   Outcome note(Transaction& changes, Now now, bool alarm, const char* kind, const std::string& subject,
                const std::string& text);
+  Outcome note(Transaction& changes, Event event);
   Outcome forget_gone(Now now);
   Outcome forget_jobs(Now now);
 
@@ -205,6 +232,8 @@ class Catalogue {
                           ReshareJob& job) const;
   Result<Holder> choose_taker(Now now, const ObjectRecord& record, const ReshareJob& job,
                               const std::string& wanted) const;
+  bool may_take_again(Now now, const ObjectRecord& record, const ReshareJob& job,
+                      const std::string& wanted) const;
   Result<std::uint64_t> new_job_id(Transaction& changes, Now now);
   Outcome order_erasure(Transaction& changes, const std::string& node, const ObjectKey& key,
                         std::uint64_t& ordered);
@@ -213,26 +242,62 @@ class Catalogue {
                         std::uint64_t& ordered);
   Outcome end_job(Transaction& changes, Now now, ReshareJob& job, ReshareStep step, const char* kind,
                   bool alarm);
+  Result<std::vector<Row>> holding_rows(const std::string& node, std::uint64_t after, std::size_t most,
+                                        std::uint64_t& next);
+  Result<bool> is_held(Transaction& reads, const std::string& node, const ObjectKey& key,
+                       const std::optional<ObjectRecord>& record) const;
+  Outcome tell_of_commit(Transaction& changes, Now now, const ReshareJob& job);
   Outcome step_replacement(Now now, const std::string& from, std::size_t room,
                            std::vector<ReshareJob>& started);
   Outcome check_replacement(const std::string& from, const std::string& to) const;
   Outcome watch_nodes(Now now);
+  Outcome watch_node(Now now, const std::string& name, const NodeState& state);
   Outcome end_replacement(Now now, const std::string& from, const char* kind, const std::string& text);
 
-  Database& database_;
+  Outcome refresh_alarms(Now now);
+  Outcome note_alarm(Transaction& changes, Now now, const Alarm& alarm, AlarmChange change,
+                     const std::string& text);
+  Outcome raise_alarm(Transaction& changes, Now now, const alarms::AlarmKey& key, const std::string& source,
+                      const std::string& text);
+  Outcome clear_alarm(Transaction& changes, Now now, const alarms::AlarmKey& key, const std::string& source,
+                      const std::string& why);
+  Outcome clear_object_alarms(Transaction& changes, Now now, std::uint64_t object, const std::string& why);
+  Outcome take_alarms(Transaction& changes, Now now, const std::string& source,
+                      const std::vector<alarms::ActiveAlarm>& raised);
+  Outcome take_own_alarms(Transaction& changes, Now now);
+  std::vector<alarms::ActiveAlarm> admitted(Now now, const std::string& node, pki::Roles roles,
+                                            const std::vector<alarms::ActiveAlarm>& reported) const;
+  void watch_node_alarms(Now now, const std::string& name, const NodeState& state, bool holds_something);
+  Outcome forget_node_alarms(Transaction& changes, Now now, const std::string& node);
+  void watch_placement(Now now);
+  Outcome watch_database(Now now);
+  Outcome watch_alarms(Now now);
+  Outcome forget_alarms(Transaction& changes, Now now);
+  std::optional<std::uint64_t> failed_for(Now now, const std::string& node, std::string& why) const;
+
+  WatchedDatabase database_;
   const Policy policy_;
   const Random random_;
   std::mutex mutex_;
   Bytes16 catalogue_id_{};
   std::map<std::string, NodeState> nodes_;
   std::map<std::uint64_t, OpenWrite> open_;
-  std::map<std::string, PadRule> pads_noted_;    // what the last event about them said, by SSA
-  std::map<std::string, std::uint64_t> alarms_;  // about what, and when: each once a minute
+  std::map<std::string, std::size_t> load_;     // open writes, by SSA
+  std::map<std::string, PadRule> pads_noted_;   // what the last event about them said, by SSA
+  std::map<std::string, std::uint64_t> noted_;  // about what, and when: each once a minute
   Counts counts_;
   std::uint64_t running_jobs_ = 0;
   std::uint64_t opened_ms_ = 0;                              // monotonic
   std::map<std::string, ReplacementRecord> replacing_;       // by node
   std::map<std::string, std::uint64_t> replacement_pauses_;  // by node: when to look again; monotonic
+  std::set<std::string> settled_;                            // nodes: not by itself before they were up again
+  alarms::Monitor monitor_{alarms_max};                      // the controller's own
+  std::map<alarms::AlarmKey, Alarm> known_alarms_;           // as the records are
+  std::map<alarms::AlarmKey, std::uint64_t> alarm_since_ms_;  // that are raised; monotonic, of this process
+  std::array<std::uint64_t, 5> alarm_counts_{};               // that are raised, by severity
+  std::optional<Alarm> database_alarm_;                       // cannot be written down now
+  std::uint64_t placement_next_ms_ = 0;
+  std::uint64_t ticked_ms_ = 0;  // monotonic
 };
 
 }  // namespace ssn::controller

@@ -16,41 +16,6 @@ Error unknown_node(const char* what, const std::string& node) {
   return {Exit::not_found, what, "the node is not registered", node, "register it first"};
 }
 
-const Holder* holder_of(const Object& object, const std::string& node) {
-  const auto found = std::find_if(object.layout.holders.begin(), object.layout.holders.end(),
-                                  [&](const Holder& holder) { return holder.node == node; });
-  return found == object.layout.holders.end() ? nullptr : &*found;
-}
-
-bool is_over(const Object& object) { return object.state >= ObjectState::deleting; }
-
-// What a holder of now, of before or of a re-sharing that runs is to do with a generation.
-Result<Verdict> verdict_of(Transaction& reads, const ObjectRecord& record, const std::string& node,
-                           const ObjectKey& key) {
-  const Object& object = record.object;
-  if (object.generation == key.generation && holder_of(object, node) != nullptr) {
-    return is_over(object) ? Verdict::remove : Verdict::keep;
-  }
-  if (record.job != 0) {
-    const Result<std::optional<ReshareJob>> job = reads.get<ReshareJob>(keys::job(record.job));
-    if (!job.ok()) {
-      return job.error();
-    }
-    const bool builds = job.value() && job.value()->target_generation == key.generation &&
-                        job.value()->step < ReshareStep::undo;
-    if (builds && std::any_of(job.value()->target.holders.begin(), job.value()->target.holders.end(),
-                              [&](const Holder& holder) { return holder.node == node; })) {
-      return Verdict::keep;
-    }
-  }
-  const bool before = std::find(record.former.begin(), record.former.end(), node) != record.former.end();
-  const std::uint64_t last = std::max(record.last_generation, object.generation);
-  return (object.generation == key.generation && before) ||
-                 (object.generation != key.generation && key.generation != 0 && key.generation <= last)
-             ? Verdict::remove
-             : Verdict::unknown;
-}
-
 }  // namespace
 
 Node Catalogue::describe(const std::string& name, const NodeState& state, Now now) const {
@@ -65,13 +30,14 @@ Node Catalogue::describe(const std::string& name, const NodeState& state, Now no
           known.labels,
           known.key_paths,
           delivers_once(said_of(name)[Label::key_manager]),
-          state.record.out,
+          state.record.service,
           is_up(state, now),
           health.read_only,
           health.capacity_bytes,
           health.used_bytes,
           health.objects,
-          health.wall_ms};
+          health.wall_ms,
+          health.key_stock};
 }
 
 Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node, pki::Roles roles,
@@ -87,7 +53,9 @@ Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node
                  "raise [limits] nodes"};
   }
   Transaction changes(database_);
-  NodeRecord record{registration, known != nodes_.end() && known->second.record.out, now.wall_ms};
+  NodeRecord record{registration,
+                    known != nodes_.end() ? known->second.record.service : ServiceState::in_service,
+                    now.wall_ms};
   changes.put(keys::node(node), record);
   const bool restarted =
       known == nodes_.end() || known->second.record.registration.instance != registration.instance;
@@ -98,10 +66,15 @@ Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node
       return noted.error();
     }
   }
-  if (const std::string why = contradiction(node, registration.labels);
-      !why.empty() && may_alarm(fmt::format("labels {}", node), now)) {
-    if (Outcome noted = note(changes, now, true, "labels_contradict", node, why); !noted.ok()) {
-      return noted.error();
+  const std::string why = contradiction(node, registration.labels);
+  monitor_.set("labels_contradict", node, "", !why.empty(), why, now.monotonic_ms);
+  if (Outcome taken = take_own_alarms(changes, now); !taken.ok()) {
+    return taken.error();
+  }
+  if (restarted) {  // it compares what it holds once more
+    const alarms::AlarmKey holds{"unknown_holdings", node, ""};
+    if (Outcome cleared = clear_alarm(changes, now, holds, "", "the node was started again"); !cleared.ok()) {
+      return cleared.error();
     }
   }
   if (Outcome committed = changes.commit(); !committed.ok()) {
@@ -129,9 +102,20 @@ Outcome Catalogue::confirm_removal(Transaction& changes, const std::string& node
   if (!record.ok()) {
     return record.error();
   }
+  // What was to be made for the node again and was not: it is its share still, to be made by others.
+  const bool still = record.value() && !is_over(record.value()->object) &&
+                     record.value()->object.generation == key.generation &&
+                     holder_of(record.value()->object, node) != nullptr;
   changes.erase(keys::removal(node, key));
-  changes.erase(keys::holding(node, key));
+  if (!still) {
+    changes.erase(keys::holding(node, key));
+  }
   ++confirmed;
+  if (Outcome cleared = clear_alarm(changes, now, {"share_exposed", alarm_resource(key.object), node}, "",
+                                    "the node confirmed that it erased");
+      !cleared.ok()) {
+    return cleared;
+  }
   if (!record.value()) {
     return done;
   }
@@ -191,14 +175,12 @@ Outcome Catalogue::take_associations(Transaction& changes, const std::string& no
     if (!back.ok()) {
       return back.error();
     }
-    if (back.value() && may_alarm(fmt::format("association {} {}", node, report.peer), now)) {
-      if (Outcome noted =
-              note(changes, now, true, "association_went_back", node,
-                   fmt::format("its epoch or a mark with {} is below what it said before: an old or "
-                               "copied disk",
-                               report.peer));
-          !noted.ok()) {
-        return noted;
+    if (back.value()) {
+      monitor_.happened("association_went_back", node, report.peer,
+                        "its epoch or a mark is below what it said before: an old or copied disk",
+                        now.monotonic_ms);
+      if (Outcome taken = take_own_alarms(changes, now); !taken.ok()) {
+        return taken;
       }
     }
   }
@@ -226,7 +208,15 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
       return taken.error();
     }
   }
+  if (Outcome taken = take_damaged(changes, now, node, report.damaged); !taken.ok()) {
+    return taken.error();
+  }
   if (Outcome taken = take_associations(changes, node, report.associations, now); !taken.ok()) {
+    return taken.error();
+  }
+  const pki::Roles roles = known->second.record.registration.roles;
+  if (Outcome taken = take_alarms(changes, now, node, admitted(now, node, roles, report.alarms));
+      !taken.ok()) {
     return taken.error();
   }
   if (Outcome committed = changes.commit(); !committed.ok()) {
@@ -234,8 +224,8 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
   }
   counts_.removals -= confirmed;
   known->second.health = {
-      true,           now.monotonic_ms, now.wall_ms, report.capacity_bytes, report.used_bytes,
-      report.objects, report.read_only};
+      true,           now.monotonic_ms, now.wall_ms,     report.capacity_bytes, report.used_bytes,
+      report.objects, report.read_only, report.key_stock};
   ReportAnswer answer{policy_.report_ms, {}, {}};
   for (const ObjectKey& key : report.writes) {
     const auto write = open_.find(key.object);
@@ -313,7 +303,8 @@ Result<SealedAnswer> Catalogue::sealed(Now now, const std::string& node, const S
   object.protection = told ? std::min(object.protection, report.protection) : report.protection;
   for (const ShareSeal& seal : report.shares) {
     Holder& holder = object.layout.holders[seal.share - 1];
-    if (holder.state != ShareState::sealed) {
+    // What its holder lost since is lost, whatever the SSA says again of the time before.
+    if (holder.state != ShareState::sealed && !is_lost(holder)) {
       holder.state = seal.sealed ? ShareState::sealed : ShareState::failed;
       holder.trouble = seal.sealed ? "" : seal.trouble;
     }
@@ -332,90 +323,6 @@ Result<SealedAnswer> Catalogue::sealed(Now now, const std::string& node, const S
   return SealedAnswer{count, object.layout.quorum, object.layout.minimum, object.state};
 }
 
-Result<HoldingPage> Catalogue::holdings(const std::string& node, std::uint64_t after, std::size_t limit) {
-  const std::string prefix = keys::holdings(node);
-  const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
-  const std::lock_guard lock(mutex_);
-  const std::string from =
-      after == 0 ? prefix : keys::end_of(keys::holding(node, {after, 0}).substr(0, prefix.size() + 8));
-  const Result<std::vector<Row>> rows = database_.scan(from, keys::end_of(prefix), most);
-  if (!rows.ok()) {
-    return rows.error();
-  }
-  std::vector<Row> found = rows.value();
-  if (found.size() == most) {  // a page ends with the last generation of an object, not between two
-    const std::string last = found.back().key;
-    const Result<std::vector<Row>> more =
-        database_.scan(last + '\0', keys::end_of(last.substr(0, prefix.size() + 8)), page_max);
-    if (!more.ok()) {
-      return more.error();
-    }
-    found.insert(found.end(), more.value().begin(), more.value().end());
-  }
-  Transaction reads(database_);
-  HoldingPage page;
-  for (const Row& row : found) {
-    const ObjectKey key{keys::number_at(row.key, prefix.size()), keys::number_at(row.key, prefix.size() + 8)};
-    const Result<NumberRecord> share = decode<NumberRecord>(row.key, row.value);
-    const Result<std::optional<ObjectRecord>> record = reads.get<ObjectRecord>(keys::object(key.object));
-    if (!share.ok() || !record.ok()) {
-      return share.ok() ? record.error() : share.error();
-    }
-    if (record.value()) {
-      const Object& object = record.value()->object;
-      page.holdings.push_back({key, static_cast<std::uint32_t>(share.value().number), object.state,
-                               object.cells, object.cell_bytes});
-    }
-  }
-  if (rows.value().size() == most) {
-    page.next = keys::number_at(rows.value().back().key, prefix.size());
-  }
-  return page;
-}
-
-Result<std::vector<Verdict>> Catalogue::compare(Now now, const std::string& node,
-                                                const std::vector<ObjectKey>& found) {
-  constexpr const char* what = "cannot compare what the node holds";
-  if (found.size() > page_max) {
-    return Error{Exit::usage, what, fmt::format("{} objects at once are the most", page_max), "found",
-                 "ask several times"};
-  }
-  const std::lock_guard lock(mutex_);
-  if (nodes_.find(node) == nodes_.end()) {
-    return unknown_node(what, node);
-  }
-  Transaction reads(database_);
-  std::vector<Verdict> verdicts;
-  for (const ObjectKey& key : found) {
-    const Result<std::optional<ObjectRecord>> record = reads.get<ObjectRecord>(keys::object(key.object));
-    if (!record.ok()) {
-      return record.error();
-    }
-    Result<Verdict> verdict = Verdict::unknown;
-    if (record.value()) {
-      verdict = verdict_of(reads, *record.value(), node, key);
-      if (!verdict.ok()) {
-        return verdict.error();
-      }
-    }
-    verdicts.push_back(verdict.value());
-  }
-  const auto unknown = std::count(verdicts.begin(), verdicts.end(), Verdict::unknown);
-  if (unknown != 0 && may_alarm(fmt::format("holdings {}", node), now)) {
-    Transaction changes(database_);
-    if (Outcome noted = note(changes, now, true, "unknown_holdings", node,
-                             fmt::format("it holds {} of {} objects that the catalogue never heard of",
-                                         unknown, found.size()));
-        !noted.ok()) {
-      return noted.error();
-    }
-    if (Outcome committed = changes.commit(); !committed.ok()) {
-      return committed.error();
-    }
-  }
-  return verdicts;
-}
-
 Result<std::vector<Node>> Catalogue::nodes(Now now) {
   const std::lock_guard lock(mutex_);
   std::vector<Node> all;
@@ -425,20 +332,27 @@ Result<std::vector<Node>> Catalogue::nodes(Now now) {
   return all;
 }
 
-Result<Node> Catalogue::set_node(Now now, const std::string& node, bool out) {
+Result<Node> Catalogue::set_node(Now now, const std::string& node, ServiceState service) {
   constexpr const char* what = "cannot change the node";
   const std::lock_guard lock(mutex_);
   const auto known = nodes_.find(node);
   if (known == nodes_.end()) {
     return unknown_node(what, node);
   }
-  if (known->second.record.out != out) {
+  if (service > ServiceState::reserved) {
+    return Error{Exit::usage, what, "the service state is unknown", node, "use a program of this version"};
+  }
+  if (service != ServiceState::out_of_service && replacing_.contains(node)) {
+    return Error{Exit::refused, what, "its shares are going to others, and new ones would follow them", node,
+                 "cancel that first: ssn reshare cancel --replacement"};
+  }
+  if (known->second.record.service != service) {
     Transaction changes(database_);
     NodeRecord record = known->second.record;
-    record.out = out;
+    const std::string text = fmt::format("{}, was {}: by an operator", name(service), name(record.service));
+    record.service = service;
     changes.put(keys::node(node), record);
-    if (Outcome noted = note(changes, now, false, out ? "node_out" : "node_in", node, "by an operator");
-        !noted.ok()) {
+    if (Outcome noted = note(changes, now, false, "node_service", node, text); !noted.ok()) {
       return noted.error();
     }
     if (Outcome committed = changes.commit(); !committed.ok()) {
@@ -447,6 +361,65 @@ Result<Node> Catalogue::set_node(Now now, const std::string& node, bool out) {
     known->second.record = std::move(record);
   }
   return describe(node, known->second, now);
+}
+
+Outcome Catalogue::remove_node(Now now, const std::string& node) {
+  constexpr const char* what = "cannot remove the node";
+  const std::lock_guard lock(mutex_);
+  const auto known = nodes_.find(node);
+  if (known == nodes_.end()) {
+    return unknown_node(what, node);
+  }
+  const auto refused = [&](const char* why, const char* fix) {
+    return Error{Exit::refused, what, why, node, fix};
+  };
+  if (is_up(known->second, now)) {
+    return refused("it is up, and would register again", "end it first");
+  }
+  if (replacing_.contains(node)) {
+    return refused("its shares are still going to others", "wait until that is over: ssn reshare list");
+  }
+  for (const std::string& prefix : {keys::holdings(node), keys::removals(node)}) {
+    const Result<std::vector<Row>> rows = database_.scan(prefix, keys::end_of(prefix), 1);
+    if (!rows.ok()) {
+      return rows.error();
+    }
+    if (!rows.value().empty()) {
+      return refused("it holds shares, or has not confirmed that it erased those it had",
+                     "have it replaced: ssn shareholder replace; or start it again, and wait");
+    }
+  }
+  const auto writes =
+      std::find_if(open_.begin(), open_.end(), [&](const auto& write) { return write.second.ssa == node; });
+  if (writes != open_.end()) {
+    return refused("writes are open with it", "wait until their leases are over");
+  }
+  Transaction changes(database_);
+  changes.erase(keys::node(node));
+  changes.erase(keys::settled(node));
+  const std::string prefix = keys::associations(node);
+  const Result<std::vector<Row>> rows = database_.scan(prefix, keys::end_of(prefix), policy_.nodes_max);
+  if (!rows.ok()) {
+    return rows.error();
+  }
+  for (const Row& row : rows.value()) {
+    changes.erase(row.key);
+  }
+  for (const auto& [peer, state] : nodes_) {
+    changes.erase(keys::association(peer, node));
+  }
+  if (Outcome cleared = forget_node_alarms(changes, now, node); !cleared.ok()) {
+    return cleared;
+  }
+  if (Outcome noted = note(changes, now, false, "node_removed", node, "by an operator"); !noted.ok()) {
+    return noted;
+  }
+  if (Outcome committed = changes.commit(); !committed.ok()) {
+    return committed;
+  }
+  nodes_.erase(known);
+  settled_.erase(node);
+  return done;
 }
 
 Result<std::vector<Association>> Catalogue::associations(const std::string& node) {

@@ -22,6 +22,20 @@ bool is_open(const Object& object) {
   return object.state == ObjectState::writing || object.state == ObjectState::sealed;
 }
 
+// Whose id the name has.
+Result<ObjectRecord> object_of_name(Transaction& reads, const NumberRecord& id, const std::string& name,
+                                    const char* what) {
+  Result<std::optional<ObjectRecord>> record = reads.get<ObjectRecord>(keys::object(id.number));
+  if (!record.ok()) {
+    return record.error();
+  }
+  if (!record.value()) {
+    return Error{Exit::integrity, what, "the name leads to no object", name,
+                 "restore the database from a copy: docs/controller.md"};
+  }
+  return std::move(*record.value());
+}
+
 }  // namespace
 
 // Also for another owner's: nobody learns what others have.
@@ -52,18 +66,7 @@ Result<ObjectRecord> Catalogue::named_object(Transaction& changes, const std::st
   if (!id.ok()) {
     return id.error();
   }
-  if (!id.value()) {
-    return no_object(what, name);
-  }
-  Result<std::optional<ObjectRecord>> record = changes.get<ObjectRecord>(keys::object(id.value()->number));
-  if (!record.ok()) {
-    return record.error();
-  }
-  if (!record.value()) {
-    return Error{Exit::integrity, what, "the name leads to no object", name,
-                 "restore the database from a copy: docs/controller.md"};
-  }
-  return std::move(*record.value());
+  return id.value() ? object_of_name(changes, *id.value(), name, what) : no_object(what, name);
 }
 
 Outcome Catalogue::change_owner(Transaction& changes, const std::string& owner, std::int64_t objects,
@@ -151,6 +154,9 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   if (!layout.ok()) {
     return layout.error();
   }
+  if (Outcome secret = check_secrecy(layout.value(), protection_for(request, policy_)); !secret.ok()) {
+    return secret.error();
+  }
   ObjectRecord record;
   Object& object = record.object;
   object.cell_bytes = request.cell_bytes == 0 ? policy_.cell_bytes : request.cell_bytes;
@@ -196,7 +202,7 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   object.state = ObjectState::writing;
   object.generation = 1;
   object.layout = std::move(layout.value());
-  object.minimum_protection = std::max(request.minimum_protection, policy_.minimum_protection);
+  object.minimum_protection = protection_for(request, policy_);
   object.created_ms = now.wall_ms;
   object.ssa = ssa.value();
   record.token = request.token;
@@ -227,7 +233,7 @@ Result<WriteTicket> Catalogue::store_write(Now now, const ObjectRecord& record, 
   if (Outcome committed = changes.commit(); !committed.ok()) {
     return committed.error();
   }
-  open_[object.id] = {now.monotonic_ms + policy_.lease_ms, object.generation, object.ssa};
+  note_open(object, now);
   return ticket(record, now);
 }
 
@@ -251,7 +257,7 @@ Outcome Catalogue::end_object(Transaction& changes, ObjectRecord& record, Now no
     changes.put(keys::removal(holder.node, object.key()), NumberRecord{1});
   }
   changes.put(keys::object(object.id), record);
-  return done;
+  return clear_object_alarms(changes, now, object.id, "the object is gone");
 }
 
 Outcome Catalogue::end_write(Now now, std::uint64_t id, const std::string& reason) {
@@ -269,7 +275,7 @@ Outcome Catalogue::end_write(Now now, std::uint64_t id, const std::string& reaso
     }
     counts_.removals += record.value()->object.layout.n;
   }
-  open_.erase(id);
+  note_closed(id);
   return done;
 }
 
@@ -348,7 +354,7 @@ Result<CommitAnswer> Catalogue::first_commit(Now now, ObjectRecord record, Trans
   if (Outcome committed = changes.commit(); !committed.ok()) {
     return committed.error();
   }
-  open_.erase(object.id);
+  note_closed(object.id);
   counts_.removals += removals;
   counts_.objects += before.value() ? 0 : 1;
   CommitAnswer answer{std::move(object), is_degraded, before.value() ? before.value()->number : 0};
@@ -386,8 +392,12 @@ Result<ObjectPage> Catalogue::list(Now now, const std::string& owner, const std:
   Transaction reads(database_);
   ObjectPage page;
   for (const Row& row : rows.value()) {
+    const Result<NumberRecord> id = decode<NumberRecord>(row.key, row.value);
+    if (!id.ok()) {
+      return id.error();
+    }
     Result<ObjectRecord> record =
-        named_object(reads, owner, row.key.substr(names.size()), "cannot list the objects");
+        object_of_name(reads, id.value(), row.key.substr(names.size()), "cannot list the objects");
     if (!record.ok()) {
       return record.error();
     }

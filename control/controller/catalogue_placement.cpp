@@ -88,8 +88,8 @@ PadHolder Catalogue::pad_holder(const std::string& ssa, const std::string& node)
   return holder;
 }
 
-// `for_pads`: those only whose pads may become shares, with what these cross as domains.
-std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, bool for_pads) const {
+// Purpose pads: those only whose pads may become shares, with what these cross as domains.
+std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Purpose purpose) const {
   std::vector<Candidate> found;
   const std::string own = key_manager_of(ssa);
   for (const auto& [node, state] : nodes_) {
@@ -103,7 +103,7 @@ std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, bo
                         either(said, claimed.labels, Label::site),
                         {},
                         health.capacity_bytes - std::min(health.capacity_bytes, health.used_bytes),
-                        why_not(state, now)};
+                        why_not(state, now, purpose)};
     for (const Label label : {Label::operated_by, Label::power, Label::key_manager}) {
       if (const std::string& value = either(said, claimed.labels, label); !value.empty()) {
         candidate.domains.push_back({name(label), value});
@@ -112,7 +112,7 @@ std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, bo
     if (candidate.excluded.empty() && !health.read_only.empty()) {
       candidate.excluded = "read-only";
     }
-    if (for_pads && candidate.excluded.empty()) {
+    if (purpose == Purpose::pads && candidate.excluded.empty()) {
       const PadHolder holder = pad_holder(ssa, node);
       candidate.excluded = holder.crosses && holder.delivered_once ? "" : "on an unknown key path";
       for (const std::string& name : holder.crosses.value_or(std::vector<std::string>())) {
@@ -141,7 +141,7 @@ PadDecision Catalogue::decide_pads(const Layout& layout, const std::string& ssa,
 Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
                                 const PlacementQuestion& question, Layout& layout,
                                 std::vector<NodeChoice>* choices) const {
-  Result<Placement> placed = place(layout, question, candidates(now, ssa, false), choices);
+  Result<Placement> placed = place(layout, question, candidates(now, ssa, Purpose::write), choices);
   if (!placed.ok()) {
     return placed.error();
   }
@@ -152,7 +152,7 @@ Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
   if (pads != PadShares::no && decision.rule != PadRule::scheme &&
       decision.rows < secrecy_threshold(layout)) {
     std::vector<NodeChoice> other_choices;
-    Result<Placement> other = place(layout, question, candidates(now, ssa, true), &other_choices);
+    Result<Placement> other = place(layout, question, candidates(now, ssa, Purpose::pads), &other_choices);
     if (other.ok()) {
       const PadDecision better = decide_pads(layout, ssa, other.value().holders);
       if (better.rows > decision.rows) {
@@ -222,6 +222,9 @@ Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given)
   if (!layout.ok() || !ssa.ok()) {
     return layout.ok() ? ssa.error() : layout.error();
   }
+  if (Outcome secret = check_secrecy(layout.value(), protection_for(request, policy_)); !secret.ok()) {
+    return secret.error();
+  }
   Transaction reads(database_);
   const Result<std::uint64_t> id = new_id(reads);
   if (!id.ok()) {
@@ -251,7 +254,7 @@ Result<bool> Catalogue::note_pads(Transaction& changes, Now now, const Object& o
   }
   const auto known = pads_noted_.find(object.ssa);
   if ((known != pads_noted_.end() && known->second == layout.pad_rule) ||
-      !may_alarm(fmt::format("pads {} {}", object.ssa, name(layout.pad_rule)), now)) {
+      !may_note(fmt::format("pads {} {}", object.ssa, name(layout.pad_rule)), now)) {
     return false;
   }
   Outcome noted = note(changes, now, false, layout.kept_rows != 0 ? "pad_shares_on" : "pad_shares_off",

@@ -6,6 +6,7 @@
 
 #include "catalogue.h"
 #include "check.h"
+#include "cut_text.h"
 
 namespace ssn::controller {
 namespace {
@@ -22,7 +23,28 @@ Replacement shown(const std::string& from, const ReplacementRecord& record) {
 
 }  // namespace
 
+// Whether the node has a share, or is to have one, that nobody ordered it to erase.
+Result<bool> Catalogue::is_held(Transaction& reads, const std::string& node, const ObjectKey& key,
+                                const std::optional<ObjectRecord>& record) const {
+  if (!record || record->object.state >= ObjectState::deleting) return false;
+  const Object& object = record->object;
+  if (object.generation == key.generation &&
+      std::any_of(object.layout.holders.begin(), object.layout.holders.end(),
+                  [&](const Holder& holder) { return holder.node == node; })) {
+    return true;
+  }
+  if (record->job == 0) return false;
+  const Result<std::optional<NumberRecord>> ordered = reads.get<NumberRecord>(keys::removal(node, key));
+  return ordered.ok() ? Result<bool>(!ordered.value()) : ordered.error();
+}
+
 Outcome Catalogue::load_replacements() {
+  const std::string settled(keys::all_settled);
+  Outcome read = for_each_row(database_, settled, keys::end_of(settled), [&](const Row& row) {
+    settled_.insert(row.key.substr(1));
+    return Outcome(done);
+  });
+  if (!read.ok()) return read;
   const std::string from(keys::all_replacements);
   return for_each_row(database_, from, keys::end_of(from), [&](const Row& row) {
     Result<ReplacementRecord> record = decode<ReplacementRecord>(row.key, row.value);
@@ -49,18 +71,24 @@ Result<ReplacementPlan> Catalogue::plan_replacement(Now now, const std::string& 
   const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
   const std::lock_guard lock(mutex_);
   if (Outcome checked = check_replacement(from, to); !checked.ok()) return checked.error();
-  const std::string prefix = keys::holdings(from);
-  const std::string begin =
-      after == 0 ? prefix : keys::end_of(keys::holding(from, {after, 0}).substr(0, prefix.size() + 8));
-  const Result<std::vector<Row>> rows = database_.scan(begin, keys::end_of(prefix), most);
-  if (!rows.ok()) return rows.error();
+  const std::size_t at = keys::holdings(from).size();
   ReplacementPlan plan;
   plan.replacement.from = from;
   plan.replacement.to = to;
+  const Result<std::vector<Row>> rows = holding_rows(from, after, most, plan.next);
+  if (!rows.ok()) return rows.error();
   Transaction reads(database_);
+  std::uint64_t last = 0;
   for (const Row& row : rows.value()) {
+    const ObjectKey key{keys::number_at(row.key, at), keys::number_at(row.key, at + 8)};
+    const Result<std::optional<ObjectRecord>> object = reads.get<ObjectRecord>(keys::object(key.object));
+    if (!object.ok()) return object.error();
+    const Result<bool> held = is_held(reads, from, key, object.value());
+    if (!held.ok()) return held.error();
+    if (!held.value() || key.object == last) continue;
+    last = key.object;
     ReshareRequest request;
-    request.object = keys::number_at(row.key, prefix.size());
+    request.object = key.object;
     request.away = from;
     request.to = to;
     Result<ReshareJob> job = plan_job(reads, now, request);
@@ -70,7 +98,6 @@ Result<ReplacementPlan> Catalogue::plan_replacement(Now now, const std::string& 
       plan.troubles.push_back({request.object, job.error().why});
     }
   }
-  if (rows.value().size() == most) plan.next = keys::number_at(rows.value().back().key, prefix.size());
   return plan;
 }
 
@@ -87,9 +114,9 @@ Result<Replacement> Catalogue::replace_node(Now now, const std::string& from, co
         from, "cancel that first"};
   }
   Transaction changes(database_);
-  ReplacementRecord record{to, reason.substr(0, text_max), 0, 0, 0, "", now.wall_ms, false};
+  ReplacementRecord record{to, alarms::cut_text(reason, text_max), 0, 0, 0, "", now.wall_ms, false};
   NodeRecord node = known->second.record;
-  node.out = true;  // or new shares would come
+  node.service = ServiceState::out_of_service;  // or new shares would come
   changes.put(keys::replacement(from), record);
   changes.put(keys::node(from), node);
   if (Outcome noted = note(changes, now, false, "replacement_started", from, reason); !noted.ok()) {
@@ -102,10 +129,15 @@ Result<Replacement> Catalogue::replace_node(Now now, const std::string& from, co
 
 Outcome Catalogue::end_replacement(Now now, const std::string& from, const char* kind,
                                    const std::string& text) {
+  const auto node = nodes_.find(from);
+  std::string why;
+  const bool down = node != nodes_.end() && (!is_up(node->second, now) || failed_for(now, from, why));
   Transaction changes(database_);
   changes.erase(keys::replacement(from));
+  if (down) changes.put(keys::settled(from), NumberRecord{now.wall_ms});
   if (Outcome noted = note(changes, now, false, kind, from, text); !noted.ok()) return noted;
   if (Outcome committed = changes.commit(); !committed.ok()) return committed;
+  if (down) settled_.insert(from);
   replacing_.erase(from);
   replacement_pauses_.erase(from);
   return done;
@@ -127,33 +159,50 @@ Result<std::vector<Replacement>> Catalogue::replacements() {
   return all;
 }
 
-// By policy: a shareholder that is down for long is replaced, until it is back.
-Outcome Catalogue::watch_nodes(Now now) {
-  for (const auto& [name, state] : nodes_) {
-    const auto found = replacing_.find(name);
-    if (found != replacing_.end()) {
-      if (!found->second.automatic || !is_up(state, now)) continue;
-      const std::string node = name;
-      return end_replacement(now, node, "replacement_cancelled", "it is back; jobs that run go on");
-    }
-    const std::uint64_t heard = state.health.reported ? state.health.monotonic_ms : opened_ms_;
-    if (policy_.reshare_after_ms == 0 || now.since_ms(heard) < policy_.reshare_after_ms ||
-        is_up(state, now) || !state.record.registration.roles.has(pki::Role::shareholder)) {
-      continue;
-    }
-    const std::string prefix = keys::holdings(name);
-    const Result<std::vector<Row>> any = database_.scan(prefix, keys::end_of(prefix), 1);
-    if (!any.ok()) return any.error();
-    if (any.value().empty()) continue;
+// By policy: a shareholder about which an alarm stands for long that says it failed is replaced, until the
+// alarm is cleared. Once: it has rows as long as it cannot confirm that it erased, and an operator may not
+// want it.
+Outcome Catalogue::watch_node(Now now, const std::string& name, const NodeState& state) {
+  std::string why;
+  const std::optional<std::uint64_t> failed = failed_for(now, name, why);
+  const bool good = is_up(state, now) && !failed;
+  if (good && settled_.contains(name)) {
     Transaction changes(database_);
-    ReplacementRecord record{"", "it is down", 0, 0, 0, "", now.wall_ms, true};
-    changes.put(keys::replacement(name), record);
-    if (Outcome noted = note(changes, now, true, "replacement_started", name, "it is down for too long");
-        !noted.ok()) {
-      return noted;
-    }
+    changes.erase(keys::settled(name));
     if (Outcome committed = changes.commit(); !committed.ok()) return committed;
-    replacing_[name] = std::move(record);
+    settled_.erase(name);
+  }
+  if (const auto found = replacing_.find(name); found != replacing_.end()) {
+    return found->second.automatic && good
+               ? end_replacement(now, name, "replacement_cancelled", "it is back; jobs that run go on")
+               : done;
+  }
+  const bool back = why == "node_down" && is_up(state, now);
+  if (policy_.reshare_after_ms == 0 || !failed || *failed < policy_.reshare_after_ms || back ||
+      settled_.contains(name) || !state.record.registration.roles.has(pki::Role::shareholder)) {
+    return done;
+  }
+  const std::string prefix = keys::holdings(name);
+  const Result<std::vector<Row>> any = database_.scan(prefix, keys::end_of(prefix), 1);
+  if (!any.ok()) return any.error();
+  if (any.value().empty()) return done;
+  Transaction changes(database_);
+  ReplacementRecord record{"", fmt::format("alarm {}", why), 0, 0, 0, "", now.wall_ms, true};
+  changes.put(keys::replacement(name), record);
+  if (Outcome noted = note(changes, now, false, "replacement_started", name,
+                           fmt::format("the alarm {} stands for too long", why));
+      !noted.ok()) {
+    return noted;
+  }
+  if (Outcome committed = changes.commit(); !committed.ok()) return committed;
+  replacing_[name] = std::move(record);
+  return done;
+}
+
+Outcome Catalogue::watch_nodes(Now now) {
+  if (Outcome read = refresh_alarms(now); !read.ok()) return read;
+  for (const auto& [name, state] : nodes_) {
+    if (Outcome watched = watch_node(now, name, state); !watched.ok()) return watched;
   }
   return done;
 }
@@ -161,26 +210,23 @@ Outcome Catalogue::watch_nodes(Now now) {
 Outcome Catalogue::step_replacement(Now now, const std::string& from, std::size_t room,
                                     std::vector<ReshareJob>& started) {
   ReplacementRecord record = replacing_[from];
-  const std::string prefix = keys::holdings(from);
-  const std::string begin =
-      record.after == 0 ? prefix
-                        : keys::end_of(keys::holding(from, {record.after, 0}).substr(0, prefix.size() + 8));
-  const Result<std::vector<Row>> rows = database_.scan(begin, keys::end_of(prefix), objects_at_once);
+  const std::size_t at = keys::holdings(from).size();
+  std::uint64_t next = 0;
+  const Result<std::vector<Row>> rows = holding_rows(from, record.after, objects_at_once, next);
   if (!rows.ok()) return rows.error();
-  bool whole = rows.value().size() < objects_at_once;
+  bool whole = next == 0;
+  std::uint64_t last = 0;
   for (const Row& row : rows.value()) {
-    const ObjectKey key{keys::number_at(row.key, prefix.size()), keys::number_at(row.key, prefix.size() + 8)};
+    const ObjectKey key{keys::number_at(row.key, at), keys::number_at(row.key, at + 8)};
     Transaction changes(database_);
     const Result<std::optional<ObjectRecord>> object = changes.get<ObjectRecord>(keys::object(key.object));
     if (!object.ok()) return object.error();
-    const bool counts =
-        object.value() && object.value()->object.generation == key.generation &&
-        object.value()->object.state < ObjectState::deleting &&
-        std::any_of(
-            object.value()->object.layout.holders.begin(), object.value()->object.layout.holders.end(),
-            [&](const Holder& holder) { return holder.node == from; });
-    if (counts && object.value()->object.state == ObjectState::committed && object.value()->job == 0) {
+    const Result<bool> held = is_held(changes, from, key, object.value());
+    if (!held.ok()) return held.error();
+    if (!held.value() || key.object == last) continue;
+    if (object.value()->object.state == ObjectState::committed && object.value()->job == 0) {
       if (room == 0) {  // here again when there is
+        next = key.object - 1;
         whole = false;
         break;
       }
@@ -195,12 +241,14 @@ Outcome Catalogue::step_replacement(Now now, const std::string& from, std::size_
         ++record.started;
         --room;
       } else {
-        record.trouble = fmt::format("object {:016x}: {}", key.object, job.error().why).substr(0, text_max);
+        record.trouble =
+            alarms::cut_text(fmt::format("object {:016x}: {}", key.object, job.error().why), text_max);
       }
     }
-    record.left += counts ? 1 : 0;
-    record.after = key.object;
+    last = key.object;
+    ++record.left;
   }
+  record.after = next;
   if (whole && record.left == 0) {
     return end_replacement(now, from, "replacement_done", fmt::format("with {} jobs", record.started));
   }

@@ -22,9 +22,16 @@ bool is_subject(const std::optional<ObjectRecord>& record, const ReshareJob& job
          record->object.generation == job.source_generation;
 }
 
-Error unknown_job(std::uint64_t id) {
-  return {Exit::not_found, "cannot show the job", "there is no such job", fmt::format("job {:016x}", id),
-          "see `ssn reshare list`"};
+// Of a row of the index.
+Result<ReshareJob> running_job(Transaction& reads, const Row& row) {
+  const std::uint64_t id = keys::number_at(row.key, 1);
+  Result<std::optional<ReshareJob>> job = reads.get<ReshareJob>(keys::job(id));
+  if (!job.ok()) return job.error();
+  if (!job.value()) {
+    return Error{Exit::integrity, "cannot read the catalogue", "a job that runs is not there",
+                 fmt::format("job {:016x}", id), "restore the database from a copy: docs/controller.md"};
+  }
+  return std::move(*job.value());
 }
 
 }  // namespace
@@ -62,7 +69,7 @@ Result<ReshareJob> Catalogue::start_job(Transaction& changes, Now now, const Res
   changes.put(keys::job(job.id), job);
   changes.put(keys::running(job.id), NumberRecord{job.object});
   for (std::uint32_t share = 1; share <= job.target.n; ++share) {
-    if (job.same_generation() && share != job.share) continue;
+    if (!job.concerns(share)) continue;
     changes.put(keys::holding(job.target.holders[share - 1].node, {job.object, job.target_generation}),
                 NumberRecord{share});
   }
@@ -138,6 +145,7 @@ Outcome Catalogue::switch_layout(Transaction& changes, const ReshareJob& job, Ob
     Holder& holder = object.layout.holders[job.share - 1];
     const std::string old = holder.node;
     holder = job.target.holders[job.share - 1];
+    if (holder.node == old) return done;  // it lost its share and has it again
     if (Outcome gone = order_erasure(changes, old, before, ordered); !gone.ok()) return gone;
     if (!old.empty()) record.former.push_back(old);
     return done;
@@ -147,13 +155,19 @@ Outcome Catalogue::switch_layout(Transaction& changes, const ReshareJob& job, Ob
   }
   object.generation = job.target_generation;
   object.layout = job.target;
-  object.attempts.clear();
-  for (std::size_t i = 0; i < job.runs.size(); ++i) {
-    const std::uint64_t end = i + 1 < job.runs.size() ? job.runs[i + 1].first : job.cells;
-    object.attempts.push_back({job.runs[i].first, end - job.runs[i].first, job.runs[i].round});
-  }
+  object.attempts = attempts_of_target(job);
   record.former.clear();
   return done;
+}
+
+// The check says something of all shares that took part; moving one says nothing.
+Outcome Catalogue::tell_of_commit(Transaction& changes, Now now, const ReshareJob& job) {
+  if (job.unverified) {
+    return raise_alarm(changes, now, {"reshare_unverified", alarm_resource(job.object), ""}, "",
+                       fmt::format("{} of {}'s {}", name(job.operation), job.owner, job.name));
+  }
+  if (job.operation == ReshareOperation::exchange) return done;
+  return clear_object_alarms(changes, now, job.object, "shares were made anew, with a check");
 }
 
 Result<ReshareJob> Catalogue::commit_reshare(Now now, const ReshareJob& given) {
@@ -183,11 +197,11 @@ Result<ReshareJob> Catalogue::commit_reshare(Now now, const ReshareJob& given) {
       job.trouble.clear();
       changes.put(keys::object(job.object), *record.value());
       if (Outcome noted =
-              note(changes, now, job.unverified, job.unverified ? "reshare_unverified" : "reshare_committed",
-                   shown(job), std::string(name(job.operation)));
+              note(changes, now, false, "reshare_committed", shown(job), std::string(name(job.operation)));
           !noted.ok()) {
         return noted.error();
       }
+      if (Outcome told = tell_of_commit(changes, now, job); !told.ok()) return told.error();
     }
   }
   changes.put(keys::job(job.id), job);
@@ -213,8 +227,12 @@ Outcome Catalogue::end_job(Transaction& changes, Now now, ReshareJob& job, Resha
   changes.put(keys::job(job.id), job);
   changes.erase(keys::running(job.id));
   changes.put(keys::over(job.ended_ms, job.id), NumberRecord{job.id});
-  return note(changes, now, alarm, kind, shown(job),
-              job.trouble.empty() ? std::string(name(job.operation)) : job.trouble);
+  const std::string text = job.trouble.empty() ? std::string(name(job.operation)) : job.trouble;
+  if (Outcome noted = note(changes, now, false, kind, shown(job), text); !noted.ok()) return noted;
+  const bool there = record.value() && record.value()->object.state == ObjectState::committed;
+  if (step != ReshareStep::undone || !alarm || !there) return done;
+  return raise_alarm(changes, now, {"reshare_undone", alarm_resource(job.object), ""}, "",
+                     fmt::format("{} of {}'s {}: {}", name(job.operation), job.owner, job.name, text));
 }
 
 Result<ReshareJob> Catalogue::clean_reshare(Now now, const ReshareJob& given, bool give_up) {
@@ -223,7 +241,7 @@ Result<ReshareJob> Catalogue::clean_reshare(Now now, const ReshareJob& given, bo
   ReshareJob job = given;
   std::string exposed;
   for (std::uint32_t share = 1; share <= job.source.n; ++share) {
-    if (job.same_generation() && share != job.share) continue;
+    if (!job.concerns(share)) continue;
     const std::string& node = job.source.holders[share - 1].node;
     const Result<std::optional<NumberRecord>> left =
         changes.get<NumberRecord>(keys::removal(node, {job.object, job.source_generation}));
@@ -231,6 +249,11 @@ Result<ReshareJob> Catalogue::clean_reshare(Now now, const ReshareJob& given, bo
     if (!left.value()) continue;
     const auto found = nodes_.find(node);
     if (!give_up || (found != nodes_.end() && is_up(found->second, now))) return job;  // it will
+    if (Outcome raised = raise_alarm(changes, now, {"share_exposed", alarm_resource(job.object), node}, "",
+                                     fmt::format("share {} of {}'s {}", share, job.owner, job.name));
+        !raised.ok()) {
+      return raised.error();
+    }
     exposed += fmt::format("{}{}", exposed.empty() ? "" : ", ", node);
   }
   job.trouble = exposed.empty() ? "" : fmt::format("not erased yet at {}: until then exposed there", exposed);
@@ -250,7 +273,7 @@ Result<ReshareJob> Catalogue::abandon_reshare(Now now, const ReshareJob& given) 
   ReshareJob job = given;
   std::uint64_t ordered = 0;
   for (std::uint32_t share = 1; share <= job.target.n; ++share) {
-    if (job.same_generation() && share != job.share) continue;
+    if (!job.concerns(share)) continue;
     if (Outcome gone = order_erasure(changes, job.target.holders[share - 1].node,
                                      {job.object, job.target_generation}, ordered);
         !gone.ok()) {
@@ -275,14 +298,9 @@ Result<std::vector<ReshareJob>> Catalogue::running_reshares() {
   Transaction reads(database_);
   std::vector<ReshareJob> jobs;
   for (const Row& row : rows.value()) {
-    const std::uint64_t id = keys::number_at(row.key, 1);
-    Result<std::optional<ReshareJob>> job = reads.get<ReshareJob>(keys::job(id));
+    Result<ReshareJob> job = running_job(reads, row);
     if (!job.ok()) return job.error();
-    if (!job.value()) {
-      return Error{Exit::integrity, "cannot read the catalogue", "a job that runs is not there",
-                   fmt::format("job {:016x}", id), "restore the database from a copy: docs/controller.md"};
-    }
-    jobs.push_back(std::move(*job.value()));
+    jobs.push_back(std::move(job.value()));
   }
   return jobs;
 }
@@ -291,27 +309,31 @@ Result<ReshareJobPage> Catalogue::reshares(std::uint64_t after, std::size_t limi
                                            bool running) {
   const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
   const std::lock_guard lock(mutex_);
-  const Result<std::vector<Row>> rows =
-      database_.scan(keys::job(after + 1), keys::end_of(std::string(keys::all_jobs)), most);
+  const std::string_view all = running ? keys::all_running : keys::all_jobs;
+  const std::string from = running ? keys::running(after + 1) : keys::job(after + 1);
+  const Result<std::vector<Row>> rows = database_.scan(from, keys::end_of(std::string(all)), most);
   if (!rows.ok()) return rows.error();
+  Transaction reads(database_);
   ReshareJobPage page;
   for (const Row& row : rows.value()) {
-    Result<ReshareJob> job = decode<ReshareJob>(row.key, row.value);
+    Result<ReshareJob> job = running ? running_job(reads, row) : decode<ReshareJob>(row.key, row.value);
     if (!job.ok()) return job.error();
-    if ((owner.empty() || job.value().owner == owner) && !(running && job.value().is_over())) {
-      page.jobs.push_back(std::move(job.value()));
-    }
+    if (owner.empty() || job.value().owner == owner) page.jobs.push_back(std::move(job.value()));
   }
   if (rows.value().size() == most) page.next = keys::number_at(rows.value().back().key, 1);
   return page;
 }
 
-Result<ReshareJob> Catalogue::reshare(std::uint64_t id) {
+Result<ReshareJob> Catalogue::reshare(std::uint64_t id, const std::string& owner) {
   const std::lock_guard lock(mutex_);
   Transaction reads(database_);
   Result<std::optional<ReshareJob>> job = reads.get<ReshareJob>(keys::job(id));
   if (!job.ok()) return job.error();
-  return job.value() ? Result<ReshareJob>(std::move(*job.value())) : unknown_job(id);
+  if (!job.value() || (!owner.empty() && job.value()->owner != owner)) {
+    return Error{Exit::not_found, "cannot show the job", "there is no such job",
+                 fmt::format("job {:016x}", id), "see `ssn reshare list`"};
+  }
+  return std::move(*job.value());
 }
 
 std::vector<NodeAddress> Catalogue::nodes_up(Now now) {

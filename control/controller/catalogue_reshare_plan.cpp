@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "catalogue.h"
+#include "cut_text.h"
 
 namespace ssn::controller {
 namespace {
@@ -37,14 +38,15 @@ std::uint32_t unit_for(std::uint32_t cell_bytes) {
 
 }  // namespace
 
-// One that can be added to those that stay, so that no domain learns more than it may. Who ever had a share
-// of this generation, or was to have one, gets no other.
+// One that can be added to those that stay, so that no domain learns more than it may: a standby where there
+// is one. Who ever had a share of this generation, or was to have one, gets no other.
 Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, const ReshareJob& job,
                                        const std::string& wanted) const {
   const Object& object = record.object;
   std::vector<Candidate> others;
   std::vector<Candidate> kept;
-  for (Candidate& candidate : candidates(now, object.ssa, false)) {
+  const Purpose purpose = wanted.empty() ? Purpose::take_over : Purpose::named;
+  for (Candidate& candidate : candidates(now, object.ssa, purpose)) {
     const std::uint32_t share = share_of(object.layout, candidate.node);
     if (share != 0 && share != job.share) {
       candidate.excluded.clear();
@@ -57,9 +59,12 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
       others.push_back(std::move(candidate));
     }
   }
-  std::sort(others.begin(), others.end(), [&](const Candidate& a, const Candidate& b) {
-    return weight_of(object.id, a.node) < weight_of(object.id, b.node);
-  });
+  const auto rank = [&](const Candidate& candidate) {
+    const bool standby = nodes_.at(candidate.node).record.service == ServiceState::standby;
+    return std::pair(standby ? 0 : 1, weight_of(object.id, candidate.node));
+  };
+  std::sort(others.begin(), others.end(),
+            [&](const Candidate& a, const Candidate& b) { return rank(a) < rank(b); });
   std::string why = wanted.empty() ? "no other node is there" : fmt::format("{} is no other node", wanted);
   for (const Candidate& candidate : others) {
     std::vector<Candidate> all = kept;
@@ -72,6 +77,23 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
   }
   return Error{Exit::temporary, what, why, fmt::format("object {:016x}", object.id),
                "start another shareholder, or refresh the object first"};
+}
+
+// The node that lost a share may have that share again: it learns nothing that it did not know, nobody else
+// does either, and the object stays where placement put it. Only if nothing of it is left there, because a
+// store never changes what it sealed; and only where the caller does not want the share to go away.
+bool Catalogue::may_take_again(Now now, const ObjectRecord& record, const ReshareJob& job,
+                               const std::string& wanted) const {
+  const Holder& holder = record.object.layout.holders[job.share - 1];
+  if (!is_missing(holder) || (!wanted.empty() && wanted != holder.node) ||
+      std::find(record.former.begin(), record.former.end(), holder.node) != record.former.end()) {
+    return false;
+  }
+  const std::uint64_t bytes = record.object.cells * record.object.cell_bytes;
+  for (const Candidate& candidate : candidates(now, record.object.ssa, Purpose::named)) {
+    if (candidate.node == holder.node) return candidate.excluded.empty() && candidate.free_bytes >= bytes;
+  }
+  return false;
 }
 
 Outcome Catalogue::plan_replacement_share(Now now, const ObjectRecord& record, const ReshareRequest& request,
@@ -101,7 +123,13 @@ Outcome Catalogue::plan_replacement_share(Now now, const ObjectRecord& record, c
                             : fmt::format("{} others have shares, {} are needed", others, layout.k),
                    where, exchange ? "repair it instead" : "wait for the SSA's seals, or write it again");
   }
-  Result<Holder> taker = choose_taker(now, record, job, request.to);
+  Result<Holder> taker = old;
+  if (!exchange && request.away.empty() && may_take_again(now, record, job, request.to)) {
+    taker.value().state = ShareState::sealed;
+    taker.value().trouble.clear();
+  } else {
+    taker = choose_taker(now, record, job, request.to);
+  }
   if (!taker.ok()) return taker.error();
   job.target = layout;
   job.target.holders[job.share - 1] = std::move(taker.value());
@@ -142,7 +170,7 @@ Outcome Catalogue::plan_generation(Now now, const ObjectRecord& record, const Re
   }
   Result<Placement> placed =
       place(layout.value(), {object.id, object.cells * object.cell_bytes, policy_.domains},
-            candidates(now, object.ssa, false));
+            candidates(now, object.ssa, Purpose::write));
   if (!placed.ok()) return placed.error();
   job.target = std::move(layout.value());
   job.target.holders = std::move(placed.value().holders);
@@ -178,7 +206,7 @@ Result<ReshareJob> Catalogue::plan_job(Transaction& changes, Now now, const Resh
   job.owner = object.owner;
   job.name = object.name;
   job.operation = request.operation;
-  job.reason = request.reason.substr(0, text_max);
+  job.reason = alarms::cut_text(request.reason, text_max);
   job.source_generation = object.generation;
   job.cells = object.cells;
   job.cell_bytes = object.cell_bytes;

@@ -128,6 +128,7 @@ Result<Configuration> load_configuration(const std::string& path) {
   server.certificate = controller.path("certificate");
   server.key = controller.path("key");
   server.ca = controller.path("ca");
+  server.crl = controller.path("crl", "");
   configuration.database = controller.path("database");
   read_policy(file.value().root().table("policy"), configuration.policy);
   read_reshare(file.value().root().table("reshare"), configuration.policy);

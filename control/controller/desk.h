@@ -23,15 +23,15 @@ struct Desk {
   ReshareManager* const reshares;  // null: it does not run here
   const std::function<Now()> clock;
   const std::uint64_t started_ms;
+  const std::shared_ptr<pki::LiveIdentity> live;
 
   Result<pki::Caller> admit(const grpc::ServerContext& context, Call call) const {
-    pki::Caller caller = pki::caller_of(*context.auth_context());
+    pki::Caller caller = pki::caller_of(*context.auth_context(), live.get());
     if (caller.kind == pki::Caller::Kind::certified && !caller.name.empty() && may(caller.roles, call)) {
       return caller;
     }
     return Error{Exit::refused, fmt::format("cannot answer {}", name(call)),
-                 caller.name.empty() ? "the caller's certificate names nobody"
-                                     : fmt::format("{} has no role that may", caller.name),
+                 caller.name.empty() ? caller.why : fmt::format("{} has no role that may", caller.name),
                  caller.name, "use a certificate whose OU is such a role: docs/controller.md"};
   }
 

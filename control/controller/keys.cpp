@@ -78,5 +78,9 @@ std::string over(std::uint64_t ended_ms, std::uint64_t id) {
   return join({all_over, number(ended_ms), number(id)});
 }
 std::string replacement(std::string_view node) { return join({all_replacements, node}); }
+std::string settled(std::string_view node) { return join({all_settled, node}); }
+std::string alarm(const alarms::AlarmKey& key) {
+  return join({all_alarms, key.type, zero, key.resource, zero, key.peer});
+}
 
 }  // namespace ssn::controller::keys

@@ -26,6 +26,8 @@ inline constexpr std::string_view all_jobs = "j";
 inline constexpr std::string_view all_running = "r";
 inline constexpr std::string_view all_over = "f";
 inline constexpr std::string_view all_replacements = "s";
+inline constexpr std::string_view all_settled = "S";
+inline constexpr std::string_view all_alarms = "A";
 
 std::string meta();
 std::string node(std::string_view node);
@@ -52,5 +54,9 @@ std::string running(std::uint64_t id);
 std::string over(std::uint64_t ended_ms, std::uint64_t id);
 /// A node whose shares are to go to others.
 std::string replacement(std::string_view node);
+/// A node that is down and was replaced, or is not to be: not by itself again before it was up.
+std::string settled(std::string_view node);
+/// Raised, or remembered.
+std::string alarm(const alarms::AlarmKey& key);
 
 }  // namespace ssn::controller::keys

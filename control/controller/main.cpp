@@ -53,7 +53,7 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
                  const sigset_t& ending) {
   bool troubled = false;
   for (std::uint64_t next_ms = 0;;) {
-    const timespec moment{0, 100'000'000};
+    const timespec moment{0, reshares.is_busy() ? 20'000'000 : 100'000'000};
     const int number = ::sigtimedwait(&ending, nullptr, &moment);
     if (number > 0) {
       return number;
@@ -91,17 +91,18 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   if (!catalogue.ok()) {
     return daemon.fail(catalogue.error());
   }
-  const Result<std::unique_ptr<ReshareNodes>> nodes = make_agent_nodes(configuration.server);
-  if (!nodes.ok()) {
-    return daemon.fail(nodes.error());
+  const Result<std::shared_ptr<pki::LiveIdentity>> live = open_identity(configuration.server);
+  if (!live.ok()) {
+    return daemon.fail(live.error());
   }
+  const std::unique_ptr<ReshareNodes> nodes = make_agent_nodes(live.value());
   const Result<std::unique_ptr<ReshareManager>> reshares =
-      ReshareManager::open(*catalogue.value(), *nodes.value(), configuration.policy, now());
+      ReshareManager::open(*catalogue.value(), *nodes, configuration.policy, now());
   if (!reshares.ok()) {
     return daemon.fail(reshares.error());
   }
   Result<std::unique_ptr<Server>> server =
-      Server::start(configuration.server, *catalogue.value(), reshares.value().get(), now);
+      Server::start(configuration.server, live.value(), *catalogue.value(), reshares.value().get(), now);
   if (!server.ok()) {
     return daemon.fail(server.error());
   }

@@ -418,6 +418,20 @@ void write(const Report& from, v1::ReportRequest& to) {
   for (const AssociationReport& association : from.associations) {
     write(association, *to.add_associations());
   }
+  for (const alarms::ActiveAlarm& alarm : from.alarms) {
+    v1::ReportedAlarm& out = *to.add_alarms();
+    out.set_type(alarm.key.type);
+    out.set_resource(alarm.key.resource);
+    out.set_peer(alarm.key.peer);
+    out.set_text(alarm.text);
+  }
+  to.mutable_key_stock()->set_peer(from.key_stock.peer);
+  to.mutable_key_stock()->set_bytes(from.key_stock.bytes);
+  for (const DamagedShare& share : from.damaged) {
+    v1::DamagedShare& out = *to.add_damaged();
+    write(share.key, *out.mutable_key());
+    out.set_damage(static_cast<v1::ShareDamage>(share.damage));
+  }
 }
 
 Report read(const v1::ReportRequest& from) {
@@ -431,6 +445,13 @@ Report read(const v1::ReportRequest& from) {
   to.removed = keys_of(from.removed());
   for (const v1::AssociationReport& association : from.associations()) {
     to.associations.push_back(read(association));
+  }
+  for (const v1::ReportedAlarm& in : from.alarms()) {
+    to.alarms.push_back({{in.type(), in.resource(), in.peer()}, in.text()});
+  }
+  to.key_stock = {from.key_stock().peer(), from.key_stock().bytes()};
+  for (const v1::DamagedShare& in : from.damaged()) {
+    to.damaged.push_back({read(in.key()), known(in.damage(), ShareDamage::mended)});
   }
   return to;
 }
@@ -494,11 +515,14 @@ void write(const Holding& from, v1::Holding& to) {
   to.set_state(static_cast<v1::ObjectState>(from.state));
   to.set_cells(from.cells);
   to.set_cell_bytes(from.cell_bytes);
+  to.set_sealed(from.sealed);
+  to.set_lost(from.lost);
 }
 
 Holding read(const v1::Holding& from) {
-  return {read(from.key()), from.share(), known(from.state(), ObjectState::gone), from.cells(),
-          from.cell_bytes()};
+  return {read(from.key()), from.share(),      known(from.state(), ObjectState::gone),
+          from.cells(),     from.cell_bytes(), from.sealed(),
+          from.lost()};
 }
 
 void write(const Node& from, v1::Node& to) {
@@ -513,13 +537,15 @@ void write(const Node& from, v1::Node& to) {
   write(from.claimed, *to.mutable_claimed());
   write_paths(from.key_paths, to);
   to.set_delivered_once(from.delivered_once);
-  to.set_out(from.out);
+  to.set_service(static_cast<v1::ServiceState>(from.service));
   to.set_up(from.up);
   to.set_read_only(from.read_only);
   to.set_capacity_bytes(from.capacity_bytes);
   to.set_used_bytes(from.used_bytes);
   to.set_objects(from.objects);
   to.set_reported_ms(from.reported_ms);
+  to.mutable_key_stock()->set_peer(from.key_stock.peer);
+  to.mutable_key_stock()->set_bytes(from.key_stock.bytes);
 }
 
 Node read(const v1::Node& from) {
@@ -533,13 +559,14 @@ Node read(const v1::Node& from) {
   to.claimed = read(from.claimed());
   to.key_paths = read_paths(from);
   to.delivered_once = from.delivered_once();
-  to.out = from.out();
+  to.service = known(from.service(), ServiceState::reserved);
   to.up = from.up();
   to.read_only = from.read_only();
   to.capacity_bytes = from.capacity_bytes();
   to.used_bytes = from.used_bytes();
   to.objects = from.objects();
   to.reported_ms = from.reported_ms();
+  to.key_stock = {from.key_stock().peer(), from.key_stock().bytes()};
   return to;
 }
 
@@ -560,10 +587,65 @@ void write(const Event& from, v1::Event& to) {
   to.set_kind(from.kind);
   to.set_subject(from.subject);
   to.set_text(from.text);
+  to.set_change(static_cast<v1::AlarmChange>(from.change));
+  to.set_severity(static_cast<v1::Severity>(from.severity));
 }
 
 Event read(const v1::Event& from) {
-  return {from.number(), from.time_ms(), from.alarm(), from.kind(), from.subject(), from.text()};
+  return {from.number(),
+          from.time_ms(),
+          from.alarm(),
+          from.kind(),
+          from.subject(),
+          from.text(),
+          known(from.change(), AlarmChange::cleared),
+          known(from.severity(), alarms::Severity::critical)};
+}
+
+void write(const AlarmFilter& from, v1::ListAlarmsRequest& to) {
+  to.set_all(from.all);
+  to.set_type(from.type);
+  to.set_resource(from.resource);
+  to.set_least(static_cast<v1::Severity>(from.least));
+}
+
+AlarmFilter read(const v1::ListAlarmsRequest& from) {
+  return {from.all(), from.type(), from.resource(), known(from.least(), alarms::Severity::critical)};
+}
+
+void write(const AlarmPage& from, v1::AlarmList& to) {
+  for (const Alarm& alarm : from.alarms) {
+    v1::Alarm& out = *to.add_alarms();
+    out.set_type(alarm.key.type);
+    out.set_resource(alarm.key.resource);
+    out.set_peer(alarm.key.peer);
+    out.set_severity(static_cast<v1::Severity>(alarm.severity));
+    out.set_text(alarm.text);
+    out.set_raised_ms(alarm.raised_ms);
+    out.set_cleared_ms(alarm.cleared_ms);
+    out.set_times(alarm.times);
+    for (const std::string& source : alarm.sources) {
+      out.add_sources(source);
+    }
+    out.set_repair(alarm.repair);
+  }
+  to.set_next(from.next);
+  to.set_last_event(from.last_event);
+}
+
+AlarmPage read(const v1::AlarmList& from) {
+  AlarmPage to{{}, from.next(), from.last_event()};
+  for (const v1::Alarm& in : from.alarms()) {
+    to.alarms.push_back({{in.type(), in.resource(), in.peer()},
+                         known(in.severity(), alarms::Severity::critical),
+                         in.text(),
+                         in.raised_ms(),
+                         in.cleared_ms(),
+                         in.times(),
+                         texts_of(in.sources()),
+                         in.repair()});
+  }
+  return to;
 }
 
 void write(const Status& from, v1::ControllerStatus& to) {
@@ -575,11 +657,34 @@ void write(const Status& from, v1::ControllerStatus& to) {
   to.set_removals(from.removals);
   to.set_nodes(from.nodes);
   to.set_database_trouble(from.database_trouble);
+  to.set_certificate_until_ms(from.certificate_until_ms);
+  to.set_list_until_ms(from.list_until_ms);
+  to.set_certificate_trouble(from.certificate_trouble);
+  to.set_revoked(from.revoked);
+  to.set_warning_alarms(from.alarms[1]);
+  to.set_minor_alarms(from.alarms[2]);
+  to.set_major_alarms(from.alarms[3]);
+  to.set_critical_alarms(from.alarms[4]);
+  to.set_jobs(from.jobs);
+  to.set_replacements(from.replacements);
 }
 
 Status read(const v1::ControllerStatus& from) {
-  return {from.name(),   from.version(),  from.uptime_ms(), from.objects(),
-          from.writes(), from.removals(), from.nodes(),     from.database_trouble()};
+  return {from.name(),
+          from.version(),
+          from.uptime_ms(),
+          from.objects(),
+          from.writes(),
+          from.removals(),
+          from.nodes(),
+          from.database_trouble(),
+          from.certificate_until_ms(),
+          from.list_until_ms(),
+          from.certificate_trouble(),
+          from.revoked(),
+          {0, from.warning_alarms(), from.minor_alarms(), from.major_alarms(), from.critical_alarms()},
+          from.jobs(),
+          from.replacements()};
 }
 
 }  // namespace ssn::controller

@@ -10,6 +10,8 @@
 namespace ssn::controller {
 
 namespace v1 {
+class Alarm;
+class AlarmList;
 class Association;
 class BeginWriteRequest;
 class CommitAnswer;
@@ -17,6 +19,7 @@ class ControllerStatus;
 class Event;
 class Explanation;
 class Holding;
+class ListAlarmsRequest;
 class Node;
 class Object;
 class ObjectKey;
@@ -74,6 +77,10 @@ void write(const Association& from, v1::Association& to);
 Association read(const v1::Association& from);
 void write(const Event& from, v1::Event& to);
 Event read(const v1::Event& from);
+void write(const AlarmFilter& from, v1::ListAlarmsRequest& to);
+AlarmFilter read(const v1::ListAlarmsRequest& from);
+void write(const AlarmPage& from, v1::AlarmList& to);
+AlarmPage read(const v1::AlarmList& from);
 void write(const Status& from, v1::ControllerStatus& to);
 Status read(const v1::ControllerStatus& from);
 // messages_reshare.cpp

@@ -12,7 +12,8 @@ namespace {
 
 // 2: labels and key paths of nodes; what was decided about pad shares.
 // 3: re-sharing.
-constexpr std::uint64_t version = 3;
+// 4: alarms.
+constexpr std::uint64_t version = 4;
 constexpr std::size_t checksum_bytes = 8;
 
 class Writer {
@@ -238,7 +239,7 @@ void fields(Archive& archive, NodeRecord& record) {
   Labels& labels = record.registration.labels;
   archive(labels[Label::site]);
   archive(record.registration.version);
-  archive(record.out);
+  fields(archive, record.service);
   archive(record.registered_ms);
   if (archive.since(2)) {
     archive(labels[Label::operated_by]);
@@ -292,6 +293,23 @@ void fields(Archive& archive, Event& event) {
   archive(event.kind);
   archive(event.subject);
   archive(event.text);
+  if (archive.since(4)) {
+    fields(archive, event.change);
+    fields(archive, event.severity);
+  }
+}
+
+template <typename Archive>
+void fields(Archive& archive, Alarm& alarm) {
+  archive(alarm.key.type);
+  archive(alarm.key.resource);
+  archive(alarm.key.peer);
+  fields(archive, alarm.severity);
+  archive(alarm.text);
+  archive(alarm.raised_ms);
+  archive(alarm.cleared_ms);
+  archive(alarm.times);
+  list(archive, alarm.sources);
 }
 
 template <typename Archive>
@@ -408,6 +426,7 @@ std::string encode(std::string_view key, const NumberRecord& record) { return en
 std::string encode(std::string_view key, const Event& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const ReshareJob& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const ReplacementRecord& record) { return encode_any(key, record); }
+std::string encode(std::string_view key, const Alarm& record) { return encode_any(key, record); }
 
 Outcome check(std::string_view key, std::string_view bytes) {
   if (bytes.size() < checksum_bytes) {
@@ -450,6 +469,7 @@ template Result<NumberRecord> decode(std::string_view, std::string_view);
 template Result<Event> decode(std::string_view, std::string_view);
 template Result<ReshareJob> decode(std::string_view, std::string_view);
 template Result<ReplacementRecord> decode(std::string_view, std::string_view);
+template Result<Alarm> decode(std::string_view, std::string_view);
 
 std::string digest_of(const WriteRequest& given) {
   WriteRequest request = given;

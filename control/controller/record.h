@@ -32,7 +32,7 @@ struct ObjectRecord {
 
 struct NodeRecord {
   Registration registration;
-  bool out = false;
+  ServiceState service = ServiceState::in_service;
   std::uint64_t registered_ms = 0;
 };
 
@@ -83,6 +83,7 @@ std::string encode(std::string_view key, const NumberRecord& record);
 std::string encode(std::string_view key, const Event& record);
 std::string encode(std::string_view key, const ReshareJob& record);
 std::string encode(std::string_view key, const ReplacementRecord& record);
+std::string encode(std::string_view key, const Alarm& record);
 template <typename Record>
 Result<Record> decode(std::string_view key, std::string_view bytes);
 

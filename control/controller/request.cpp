@@ -170,6 +170,20 @@ Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
   return layout;
 }
 
+Protection protection_for(const WriteRequest& request, const Policy& policy) noexcept {
+  return std::max(request.minimum_protection, policy.minimum_protection);
+}
+
+Outcome check_secrecy(const Layout& layout, Protection minimum) {
+  if (minimum <= Protection::none || secrecy_threshold(layout) != 0) {
+    return done;
+  }
+  return Error{Exit::refused, what_write,
+               fmt::format("{} with k = {} keeps nothing secret, and at least {} was asked for",
+                           name(layout.scheme), layout.k, name(minimum)),
+               "scheme", "choose another scheme or a larger k, or ask for no protection"};
+}
+
 namespace {
 
 Outcome check_labels(const Registration& registration) {
@@ -230,11 +244,24 @@ Outcome check(const Registration& registration, pki::Roles roles) {
 Outcome check(const Report& report) {
   constexpr const char* what = "cannot take the report";
   if (report.writes.size() > report_keys_max || report.removed.size() > report_keys_max ||
-      report.associations.size() > associations_max) {
-    return wrong(what, "it is too long", "writes, removed, associations", "send several");
+      report.associations.size() > associations_max || report.damaged.size() > report_keys_max) {
+    return wrong(what, "it is too long", "writes, removed, associations, damaged", "send several");
   }
   if (!report.read_only.empty() && !is_good_name(report.read_only, text_max)) {
     return wrong(what, "the reason is not up to 512 bytes of UTF-8", "read_only", "shorten it");
+  }
+  if (report.alarms.size() > reported_alarms_max) {
+    return wrong(what, fmt::format("{} alarms are the most", reported_alarms_max), "alarms", "report others");
+  }
+  for (const alarms::ActiveAlarm& alarm : report.alarms) {
+    const alarms::AlarmKey& key = alarm.key;
+    if (!is_good_label(key.type) || !printable(key.resource, pki::common_name_max) || key.resource.empty() ||
+        !printable(key.peer, pki::common_name_max)) {
+      return wrong(what, "an alarm has no good type, resource or peer", "alarms", "report others");
+    }
+  }
+  if (!printable(report.key_stock.peer, pki::common_name_max)) {
+    return wrong(what, "the stock of keys has no good peer", "key_stock", "leave it out");
   }
   for (const AssociationReport& association : report.associations) {
     if (association.peer.empty() || !printable(association.peer, pki::common_name_max) ||

@@ -53,6 +53,11 @@ PadShares pads_for(const WriteRequest& request, const Policy& policy) noexcept;
 /// The layout that the request and, where it leaves things open, the policy ask for; without holders, and
 /// with fixed rows: where pads are kept is decided with the holders.
 Result<Layout> layout_for(const WriteRequest& request, const Policy& policy);
+/// What the data must at least be protected as.
+Protection protection_for(const WriteRequest& request, const Policy& policy) noexcept;
+/// Whether shares of the layout are what `minimum` asks for: those of a code without secrecy are the data as
+/// it is, and travel before anybody could refuse the commit.
+Outcome check_secrecy(const Layout& layout, Protection minimum);
 /// A request with the cell size and protection of the policy filled in. Its layout is layout_for()'s.
 Outcome check(const WriteRequest& request);
 Outcome check(const Registration& registration, pki::Roles roles);

@@ -48,6 +48,16 @@ std::string_view name(CheckVerdict verdict) noexcept {
   return pick(names, verdict);
 }
 
+std::vector<AttemptRun> attempts_of_target(const ReshareJob& job) {
+  if (job.same_generation()) return job.attempts;
+  std::vector<AttemptRun> attempts;
+  for (std::size_t i = 0; i < job.runs.size(); ++i) {
+    const std::uint64_t end = i + 1 < job.runs.size() ? job.runs[i + 1].first : job.cells;
+    attempts.push_back({job.runs[i].first, end - job.runs[i].first, job.runs[i].round});
+  }
+  return attempts;
+}
+
 ReshareView view_of(const ReshareJob& job, std::uint64_t through) {
   ReshareView view{job.id,
                    job.object,
@@ -76,7 +86,7 @@ ReshareView view_of(const ReshareJob& job, std::uint64_t through) {
                    job.ended_ms};
   const auto add = [&](const Layout& layout, std::vector<std::string>& nodes) {
     for (std::uint32_t share = 1; share <= layout.n; ++share) {
-      if (!job.same_generation() || share == job.share) nodes.push_back(layout.holders[share - 1].node);
+      if (job.concerns(share)) nodes.push_back(layout.holders[share - 1].node);
     }
   };
   add(job.source, view.away);

@@ -64,8 +64,8 @@ std::string_view name(CheckVerdict verdict) noexcept;
 inline constexpr std::uint32_t rounds_max = 1000;        ///< of a job; then it is undone
 inline constexpr std::size_t running_jobs_max = 1000;    ///< with those that wait for their turn
 inline constexpr std::size_t check_nodes_max = 255;      ///< shares that take part in a check
-inline constexpr std::uint32_t unit_cells_most = 16;     ///< cells that nodes mask and confirm together
-inline constexpr std::uint32_t window_most = 4;          ///< units at a time
+inline constexpr std::uint32_t unit_cells_most = 32;     ///< cells that nodes mask and confirm together
+inline constexpr std::uint32_t window_most = 16;         ///< units at a time; fewer where a node has no room
 inline constexpr std::uint32_t unit_bytes_max = 262144;  ///< of a unit of one share
 
 struct ReshareTiming {
@@ -125,8 +125,13 @@ struct ReshareJob {
   bool same_generation() const noexcept {
     return operation == ReshareOperation::exchange || operation == ReshareOperation::repair;
   }
+  /// Whether it makes, or takes away, this share.
+  bool concerns(std::uint32_t its) const noexcept { return !same_generation() || its == share; }
   bool is_over() const noexcept { return step == ReshareStep::done || step == ReshareStep::undone; }
 };
+
+/// Which cells of the target are of which attempt: that is the round which made them.
+std::vector<AttemptRun> attempts_of_target(const ReshareJob& job);
 
 /// Of a generation, as orders say it.
 struct ReshareGeneration {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "reshare_machine.h"
+#include "cut_text.h"
 
 #include <fmt/core.h>
 
@@ -106,7 +107,7 @@ void ReshareMachine::fail(std::uint64_t now_ms, const std::string& suspect, std:
   over_ = true;
   if (!suspect.empty()) ++suspicion_[suspect];
   assume_the_worst();
-  job_.trouble = why.substr(0, trouble_max);
+  job_.trouble = alarms::cut_text(why, trouble_max);
   job_.failures = least_through() > job_.first ? 0 : job_.failures + 1;
   begin_at_ms_ = now_ms + std::min(timing_.back_off_ms, timing_.retry_ms << std::min(job_.failures, 16U)) -
                  timing_.retry_ms;
@@ -119,7 +120,7 @@ void ReshareMachine::fail(std::uint64_t now_ms, const std::string& suspect, std:
 void ReshareMachine::undo(std::uint64_t now_ms, const std::string& why) {
   if (!works()) return;
   job_.step = ReshareStep::undo;
-  job_.trouble = why.substr(0, trouble_max);
+  job_.trouble = alarms::cut_text(why, trouble_max);
   dirty_ = true;
   over_ = committing_ = resuming_ = false;
   set_parts(now_ms);
@@ -270,7 +271,7 @@ std::vector<std::uint32_t> ReshareMachine::givers(const IsUp& is_up) const {
 bool ReshareMachine::choose(const IsUp& is_up) {
   job_.to.clear();
   for (std::uint32_t share = 1; share <= job_.target.n; ++share) {
-    if (!job_.same_generation() || share == job_.share) job_.to.push_back(share);
+    if (job_.concerns(share)) job_.to.push_back(share);
   }
   job_.from.clear();
   if (job_.step == ReshareStep::seal) return true;
@@ -454,12 +455,9 @@ ReshareOrder ReshareMachine::order() const {
   if (job_.same_generation()) {
     order.target.layout.holders[job_.share - 1].node = job_.target.holders[job_.share - 1].node;
     if (job_.operation == ReshareOperation::repair) order.source.layout.holders[job_.share - 1].node.clear();
-    order.target.attempts = job_.attempts;
-  } else if (job_.step != ReshareStep::transfer) {
-    for (std::size_t i = 0; i < job_.runs.size(); ++i) {
-      const std::uint64_t end = i + 1 < job_.runs.size() ? job_.runs[i + 1].first : job_.cells;
-      order.target.attempts.push_back({job_.runs[i].first, end - job_.runs[i].first, job_.runs[i].round});
-    }
+  }
+  if (job_.same_generation() || job_.step != ReshareStep::transfer) {
+    order.target.attempts = attempts_of_target(job_);
   }
   order.from = job_.from;
   order.to = job_.to;

@@ -8,6 +8,8 @@
 namespace ssn::controller {
 namespace {
 
+// A node is looked at soon after an order, then less and less often: small objects are done at once.
+constexpr std::uint64_t first_poll_ms = 40;
 constexpr std::uint64_t poll_ms = 500;
 constexpr std::uint64_t replacements_each_ms = 1'000;
 constexpr unsigned decisions_max = 16;  // in a row for one job: none ends in a circle
@@ -53,6 +55,11 @@ Result<ReshareJob> ReshareManager::cancel(Now now, std::uint64_t job, const std:
   found->second->cancel(now.monotonic_ms, fmt::format("cancelled by {}", who));
   const Outcome driven = drive(now, *found->second);
   return driven.ok() ? Result<ReshareJob>(found->second->job()) : driven.error();
+}
+
+bool ReshareManager::is_busy() {
+  const std::lock_guard lock(mutex_);
+  return !machines_.empty();
 }
 
 std::uint64_t ReshareManager::through(const ReshareJob& job) {
@@ -103,10 +110,11 @@ Outcome ReshareManager::grant(Now now, ReshareMachine& machine, ReshareWish wish
     }
     return saved;
   }
-  Result<ReshareJob> changed = wish == ReshareWish::commit ? catalogue_.commit_reshare(now, job)
-                               : wish == ReshareWish::clean
-                                   ? catalogue_.clean_reshare(now, job, machine.gives_up(now.monotonic_ms))
-                                   : catalogue_.abandon_reshare(now, job);
+  // A share is repaired because its holder is away: to wait for that would only hold up the next repair.
+  const bool give_up = job.operation == ReshareOperation::repair || machine.gives_up(now.monotonic_ms);
+  Result<ReshareJob> changed = wish == ReshareWish::commit  ? catalogue_.commit_reshare(now, job)
+                               : wish == ReshareWish::clean ? catalogue_.clean_reshare(now, job, give_up)
+                                                            : catalogue_.abandon_reshare(now, job);
   if (!changed.ok()) return changed.error();
   if (changed.value().step != job.step) machine.replace(std::move(changed.value()), now.monotonic_ms);
   return done;
@@ -127,6 +135,9 @@ Outcome ReshareManager::drive(Now now, ReshareMachine& machine) {
 void ReshareManager::ask(Now now, ReshareMachine& machine) {
   for (ReshareAsk& ask : machine.asks(now.monotonic_ms)) {
     const std::uint64_t job = ask.order.job;
+    Poll& poll = polls_[ask.node];
+    poll.wait_ms = first_poll_ms;
+    poll.next_ms = std::min(poll.next_ms, now.monotonic_ms + first_poll_ms);
     nodes_.ask({ask.cancel ? NodeCall::cancel : NodeCall::order, ask.node, agents_[ask.node], term_, job,
                 std::move(ask.order)});
   }
@@ -143,19 +154,23 @@ void ReshareManager::poll(Now now) {
   for (const std::string& node : watched) {
     Poll& poll = polls_[node];
     if (poll.in_flight || now.monotonic_ms < poll.next_ms) continue;
-    poll = {true, now.monotonic_ms + poll_ms};
+    poll.in_flight = true;
+    poll.next_ms = now.monotonic_ms + poll.wait_ms;
+    poll.wait_ms = std::clamp(2 * poll.wait_ms, first_poll_ms, poll_ms);
     nodes_.ask({NodeCall::list, node, agents_[node], term_, 0, {}});
   }
 }
 
 Outcome ReshareManager::begin_replacements(Now now) {
-  if (now.monotonic_ms < replacements_ms_) return done;
-  replacements_ms_ = now.monotonic_ms + replacements_each_ms;
   const auto busy = static_cast<std::size_t>(std::count_if(
       machines_.begin(), machines_.end(), [](const auto& each) { return works(each.second->job()); }));
+  const bool idle = more_replacements_ && busy < policy_.reshare_jobs;
+  if (now.monotonic_ms < replacements_ms_ && !idle) return done;
+  replacements_ms_ = now.monotonic_ms + replacements_each_ms;
   // Some that wait keep those busy that run; all at once would only lock objects.
   const std::size_t most = 2 * std::size_t{policy_.reshare_jobs};
   Result<std::vector<ReshareJob>> started = catalogue_.step_replacements(now, most - std::min(most, busy));
+  more_replacements_ = started.ok() && !started.value().empty();
   if (!started.ok()) return started.error();
   for (ReshareJob& job : started.value()) add(std::move(job), now);
   return done;

@@ -56,13 +56,15 @@ class ReshareManager {
   static Result<std::unique_ptr<ReshareManager>> open(Catalogue& catalogue, ReshareNodes& nodes,
                                                       const Policy& policy, Now now);
 
-  /// Everything that can be done now. Call it some times a second. An error is that of the database: the
-  /// next call tries again.
+  /// Everything that can be done now. Call it some times a second, more often while it is busy. An error is
+  /// that of the database: the next call tries again.
   Outcome step(Now now);
 
   Result<ReshareJob> start(Now now, const ReshareRequest& request);
   /// Has the job undone, unless it is committed.
   Result<ReshareJob> cancel(Now now, std::uint64_t job, const std::string& who);
+  /// Whether there are jobs.
+  bool is_busy();
   /// Cells that are through, of a job that runs.
   std::uint64_t through(const ReshareJob& job);
 
@@ -70,6 +72,7 @@ class ReshareManager {
   struct Poll {
     bool in_flight = false;
     std::uint64_t next_ms = 0;
+    std::uint64_t wait_ms = 0;  // from the next one to the one after
   };
 
   ReshareManager(Catalogue& catalogue, ReshareNodes& nodes, const Policy& policy)
@@ -90,6 +93,7 @@ class ReshareManager {
   std::uint64_t term_ = 0;
   std::uint64_t ready_ms_ = 0;  // not before: nodes have to report first
   std::uint64_t replacements_ms_ = 0;
+  bool more_replacements_ = false;  // the last look at them began a job
   std::map<std::uint64_t, std::unique_ptr<ReshareMachine>> machines_;
   std::map<std::string, Poll> polls_;
   std::set<std::string> up_;

@@ -27,8 +27,11 @@ enum class Call : std::uint8_t {
   get_status,
   list_nodes,
   set_node,
+  remove_node,
   list_associations,
   list_events,
+  watch_events,
+  list_alarms,
   start_reshare,
   cancel_reshare,
   list_reshares,
@@ -36,7 +39,7 @@ enum class Call : std::uint8_t {
   cancel_replacement,
   list_replacements,
 };
-inline constexpr std::size_t calls_count = 25;
+inline constexpr std::size_t calls_count = 28;
 
 /// "Objects.BeginWrite", as in control/api/controller.proto.
 std::string_view name(Call call) noexcept;

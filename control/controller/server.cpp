@@ -5,11 +5,14 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <ctime>
 
 #include "controller.grpc.pb.h"
 #include "credentials.h"
 #include "desk.h"
+#include "event_stream.h"
 
 namespace ssn::controller {
 namespace {
@@ -204,6 +207,11 @@ class AdministrationService final : public v1::Administration::Service {
       status.value().name = desk_.settings.name;
       status.value().version = SSN_VERSION;
       status.value().uptime_ms = desk_.clock().monotonic_ms - desk_.started_ms;
+      const pki::LiveIdentity::State certificate = desk_.live->state(::time(nullptr));
+      status.value().certificate_until_ms = static_cast<std::uint64_t>(certificate.ends) * 1000;
+      status.value().list_until_ms = static_cast<std::uint64_t>(certificate.lists_end) * 1000;
+      status.value().certificate_trouble = certificate.healthy ? "" : certificate.condition;
+      status.value().revoked = certificate.revoked;
     }
     return answer(status, *out);
   }
@@ -214,9 +222,21 @@ class AdministrationService final : public v1::Administration::Service {
   }
   grpc::Status SetNode(Context* context, const v1::SetNodeRequest* request, v1::Node* out) override {
     const Result<pki::Caller> caller = desk_.admit(*context, Call::set_node);
-    return caller.ok()
-               ? answer(desk_.catalogue.set_node(desk_.clock(), request->name(), request->out()), *out)
-               : pki::to_status(caller.error());
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    const bool known = v1::ServiceState_IsValid(request->service());
+    const auto service = known ? static_cast<ServiceState>(request->service()) : ServiceState{0xFF};
+    return answer(desk_.catalogue.set_node(desk_.clock(), request->name(), service), *out);
+  }
+  grpc::Status RemoveNode(Context* context, const v1::RemoveNodeRequest* request,
+                          v1::RemoveNodeAnswer*) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::remove_node);
+    if (!caller.ok()) {
+      return pki::to_status(caller.error());
+    }
+    const Outcome removed = desk_.catalogue.remove_node(desk_.clock(), request->name());
+    return removed.ok() ? grpc::Status::OK : pki::to_status(removed.error());
   }
   grpc::Status ListAssociations(Context* context, const v1::ListAssociationsRequest* request,
                                 v1::AssociationList* out) override {
@@ -233,6 +253,19 @@ class AdministrationService final : public v1::Administration::Service {
                        : pki::to_status(caller.error());
   }
 
+  grpc::Status ListAlarms(Context* context, const v1::ListAlarmsRequest* request,
+                          v1::AlarmList* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::list_alarms);
+    return caller.ok() ? answer(desk_.catalogue.alarms(desk_.clock(), read(*request), request->after(),
+                                                       limit_of(request->limit())),
+                                *out)
+                       : pki::to_status(caller.error());
+  }
+  grpc::Status WatchEvents(Context* context, const v1::WatchEventsRequest* request,
+                           grpc::ServerWriter<v1::EventList>* writer) override {
+    return watch_events(desk_, watchers_, *context, *request, *writer);
+  }
+
   template <typename T, typename Add>
   static grpc::Status list(const Result<std::vector<T>>& all, const Add& add) {
     if (!all.ok()) {
@@ -245,13 +278,16 @@ class AdministrationService final : public v1::Administration::Service {
   }
 
   const Desk& desk_;
+  std::atomic<unsigned> watchers_{0};
 };
+
+void tell(const std::string& line) { fmt::print(stderr, "ssn-controller: {}\n", line); }
 
 class Running final : public Server {
  public:
-  Running(const ServerSettings& settings, Catalogue& catalogue, ReshareManager* reshares,
-          const std::function<Now()>& clock)
-      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms},
+  Running(const ServerSettings& settings, std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
+          ReshareManager* reshares, const std::function<Now()>& clock)
+      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms, std::move(live)},
         reshares_(make_reshare_service(desk_)) {}
   ~Running() override {
     if (server_ != nullptr) {
@@ -269,8 +305,10 @@ class Running final : public Server {
   NodesService nodes_{desk_};
   AdministrationService administration_{desk_};
   const std::unique_ptr<grpc::Service> reshares_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;  // which the server asks while it lives
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
+  std::unique_ptr<pki::IdentityWatch> watch_;
 };
 
 Outcome Running::start() {
@@ -278,19 +316,6 @@ Outcome Running::start() {
   if (pki::target_of(settings.listen).empty()) {
     return Error{Exit::usage, what_start, "this is no address with a port", settings.listen,
                  "write it like 127.0.0.1:7100 or [::1]:7100"};
-  }
-  const Result<pki::Identity> identity =
-      pki::load_identity({settings.certificate, settings.key, settings.ca}, pki::CertificateUse::node);
-  if (!identity.ok()) {
-    return identity.error();
-  }
-  if (identity.value().name != settings.name || !identity.value().roles.has(pki::Role::controller)) {
-    return Error{
-        Exit::refused, what_start,
-        identity.value().name != settings.name
-            ? fmt::format("its certificate is that of {}, not of {}", identity.value().name, settings.name)
-            : "its certificate has not the OU controller",
-        settings.certificate, "give it a certificate with its name and that OU"};
   }
   grpc::ServerBuilder builder;
   builder.RegisterService(&objects_);
@@ -300,22 +325,43 @@ Outcome Running::start() {
   pki::set_limits(builder,
                   {"ssn-controller", threads_max, memory_max, request_bytes_max, streams_per_connection});
   int port = 0;
-  builder.AddListeningPort(settings.listen, pki::server_credentials(identity.value()), &port);
+  credentials_ = pki::server_credentials(desk_.live);
+  builder.AddListeningPort(settings.listen, credentials_, &port);
   server_ = builder.BuildAndStart();
   if (server_ == nullptr || port == 0) {
     return Error{Exit::temporary, what_start, "it cannot listen there", settings.listen,
                  "see that the address belongs to this machine and no other process has the port"};
   }
   listening_ = fmt::format("{}:{}", settings.listen.substr(0, settings.listen.rfind(':')), port);
+  watch_ = std::make_unique<pki::IdentityWatch>(std::vector{desk_.live});
   return done;
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings, Catalogue& catalogue,
+Result<std::shared_ptr<pki::LiveIdentity>> open_identity(const ServerSettings& settings) {
+  Result<std::shared_ptr<pki::LiveIdentity>> live =
+      pki::LiveIdentity::open({settings.certificate, settings.key, settings.ca, settings.crl},
+                              pki::CertificateUse::node, tell, ::time(nullptr));
+  if (!live.ok()) {
+    return live.error();
+  }
+  const std::shared_ptr<const pki::Identity> identity = live.value()->identity();
+  if (identity->name != settings.name || !identity->roles.has(pki::Role::controller)) {
+    return Error{Exit::refused, what_start,
+                 identity->name != settings.name
+                     ? fmt::format("its certificate is that of {}, not of {}", identity->name, settings.name)
+                     : "its certificate has not the OU controller",
+                 settings.certificate, "give it a certificate with its name and that OU"};
+  }
+  return live;
+}
+
+Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
+                                              std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
                                               ReshareManager* reshares, std::function<Now()> clock) {
   pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
-  auto server = std::make_unique<Running>(settings, catalogue, reshares, clock);
+  auto server = std::make_unique<Running>(settings, std::move(live), catalogue, reshares, clock);
   if (Outcome started = server->start(); !started.ok()) {
     return started.error();
   }

@@ -10,6 +10,10 @@
 #include "reshare_manager.h"
 #include "ssn/hw/result.h"
 
+namespace ssn::pki {
+class LiveIdentity;
+}
+
 namespace ssn::controller {
 
 struct ServerSettings {
@@ -18,13 +22,19 @@ struct ServerSettings {
   std::string certificate;
   std::string key;
   std::string ca;
+  std::string crl = {};  ///< what the authorities in `ca` revoked; empty: nobody is looked up
 };
+
+/// What the controller shows, and whom it believes: of its server, and of what asks nodes.
+Result<std::shared_ptr<pki::LiveIdentity>> open_identity(const ServerSettings& settings);
 
 class Server {
  public:
-  /// Listens and answers out of the catalogue and, where it is given, the manager; both must outlive it. Sets
-  /// GRPC_SSL_CIPHER_SUITES in the environment, so no other thread may read that meanwhile.
-  static Result<std::unique_ptr<Server>> start(const ServerSettings& settings, Catalogue& catalogue,
+  /// Listens and answers out of the catalogue and, where it is given, the manager; both must outlive it.
+  /// Looks at the files of `live` from now on. Sets GRPC_SSL_CIPHER_SUITES in the environment, so no other
+  /// thread may read that meanwhile.
+  static Result<std::unique_ptr<Server>> start(const ServerSettings& settings,
+                                               std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
                                                ReshareManager* reshares, std::function<Now()> clock);
   /// Ends calls that take longer than half a second.
   virtual ~Server() = default;

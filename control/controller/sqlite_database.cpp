@@ -17,9 +17,8 @@ namespace {
 
 constexpr const char* what_open = "cannot open the database";
 constexpr int application = 0x53534e43;  // "SSNC"
-// 2 and 3: the same table, with records of version 2 and 3 (record.cpp), which an older program does not
-// know.
-constexpr int schema = 3;
+// From 2 on: the same table, with records of that version (record.cpp), which an older program does not know.
+constexpr int schema = 4;
 
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
@@ -243,7 +242,7 @@ Outcome SqliteDatabase::set_up() {
   if (Outcome set = run(what_open,
                         "PRAGMA locking_mode=EXCLUSIVE;PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;"
                         "PRAGMA trusted_schema=OFF;PRAGMA cell_size_check=ON;"
-                        "PRAGMA temp_store=MEMORY;PRAGMA cache_size=-16384;PRAGMA mmap_size=0;");
+                        "PRAGMA temp_store=MEMORY;PRAGMA cache_size=-65536;PRAGMA mmap_size=0;");
       !set.ok()) {
     return set;
   }

@@ -30,6 +30,26 @@ std::string_view name(ShareState state) noexcept {
   return pick(names, state);
 }
 
+std::string_view trouble_of(ShareDamage damage) noexcept {
+  static constexpr std::string_view texts[] = {"it is not good there any more", "it is not there any more",
+                                               "it is not complete there any more: an old disk?",
+                                               "records of it there failed their checks"};
+  return pick(texts, damage);
+}
+
+bool is_lost(const Holder& holder) noexcept {
+  if (holder.state != ShareState::failed) return false;
+  for (const ShareDamage damage :
+       {ShareDamage::unknown, ShareDamage::missing, ShareDamage::incomplete, ShareDamage::damaged}) {
+    if (holder.trouble == trouble_of(damage)) return true;
+  }
+  return false;
+}
+
+bool is_missing(const Holder& holder) noexcept {
+  return holder.state == ShareState::failed && holder.trouble == trouble_of(ShareDamage::missing);
+}
+
 std::string_view name(Protection protection) noexcept {
   static constexpr std::string_view names[] = {"unknown", "none", "computational", "information-theoretic"};
   return pick(names, protection);
@@ -51,6 +71,11 @@ std::string_view name(PlacementRule rule) noexcept {
   return pick(names, rule);
 }
 
+std::string_view name(ServiceState service) noexcept {
+  static constexpr std::string_view names[] = {"in-service", "out-of-service", "standby", "reserved"};
+  return pick(names, service);
+}
+
 std::string_view name(Label label) noexcept {
   static constexpr std::string_view names[] = {"site", "operator", "power", "key manager"};
   return pick(names, label);
@@ -68,5 +93,13 @@ std::uint32_t count_of(const Layout& layout, ShareState state) noexcept {
       std::count_if(layout.holders.begin(), layout.holders.end(),
                     [state](const Holder& holder) { return holder.state == state; }));
 }
+
+const Holder* holder_of(const Object& object, const std::string& node) noexcept {
+  const auto found = std::find_if(object.layout.holders.begin(), object.layout.holders.end(),
+                                  [&](const Holder& holder) { return holder.node == node; });
+  return found == object.layout.holders.end() ? nullptr : &*found;
+}
+
+bool is_over(const Object& object) noexcept { return object.state >= ObjectState::deleting; }
 
 }  // namespace ssn::controller

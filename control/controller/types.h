@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "alarm_types.h"
 #include "certificate.h"
 
 namespace ssn::controller {
@@ -18,6 +19,14 @@ namespace ssn::controller {
 enum class Scheme : std::uint8_t { policy, shamir, shamir_classic, ramp, rs };
 enum class RowRule : std::uint8_t { fixed, rotating };
 enum class ShareState : std::uint8_t { expected, sealed, failed, erased };
+/// What became of a share that was sealed.
+enum class ShareDamage : std::uint8_t {
+  unknown,
+  missing,     ///< nothing of it is there
+  incomplete,  ///< cells are missing, or it is not sealed: an old disk
+  damaged,     ///< records of it failed their checks
+  mended,      ///< none any more: it is there and whole after all
+};
 enum class ObjectState : std::uint8_t { unknown, writing, sealed, committed, deleting, gone };
 /// Larger is better.
 enum class Protection : std::uint8_t { unknown, none, computational, information_theoretic };
@@ -42,17 +51,27 @@ enum class PlacementRule : std::uint8_t {
   full,         ///< no room for its share
   domain_full,  ///< a domain of it has as many shares as reveal nothing, or needs the room for others
 };
+/// What an operator has a node for (Y.3808, 10.2): docs/controller.md, "Service states of nodes".
+enum class ServiceState : std::uint8_t {
+  in_service,
+  out_of_service,  ///< gets nothing new; what it holds stays, and is read
+  standby,         ///< takes over from nodes that fail or are replaced, and gets nothing else
+  reserved,        ///< gets what an operator or owner sends to it by its name
+};
 /// Kinds of domains that a node lies in.
 enum class Label : std::uint8_t { site, operated_by, power, key_manager };
 inline constexpr std::size_t labels_count = 4;
 
-std::string_view name(Scheme scheme) noexcept;          ///< "shamir", "shamir-classic", ...
-std::string_view name(ObjectState state) noexcept;      ///< "writing", ...
-std::string_view name(ShareState state) noexcept;       ///< "expected", ...
+std::string_view name(Scheme scheme) noexcept;      ///< "shamir", "shamir-classic", ...
+std::string_view name(ObjectState state) noexcept;  ///< "writing", ...
+std::string_view name(ShareState state) noexcept;   ///< "expected", ...
+/// The trouble of a holder whose share is damaged so.
+std::string_view trouble_of(ShareDamage damage) noexcept;
 std::string_view name(Protection protection) noexcept;  ///< "information-theoretic", ...
 std::string_view name(PadShares pads) noexcept;         ///< "auto", ...
 std::string_view name(PadRule rule) noexcept;           ///< "domain-learns", ...
 std::string_view name(PlacementRule rule) noexcept;     ///< "domain-full", ...
+std::string_view name(ServiceState service) noexcept;   ///< "out-of-service", ...
 std::string_view name(Label label) noexcept;            ///< "key manager", ...
 
 inline constexpr std::size_t name_max = 1024;
@@ -65,8 +84,9 @@ inline constexpr std::size_t page_max = 1000;
 inline constexpr std::size_t report_keys_max = 4096;
 inline constexpr std::size_t addresses_max = 16;
 inline constexpr std::size_t address_max = 256;
-inline constexpr std::size_t associations_max = 512;  ///< in one report
-inline constexpr std::size_t streams_max = 512;       ///< in one association
+inline constexpr std::size_t associations_max = 512;     ///< in one report
+inline constexpr std::size_t streams_max = 512;          ///< in one association
+inline constexpr std::size_t reported_alarms_max = 256;  ///< of one node
 inline constexpr std::size_t label_max = 64;
 inline constexpr std::size_t key_paths_max = 512;  ///< of one node
 inline constexpr std::size_t crosses_max = 32;     ///< key managers and relays of one path
@@ -127,6 +147,10 @@ struct Layout {
 /// Shares that reveal nothing together: DESIGN 5. Of a code without secrecy: none does.
 std::uint32_t secrecy_threshold(const Layout& layout) noexcept;
 std::uint32_t count_of(const Layout& layout, ShareState state) noexcept;
+/// Its holder sealed its share, and told since that it is not good any more.
+bool is_lost(const Holder& holder) noexcept;
+/// Nothing of it is left there.
+bool is_missing(const Holder& holder) noexcept;
 
 struct AttemptRun {
   std::uint64_t first_cell = 0;
@@ -156,6 +180,11 @@ struct Object {
 
   ObjectKey key() const noexcept { return {id, generation}; }
 };
+
+/// Its share of an object; null: it has none.
+const Holder* holder_of(const Object& object, const std::string& node) noexcept;
+/// Removed, replaced or given up: what is left of it goes.
+bool is_over(const Object& object) noexcept;
 
 struct WriteRequest {
   Bytes16 token{};
@@ -264,6 +293,19 @@ struct AssociationReport {
   bool operator==(const AssociationReport&) const = default;
 };
 
+/// Of pads towards the peer for which fewest are ready.
+struct KeyStock {
+  std::string peer;  ///< empty: no peer has keys
+  std::uint64_t bytes = 0;
+};
+
+/// At its holder.
+struct DamagedShare {
+  ObjectKey key;
+  ShareDamage damage = ShareDamage::unknown;
+  bool operator==(const DamagedShare&) const = default;
+};
+
 struct Report {
   Bytes16 instance{};
   std::uint64_t capacity_bytes = 0;
@@ -273,6 +315,9 @@ struct Report {
   std::vector<ObjectKey> writes;
   std::vector<ObjectKey> removed;
   std::vector<AssociationReport> associations;
+  std::vector<alarms::ActiveAlarm> alarms;  ///< all that this node raises now
+  KeyStock key_stock;
+  std::vector<DamagedShare> damaged;
 };
 
 struct ReportAnswer {
@@ -310,6 +355,8 @@ struct Holding {
   ObjectState state = ObjectState::unknown;
   std::uint64_t cells = 0;
   std::uint32_t cell_bytes = 0;
+  bool sealed = false;  ///< it should lie there, complete
+  bool lost = false;    ///< the node told that it is not; it tells if it is there after all
 };
 
 struct HoldingPage {
@@ -327,7 +374,7 @@ struct Node {
   Labels claimed;  ///< what it says itself
   std::vector<KeyPath> key_paths;
   bool delivered_once = false;  ///< its keys, says the operator
-  bool out = false;
+  ServiceState service = ServiceState::in_service;
   // From its reports.
   bool up = false;
   std::string read_only;
@@ -335,6 +382,7 @@ struct Node {
   std::uint64_t used_bytes = 0;
   std::uint64_t objects = 0;
   std::uint64_t reported_ms = 0;
+  KeyStock key_stock;
 };
 
 struct Association {
@@ -343,13 +391,43 @@ struct Association {
   std::uint64_t reported_ms = 0;
 };
 
+/// What an event says of an alarm.
+enum class AlarmChange : std::uint8_t { none, raised, cleared };
+
 struct Event {
   std::uint64_t number = 0;
   std::uint64_t time_ms = 0;
-  bool alarm = false;
-  std::string kind;
+  bool alarm = false;  ///< one was raised
+  std::string kind;    ///< of an alarm: its type
   std::string subject;
   std::string text;
+  AlarmChange change = AlarmChange::none;
+  alarms::Severity severity = alarms::Severity::none;  ///< of the alarm
+};
+
+/// As the controller keeps it.
+struct Alarm {
+  alarms::AlarmKey key;
+  alarms::Severity severity = alarms::Severity::none;
+  std::string text;  ///< what was seen when it was raised
+  std::uint64_t raised_ms = 0;
+  std::uint64_t cleared_ms = 0;      ///< 0: it is raised
+  std::uint64_t times = 0;           ///< raised, as far as it is remembered
+  std::vector<std::string> sources;  ///< nodes that raise it now; "": the controller
+  std::string repair;                ///< what to do; not in records
+};
+
+struct AlarmFilter {
+  bool all = false;  ///< also those that were cleared
+  std::string type;  ///< empty: any
+  std::string resource;
+  alarms::Severity least = alarms::Severity::none;
+};
+
+struct AlarmPage {
+  std::vector<Alarm> alarms;
+  std::string next;              ///< empty: that was all
+  std::uint64_t last_event = 0;  ///< number of the latest event that the page knows of
 };
 
 struct Status {
@@ -361,6 +439,13 @@ struct Status {
   std::uint64_t removals = 0;
   std::uint64_t nodes = 0;
   std::string database_trouble;
+  std::uint64_t certificate_until_ms = 0;
+  std::uint64_t list_until_ms = 0;  ///< of revoked certificates; 0: there is none
+  std::string certificate_trouble;
+  std::uint64_t revoked = 0;
+  std::array<std::uint64_t, 5> alarms{};  ///< raised, by severity
+  std::uint64_t jobs = 0;                 ///< of re-sharing that run or wait
+  std::uint64_t replacements = 0;
 };
 
 }  // namespace ssn::controller

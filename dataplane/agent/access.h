@@ -14,12 +14,19 @@ namespace ssn::agent {
 
 using pki::Caller;
 using pki::caller_of;
+using pki::CallerProof;
 
 /// May ask what operators may.
 inline bool is_operator(const Caller& caller, const std::vector<std::string>& operators) {
   return caller.kind == Caller::Kind::local ||
          (caller.kind == Caller::Kind::certified && !caller.name.empty() &&
           std::find(operators.begin(), operators.end(), caller.name) != operators.end());
+}
+
+/// Why a call that goes on is ended.
+inline Error not_any_more(const char* what) {
+  return {Exit::refused, what, "the caller's certificate is not to be believed any more", "",
+          "get another certificate: ssn pki renew, ssn pki issue"};
 }
 
 /// What the agent counts of itself.

@@ -11,10 +11,12 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <set>
 
 #include "access.h"
 #include "credentials.h"
+#include "identity_status.h"
 #include "messages.h"
 #include "operation_service.h"
 #include "peer_hub.h"
@@ -80,16 +82,19 @@ class PrivateFiles {
   mode_t before_;
 };
 
+void tell(const std::string& line) { fmt::print(stderr, "agent: {}\n", line); }
+
 class Running final : public Agent {
  public:
   explicit Running(const AgentSettings& settings)
       : settings_(settings),
-        streams_(PeerStreams::make(settings.name, counters_)),
-        hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(identity_, peer); }),
-        operation_(OperationServer::make(gate_, settings_.operators, counters_)),
-        sessions_(SessionServer::make(host_gate_, settings_.owners, counters_)),
-        resharing_(ReshareServer::make(
-            reshare_gate_, {settings_.reshares, settings_.controller, settings_.operators}, counters_)) {
+        streams_(PeerStreams::make(settings.name, live_, counters_)),
+        hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(peer); }),
+        operation_(OperationServer::make(gate_, settings_.operators, live_, counters_)),
+        sessions_(SessionServer::make(host_gate_, settings_.owners, live_, counters_)),
+        resharing_(ReshareServer::make(reshare_gate_,
+                                       {settings_.reshares, settings_.controller, settings_.operators}, live_,
+                                       counters_)) {
     streams_->connect(hub_);
   }
   ~Running() override;
@@ -112,7 +117,7 @@ class Running final : public Agent {
   Outcome listen();
 
   const AgentSettings settings_;
-  pki::Identity identity_;
+  std::shared_ptr<pki::LiveIdentity> live_;  // null without TLS
   AgentCounters counters_;
   SourceGate gate_;
   HostGate host_gate_;
@@ -122,8 +127,10 @@ class Running final : public Agent {
   std::unique_ptr<OperationServer> operation_;
   std::unique_ptr<SessionServer> sessions_;
   std::unique_ptr<ReshareServer> resharing_;
+  std::shared_ptr<grpc::ServerCredentials> credentials_;  // which the server asks while it lives
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
+  std::unique_ptr<pki::IdentityWatch> watch_;
 };
 
 Outcome check(const AgentSettings& settings) {
@@ -168,19 +175,19 @@ Outcome Running::start() {
     return checked;
   }
   if (!settings_.listen.empty()) {
-    Result<pki::Identity> identity =
-        pki::load_identity({settings_.certificate, settings_.key, settings_.ca}, pki::CertificateUse::node);
-    if (!identity.ok()) {
-      return identity.error();
+    Result<std::shared_ptr<pki::LiveIdentity>> live =
+        pki::LiveIdentity::open({settings_.certificate, settings_.key, settings_.ca, settings_.crl},
+                                pki::CertificateUse::node, tell, ::time(nullptr));
+    if (!live.ok()) {
+      return live.error();
     }
-    if (identity.value().name != settings_.name) {
+    if (const std::string name = live.value()->identity()->name; name != settings_.name) {
       return Error{Exit::refused, what,
-                   fmt::format("its certificate is that of {}, but this node is {}", identity.value().name,
-                               settings_.name),
+                   fmt::format("its certificate is that of {}, but this node is {}", name, settings_.name),
                    settings_.certificate,
                    "give the node's own certificate, or the node the certificate's name"};
     }
-    identity_ = std::move(identity.value());
+    live_ = std::move(live.value());
   }
   if (!settings_.socket.empty()) {
     if (Outcome cleared = clear_socket(settings_.socket); !cleared.ok()) {
@@ -205,7 +212,8 @@ Outcome Running::listen() {
   if (!settings_.listen.empty()) {
     builder.RegisterService(&streams_->service());
     builder.RegisterService(&sessions_->service());
-    builder.AddListeningPort(settings_.listen, pki::server_credentials(identity_), &port);
+    credentials_ = pki::server_credentials(live_);
+    builder.AddListeningPort(settings_.listen, credentials_, &port);
   }
   if (!settings_.socket.empty()) {
     builder.AddListeningPort("unix:" + settings_.socket, pki::local_credentials(), &local);
@@ -223,11 +231,13 @@ Outcome Running::listen() {
   }
   if (!settings_.listen.empty()) {
     listening_ = fmt::format("{}:{}", settings_.listen.substr(0, settings_.listen.rfind(':')), port);
+    watch_ = std::make_unique<pki::IdentityWatch>(std::vector{live_}, [this] { hub_.close_unproven(); });
   }
   return done;
 }
 
 Running::~Running() {
+  watch_.reset();
   gate_.close();
   host_gate_.close();
   reshare_gate_.close();
@@ -243,6 +253,7 @@ Running::~Running() {
 }
 
 void Running::counters(std::vector<Counter>& out) const {
+  const std::size_t first = out.size();
   const auto add = [&](const char* name, const std::atomic<std::uint64_t>& value,
                        Counter::Kind kind = Counter::Kind::counter) {
     out.push_back({name, value.load(std::memory_order_relaxed), kind});
@@ -256,6 +267,11 @@ void Running::counters(std::vector<Counter>& out) const {
   add("agent.session_calls", counters_.session_calls);
   add("agent.stalled", counters_.stalled);
   add("agent.trace_streams", counters_.trace_streams, Counter::Kind::gauge);
+  if (live_ != nullptr) {
+    add_counters(live_->state(::time(nullptr)), ::time(nullptr), out);
+    std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
+              [](const Counter& one, const Counter& other) { return one.name < other.name; });
+  }
 }
 
 }  // namespace

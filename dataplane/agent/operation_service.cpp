@@ -5,7 +5,9 @@
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
+#include <ctime>
 
+#include "identity_status.h"
 #include "messages.h"
 #include "operation.grpc.pb.h"
 #include "stream_watch.h"
@@ -61,8 +63,13 @@ std::vector<Counter> changes(const std::vector<Counter>& before, const std::vect
 
 class Server final : public OperationServer, private api::Operation::Service {
  public:
-  Server(SourceGate& gate, const std::vector<std::string>& operators, AgentCounters& counters)
-      : gate_(gate), operators_(operators), counters_(counters), watch_(patience, counters.stalled) {}
+  Server(SourceGate& gate, const std::vector<std::string>& operators,
+         const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters)
+      : gate_(gate),
+        operators_(operators),
+        live_(live),
+        counters_(counters),
+        watch_(patience, counters.stalled) {}
 
   grpc::Service& service() override { return *this; }
 
@@ -70,15 +77,14 @@ class Server final : public OperationServer, private api::Operation::Service {
   // Everything begins here: nobody gets further who may not.
   Outcome admit(const grpc::ServerContext& context) {
     counters_.calls.fetch_add(1, std::memory_order_relaxed);
-    const Caller caller = caller_of(*context.auth_context());
+    const Caller caller = caller_of(*context.auth_context(), live_.get());
     if (is_operator(caller, operators_)) {
       return done;
     }
     counters_.refused.fetch_add(1, std::memory_order_relaxed);
     return Error{Exit::refused, "cannot answer",
-                 caller.name.empty() ? "the caller's certificate names nobody"
-                                     : fmt::format("{} is no operator", caller.name),
-                 "", "list the common name of the certificate in [agent] operators, or use the local socket"};
+                 caller.name.empty() ? caller.why : fmt::format("{} is no operator", caller.name), "",
+                 "list the common name of the certificate in [agent] operators, or use the local socket"};
   }
 
   static Error starting() {
@@ -92,11 +98,11 @@ class Server final : public OperationServer, private api::Operation::Service {
     return writer.Write(message);
   }
 
-  // Sleeps while the caller is there and the source too.
-  bool sleep(const grpc::ServerContext& context, Clock::time_point until) {
+  // Sleeps while the caller is there, and still is who it was, and the source too.
+  bool sleep(const grpc::ServerContext& context, const CallerProof& proof, Clock::time_point until) {
     for (;;) {
       const Clock::time_point now = Clock::now();
-      if (context.IsCancelled()) {
+      if (context.IsCancelled() || !proof.holds()) {
         return false;
       }
       if (now >= until) {
@@ -117,7 +123,11 @@ class Server final : public OperationServer, private api::Operation::Service {
     if (!source) {
       return to_status(starting());
     }
-    agent::write(source->status(), *answer);
+    Status status = source->status();
+    if (live_ != nullptr) {
+      status.items.push_back(status_item(live_->state(::time(nullptr)), ::time(nullptr)));
+    }
+    agent::write(status, *answer);
     return grpc::Status::OK;
   }
 
@@ -164,9 +174,11 @@ class Server final : public OperationServer, private api::Operation::Service {
     std::vector<Counter> before;
     std::vector<Counter> now;
     Clock::time_point next = Clock::now();
+    const CallerProof proof(*context.auth_context(), live_.get());
     for (std::uint64_t snapshot = 0; request.snapshots() == 0 || snapshot < request.snapshots(); ++snapshot) {
-      if (snapshot != 0 && !sleep(context, next += interval)) {
-        return context.IsCancelled() ? grpc::Status::CANCELLED : to_status(starting());
+      if (snapshot != 0 && !sleep(context, proof, next += interval)) {
+        return context.IsCancelled() ? grpc::Status::CANCELLED
+                                     : to_status(proof.holds() ? starting() : not_any_more("cannot go on"));
       }
       now.clear();
       const Clock::time_point taken = Clock::now();
@@ -224,6 +236,7 @@ class Server final : public OperationServer, private api::Operation::Service {
     if (!write(context, writer, api::TraceHops())) {
       return grpc::Status::CANCELLED;
     }
+    const CallerProof proof(*context.auth_context(), live_.get());
     std::vector<TraceHop> hops;
     std::uint64_t lost = 0;
     for (bool more = true; more;) {
@@ -240,6 +253,9 @@ class Server final : public OperationServer, private api::Operation::Service {
       }
       if (context.IsCancelled()) {
         return grpc::Status::CANCELLED;
+      }
+      if (!proof.holds()) {
+        return to_status(not_any_more("cannot go on"));
       }
       if (more && !gate_.sleep_until(Clock::now())) {
         return to_status(starting());
@@ -278,6 +294,7 @@ class Server final : public OperationServer, private api::Operation::Service {
 
   SourceGate& gate_;
   const std::vector<std::string>& operators_;
+  const std::shared_ptr<pki::LiveIdentity>& live_;
   AgentCounters& counters_;
   StreamWatch watch_;
   std::mutex swap_;
@@ -287,8 +304,9 @@ class Server final : public OperationServer, private api::Operation::Service {
 
 std::unique_ptr<OperationServer> OperationServer::make(SourceGate& gate,
                                                        const std::vector<std::string>& operators,
+                                                       const std::shared_ptr<pki::LiveIdentity>& live,
                                                        AgentCounters& counters) {
-  return std::make_unique<Server>(gate, operators, counters);
+  return std::make_unique<Server>(gate, operators, live, counters);
 }
 
 }  // namespace ssn::agent

@@ -25,6 +25,7 @@ class OperationServer {
  public:
   /// All must outlive it.
   static std::unique_ptr<OperationServer> make(SourceGate& gate, const std::vector<std::string>& operators,
+                                               const std::shared_ptr<pki::LiveIdentity>& live,
                                                AgentCounters& counters);
   virtual ~OperationServer() = default;
   virtual grpc::Service& service() = 0;

@@ -111,6 +111,22 @@ Outcome PeerHub::set_peers(const std::vector<PeerAddress>& peers) {
   return done;
 }
 
+void PeerHub::close_unproven() {
+  std::vector<std::shared_ptr<PeerLink>> links;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [name, peer] : peers_) {
+      if (peer->current != nullptr) links.push_back(peer->current);
+    }
+    for (const Young& young : young_) links.push_back(young.link);
+  }
+  for (const std::shared_ptr<PeerLink>& link : links) {
+    if (!link->still_proven()) {
+      link->close("the certificate of the peer is not to be believed any more");
+    }
+  }
+}
+
 std::vector<PeerState> PeerHub::peers() const {
   std::vector<PeerState> states;
   const std::lock_guard lock(mutex_);

@@ -36,6 +36,8 @@ class PeerLink {
   virtual bool send(dataplane::PeerMessageKind kind, std::span<const std::uint8_t> bytes) = 0;
   /// Ends it soon; PeerHub::ended() follows. `why` is for people.
   virtual void close(const std::string& why) = 0;
+  /// False: whoever is there would not be believed any more. Nobody who has not proven anything yet.
+  virtual bool still_proven() { return true; }
 };
 
 struct PeerTimes {
@@ -59,6 +61,8 @@ class PeerHub final : public dataplane::PeerChannel {
   /// usage: a peer twice, one that is this node, or no address for a peer that this node calls.
   Outcome set_peers(const std::vector<PeerAddress>& peers);
   std::vector<PeerState> peers() const;
+  /// Ends connections with those who were believed once and are not any more. To be called now and then.
+  void close_unproven();
   /// Ends all connections and makes no more.
   void stop();
 

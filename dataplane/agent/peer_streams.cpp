@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 
 #include "credentials.h"
 #include "messages.h"
@@ -49,6 +50,7 @@ class Census {
 
 struct Shared {
   std::string name;  // this node's
+  const std::shared_ptr<pki::LiveIdentity>& live;
   AgentCounters& counters;
   PeerHub* hub = nullptr;
   Census census;
@@ -229,8 +231,10 @@ class Stream : public Base, public PeerLink, public std::enable_shared_from_this
 
 class CalledStream final : public Stream<grpc::ServerBidiReactor<PeerMessage, PeerMessage>> {
  public:
-  CalledStream(Shared& shared, std::string peer, grpc::CallbackServerContext& context)
-      : Stream(shared, std::move(peer)), context_(context) {}
+  CalledStream(Shared& shared, CallerProof proof, grpc::CallbackServerContext& context)
+      : Stream(shared, proof.caller().name), proof_(std::move(proof)), context_(context) {}
+
+  bool still_proven() override { return proof_.holds(); }
 
   void start() override { begin(); }
   void OnCancel() override { close("the connection was lost"); }
@@ -242,6 +246,7 @@ class CalledStream final : public Stream<grpc::ServerBidiReactor<PeerMessage, Pe
   bool proven() override { return true; }  // before it was made
   std::string end_reason() override { return "the connection was lost, or the peer ended it"; }
 
+  const CallerProof proof_;
   grpc::CallbackServerContext& context_;
 };
 
@@ -249,6 +254,7 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
  public:
   CallingStream(Shared& shared, const PeerAddress& peer, std::shared_ptr<grpc::Channel> channel)
       : Stream(shared, peer.name),
+        live_(shared.live),
         hub_(*shared.hub),
         channel_(std::move(channel)),
         stub_(api::Peering::NewStub(channel_)) {}
@@ -262,6 +268,11 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
     StartCall();
     begin();
   }
+  // One that has no connection yet has proven nothing that could be over.
+  bool still_proven() override {
+    const std::lock_guard lock(proving_);
+    return !proof_ || proof_->holds();
+  }
   void OnDone(const grpc::Status& status) override {
     const bool tells = status.error_code() != grpc::StatusCode::CANCELLED && !status.error_message().empty();
     end(tells ? clean_text(status.error_message(), 512) : why());
@@ -270,23 +281,26 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
  private:
   void cancel() override { context_.TryCancel(); }
   void finish() override { RemoveHold(); }
-  // The name was compared when TLS began; but an alternative name would have done there. Once is enough: a
-  // call stays on its connection. It takes parsing a certificate, which costs more than all else about a
-  // message.
+  // Name and certificate were judged when TLS began. It is looked at once more, when it is known here: a call
+  // stays on its connection, and still_proven() says what changed since.
   bool proven() override {
-    if (proven_) return true;
-    const std::shared_ptr<const grpc::AuthContext> auth = context_.auth_context();
-    const Caller server = auth == nullptr ? Caller{} : caller_of(*auth);
-    proven_ = server.kind == Caller::Kind::certified && server.name == peer();
-    return proven_;
+    const std::lock_guard lock(proving_);
+    if (!proof_) {
+      const std::shared_ptr<const grpc::AuthContext> auth = context_.auth_context();
+      if (auth == nullptr) return false;
+      proof_.emplace(*auth, live_.get(), pki::Purpose::server);
+    }
+    return proof_->caller().kind == Caller::Kind::certified && proof_->caller().name == peer();
   }
   std::string end_reason() override { return "the connection was lost, or the peer ended it"; }
 
+  const std::shared_ptr<pki::LiveIdentity> live_;
   PeerHub& hub_;
   grpc::ClientContext context_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<api::Peering::Stub> stub_;
-  bool proven_ = false;
+  std::mutex proving_;
+  std::optional<CallerProof> proof_;
 };
 
 class RefusedStream final : public grpc::ServerBidiReactor<PeerMessage, PeerMessage> {
@@ -297,25 +311,28 @@ class RefusedStream final : public grpc::ServerBidiReactor<PeerMessage, PeerMess
 
 class Streams final : public PeerStreams, private api::Peering::CallbackService {
  public:
-  Streams(const std::string& name, AgentCounters& counters) : shared_{name, counters, nullptr, {}} {}
+  Streams(const std::string& name, const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters)
+      : shared_{name, live, counters, nullptr, {}} {}
 
   void connect(PeerHub& hub) override { shared_.hub = &hub; }
   grpc::Service& service() override { return *this; }
   void wait_for_end() override { shared_.census.wait_for_none(); }
 
-  std::shared_ptr<PeerLink> call(const pki::Identity& identity, const PeerAddress& peer) override {
+  std::shared_ptr<PeerLink> call(const PeerAddress& peer) override {
     return std::make_shared<CallingStream>(
-        shared_, peer, pki::connect_to(identity, peer.address, peer.name, peer_answer_max));
+        shared_, peer, pki::connect_to(shared_.live, peer.address, peer.name, peer_answer_max));
   }
 
  private:
   grpc::ServerBidiReactor<PeerMessage, PeerMessage>* Connect(grpc::CallbackServerContext* context) override {
     shared_.counters.calls.fetch_add(1, std::memory_order_relaxed);
-    const Caller caller = caller_of(*context->auth_context());
+    CallerProof proof(*context->auth_context(), shared_.live.get());
+    const Caller caller = proof.caller();
     Outcome admitted = Error{Exit::refused, "cannot be connected",
-                             "only peers with a certificate may call that", "", "use TLS"};
-    if (caller.kind == Caller::Kind::certified && !caller.name.empty()) {
-      const auto stream = std::make_shared<CalledStream>(shared_, caller.name, *context);
+                             caller.why.empty() ? "only peers with a certificate may call that" : caller.why,
+                             "", "use TLS, and a certificate that is valid"};
+    if (caller.kind == Caller::Kind::certified) {
+      const auto stream = std::make_shared<CalledStream>(shared_, std::move(proof), *context);
       admitted = shared_.hub->called(caller.name, stream);
       if (admitted.ok()) {
         stream->start();
@@ -331,8 +348,10 @@ class Streams final : public PeerStreams, private api::Peering::CallbackService 
 
 }  // namespace
 
-std::unique_ptr<PeerStreams> PeerStreams::make(const std::string& name, AgentCounters& counters) {
-  return std::make_unique<Streams>(name, counters);
+std::unique_ptr<PeerStreams> PeerStreams::make(const std::string& name,
+                                               const std::shared_ptr<pki::LiveIdentity>& live,
+                                               AgentCounters& counters) {
+  return std::make_unique<Streams>(name, live, counters);
 }
 
 }  // namespace ssn::agent

@@ -18,14 +18,16 @@ namespace ssn::agent {
 
 class PeerStreams {
  public:
-  /// `name` is this node's.
-  static std::unique_ptr<PeerStreams> make(const std::string& name, AgentCounters& counters);
+  /// `name` is this node's. `live` is there when the first stream is made.
+  static std::unique_ptr<PeerStreams> make(const std::string& name,
+                                           const std::shared_ptr<pki::LiveIdentity>& live,
+                                           AgentCounters& counters);
   virtual ~PeerStreams() = default;
 
   /// Before the first stream: whom they report to.
   virtual void connect(PeerHub& hub) = 0;
   /// For PeerHub. Any thread.
-  virtual std::shared_ptr<PeerLink> call(const pki::Identity& identity, const PeerAddress& peer) = 0;
+  virtual std::shared_ptr<PeerLink> call(const PeerAddress& peer) = 0;
   /// What a server offers to peers.
   virtual grpc::Service& service() = 0;
   /// Waits until no stream is left that could report. They must have been closed, and the server shut down.

@@ -42,8 +42,13 @@ class Place {
 
 class Server final : public ReshareServer, private api::Resharing::Service {
  public:
-  Server(ReshareGate& gate, Setup setup, AgentCounters& counters)
-      : gate_(gate), setup_(std::move(setup)), counters_(counters), watch_(patience, counters.stalled) {}
+  Server(ReshareGate& gate, Setup setup, const std::shared_ptr<pki::LiveIdentity>& live,
+         AgentCounters& counters)
+      : gate_(gate),
+        setup_(std::move(setup)),
+        live_(live),
+        counters_(counters),
+        watch_(patience, counters.stalled) {}
 
   grpc::Service& service() override { return *this; }
 
@@ -59,7 +64,7 @@ class Server final : public ReshareServer, private api::Resharing::Service {
   // Everything begins here: nobody gets further who may not.
   Outcome admit(const Context& context) {
     counters_.calls.fetch_add(1, std::memory_order_relaxed);
-    const Caller caller = caller_of(*context.auth_context());
+    const Caller caller = caller_of(*context.auth_context(), live_.get());
     const bool permitted = may(caller);
     if (permitted && setup_.serves) return done;
     counters_.refused.fetch_add(1, std::memory_order_relaxed);
@@ -69,7 +74,7 @@ class Server final : public ReshareServer, private api::Resharing::Service {
     }
     return Error{Exit::refused, what,
                  caller.name.empty()
-                     ? "the caller's certificate names nobody"
+                     ? caller.why
                      : fmt::format("{} is neither an operator nor the controller", caller.name),
                  "", "[controller] name says whose certificate may, with the OU controller"};
   }
@@ -148,9 +153,11 @@ class Server final : public ReshareServer, private api::Resharing::Service {
                       grpc::ServerWriter<api::ReshareList>& writer) {
     std::map<std::uint64_t, std::string> told;  // by job, as it was sent
     Clock::time_point next = Clock::now();
+    const CallerProof proof(*context.auth_context(), live_.get());
     for (std::uint64_t list = 0; lists == 0 || list < lists; ++list) {
-      if (list != 0 && !sleep(context, next += interval)) {
-        return context.IsCancelled() ? grpc::Status::CANCELLED : to_status(starting());
+      if (list != 0 && !sleep(context, proof, next += interval)) {
+        return context.IsCancelled() ? grpc::Status::CANCELLED
+                                     : to_status(proof.holds() ? starting() : not_any_more(what));
       }
       api::ReshareList message;
       if (const Outcome outcome = fill(message, told); !outcome.ok()) return to_status(outcome.error());
@@ -180,11 +187,11 @@ class Server final : public ReshareServer, private api::Resharing::Service {
     return done;
   }
 
-  // Sleeps while the caller is there and the host too.
-  bool sleep(const Context& context, Clock::time_point until) {
+  // Sleeps while the caller is there, and still is who it was, and the host too.
+  bool sleep(const Context& context, const CallerProof& proof, Clock::time_point until) {
     for (;;) {
       const Clock::time_point now = Clock::now();
-      if (context.IsCancelled()) return false;
+      if (context.IsCancelled() || !proof.holds()) return false;
       if (now >= until) return true;
       if (!gate_.sleep_until(std::min(until, now + cancel_interval))) return false;
     }
@@ -192,6 +199,7 @@ class Server final : public ReshareServer, private api::Resharing::Service {
 
   ReshareGate& gate_;
   const Setup setup_;
+  const std::shared_ptr<pki::LiveIdentity>& live_;
   AgentCounters& counters_;
   StreamWatch watch_;
   std::atomic<unsigned> calls_{0};
@@ -200,8 +208,10 @@ class Server final : public ReshareServer, private api::Resharing::Service {
 
 }  // namespace
 
-std::unique_ptr<ReshareServer> ReshareServer::make(ReshareGate& gate, Setup setup, AgentCounters& counters) {
-  return std::make_unique<Server>(gate, std::move(setup), counters);
+std::unique_ptr<ReshareServer> ReshareServer::make(ReshareGate& gate, Setup setup,
+                                                   const std::shared_ptr<pki::LiveIdentity>& live,
+                                                   AgentCounters& counters) {
+  return std::make_unique<Server>(gate, std::move(setup), live, counters);
 }
 
 }  // namespace ssn::agent

@@ -26,8 +26,10 @@ class ReshareServer {
     std::string controller;  ///< its CN; empty: operators only
     std::vector<std::string> operators;
   };
-  /// `gate` and `counters` outlive it.
-  static std::unique_ptr<ReshareServer> make(ReshareGate& gate, Setup setup, AgentCounters& counters);
+  /// `gate`, `live` and `counters` outlive it.
+  static std::unique_ptr<ReshareServer> make(ReshareGate& gate, Setup setup,
+                                             const std::shared_ptr<pki::LiveIdentity>& live,
+                                             AgentCounters& counters);
   virtual ~ReshareServer() = default;
   virtual grpc::Service& service() = 0;
 };

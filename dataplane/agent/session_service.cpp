@@ -87,8 +87,8 @@ class Places {
 
 class Server final : public SessionServer, private api::Sessions::Service {
  public:
-  Server(HostGate& gate, bool serves, AgentCounters& counters)
-      : gate_(gate), serves_(serves), counters_(counters) {}
+  Server(HostGate& gate, bool serves, const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters)
+      : gate_(gate), serves_(serves), live_(live), counters_(counters) {}
 
   grpc::Service& service() override { return *this; }
 
@@ -105,15 +105,15 @@ class Server final : public SessionServer, private api::Sessions::Service {
   // Everything begins here: nobody gets further who may not.
   Result<Admission> admit(const Context& context) {
     counters_.session_calls.fetch_add(1, std::memory_order_relaxed);
-    const Caller caller = caller_of(*context.auth_context());
+    const Caller caller = caller_of(*context.auth_context(), live_.get());
     const bool owner =
         caller.kind == Caller::Kind::certified && !caller.name.empty() && caller.roles.has(pki::Role::owner);
     if (!owner || !serves_) {
       counters_.refused.fetch_add(1, std::memory_order_relaxed);
-      return owner ? refused("this data plane is no SSA", "ask the SSA that the controller names")
-                   : refused(caller.name.empty() ? "the caller's certificate names nobody"
-                                                 : fmt::format("{} is no data owner", caller.name),
-                             "use a certificate whose OU is owner");
+      return owner
+                 ? refused("this data plane is no SSA", "ask the SSA that the controller names")
+                 : refused(caller.name.empty() ? caller.why : fmt::format("{} is no data owner", caller.name),
+                           "use a certificate whose OU is owner");
     }
     Places::Place place = places_.enter(caller.name);
     if (!place) {
@@ -228,14 +228,17 @@ class Server final : public SessionServer, private api::Sessions::Service {
 
   HostGate& gate_;
   const bool serves_;
+  const std::shared_ptr<pki::LiveIdentity>& live_;
   AgentCounters& counters_;
   Places places_;
 };
 
 }  // namespace
 
-std::unique_ptr<SessionServer> SessionServer::make(HostGate& gate, bool serves, AgentCounters& counters) {
-  return std::make_unique<Server>(gate, serves, counters);
+std::unique_ptr<SessionServer> SessionServer::make(HostGate& gate, bool serves,
+                                                   const std::shared_ptr<pki::LiveIdentity>& live,
+                                                   AgentCounters& counters) {
+  return std::make_unique<Server>(gate, serves, live, counters);
 }
 
 }  // namespace ssn::agent

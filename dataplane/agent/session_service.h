@@ -20,7 +20,9 @@ using HostGate = Gate<SessionHost>;
 class SessionServer {
  public:
   /// `serves`: this node is an SSA; if it is none, everybody is refused. All must outlive it.
-  static std::unique_ptr<SessionServer> make(HostGate& gate, bool serves, AgentCounters& counters);
+  static std::unique_ptr<SessionServer> make(HostGate& gate, bool serves,
+                                             const std::shared_ptr<pki::LiveIdentity>& live,
+                                             AgentCounters& counters);
   virtual ~SessionServer() = default;
   virtual grpc::Service& service() = 0;
 };

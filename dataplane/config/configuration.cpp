@@ -90,7 +90,8 @@ Outcome Configuration::check_swap(const Configuration& next) const {
     differs = "the driver of [offload]";
   } else if (agent.listen != next.agent.listen || agent.socket != next.agent.socket ||
              agent.certificate != next.agent.certificate || agent.key != next.agent.key ||
-             agent.ca != next.agent.ca || agent.operators != next.agent.operators) {
+             agent.ca != next.agent.ca || agent.crl != next.agent.crl ||
+             agent.operators != next.agent.operators) {
     differs = "[agent]";
   }
   if (is_storage() || next.is_storage()) {

@@ -118,12 +118,16 @@ void read_agent(const ConfigTable& table, Configuration& configuration) {
   agent.certificate = table.path("certificate", "");
   agent.key = table.path("key", "");
   agent.ca = table.path("ca", "");
+  agent.crl = table.path("crl", "");
   agent.operators = table.texts("operators", Configuration::operators_max);
   const bool any = !agent.certificate.empty() || !agent.key.empty() || !agent.ca.empty();
   const bool all = !agent.certificate.empty() && !agent.key.empty() && !agent.ca.empty();
   if ((any || !agent.listen.empty()) && !all) {
     table.fail("listen", "mutual TLS needs all of certificate, key and ca",
                "give the three, or only a socket");
+  }
+  if (!agent.crl.empty() && !all) {
+    table.fail("crl", "it is of use with certificate, key and ca only", "give them, or leave it out");
   }
 }
 

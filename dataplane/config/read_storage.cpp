@@ -82,6 +82,7 @@ void read_ssa(const ConfigTable& table, Configuration& configuration) {
   ssa.random = choose(table, "random", random_words, ssa.random);
   ssa.shortage = choose(table, "shortage", shortage_words, ssa.shortage);
   ssa.pad_shares = table.boolean("pad_shares", ssa.pad_shares);
+  ssa.minimum_t = static_cast<unsigned>(table.integer("minimum_t", {0, 254}, ssa.minimum_t));
 }
 
 void read_shareholder(const ConfigTable& table, Configuration& configuration) {

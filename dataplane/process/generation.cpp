@@ -67,6 +67,10 @@ Outcome Generation::make_storage() {
   setup.report = setup_.report;
   setup.call_control = setup_.call_control;
   setup.epochs = [this] { return epochs(); };
+  setup.keys = [this] {
+    const std::shared_ptr<KeyService> keys = keys_now();
+    return keys == nullptr ? KeyReport() : keys->report();
+  };
   setup.host_link = [this](const std::string& peer, std::size_t link) { return host_link(peer, link); };
   setup.longest_payload = [this](std::uint32_t link) { return host_->host().link(link).max_payload; };
   setup.make_guest = [this](const GuestSpec& spec) { return host_->host().make_guest(spec); };

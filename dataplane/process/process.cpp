@@ -36,6 +36,7 @@ agent::AgentSettings agent_settings(const Configuration& configuration) {
   settings.certificate = from.certificate;
   settings.key = from.key;
   settings.ca = from.ca;
+  settings.crl = from.crl;
   settings.operators = from.operators;
   settings.owners = configuration.ssa.present;
   settings.reshares = configuration.reshares();

@@ -21,14 +21,13 @@ std::uint32_t SsaWrite::run_length() noexcept {
 
 // Draws what may be needed for a run of cells before anything is sent for it: once a holder was told to keep
 // its pad there is no way back but a new attempt. What is not needed stays for the next run. False: not now.
-bool SsaWrite::reserve_random(std::uint32_t cells) noexcept {
+bool SsaWrite::reserve_random() noexcept {
   const std::size_t stride = std::size_t{run_cells_} * layout_.cell_bytes;
   // Where nobody keeps pad nothing is left over, and it is drawn to where it is used.
   std::uint8_t* const to = run_cells_ > 1 ? reserve_.data() : random_.data();
-  const std::size_t bytes = run_cells_ > 1 ? stride : std::size_t{cells} * layout_.cell_bytes;
   for (unsigned block = 0; block < code_.random_blocks(); ++block) {
     if (reserved_[block]) continue;
-    if (!context_->random->fill({to + block * stride, bytes})) return false;
+    if (!context_->random->fill({to + block * stride, stride})) return false;
     reserved_[block] = true;
   }
   return true;

@@ -96,9 +96,11 @@ Outcome SsaWrite::allocate() {
   Result<hw::SecretBuffer> random = hw::SecretBuffer::make(code_.random_blocks() * cell * run_cells_);
   if (!random.ok()) return std::move(random.error());
   random_ = std::move(random.value());
-  Result<hw::SecretBuffer> reserve = hw::SecretBuffer::make(random_.size());
-  if (!reserve.ok()) return std::move(reserve.error());
-  reserve_ = std::move(reserve.value());
+  if (run_cells_ > 1) {
+    Result<hw::SecretBuffer> reserve = hw::SecretBuffer::make(random_.size());
+    if (!reserve.ok()) return std::move(reserve.error());
+    reserve_ = std::move(reserve.value());
+  }
   Result<hw::SecretBuffer> scratch = hw::SecretBuffer::make((std::size_t{n_} + 1) * cell);
   if (!scratch.ok()) return std::move(scratch.error());
   scratch_ = std::move(scratch.value());
@@ -201,7 +203,7 @@ bool SsaWrite::split_run(std::uint32_t cells, std::uint64_t now) noexcept {
   std::size_t there = 0;
   for (unsigned i = 0; i < n_; ++i) there += is_there(i) ? 1 : 0;
   const std::span<protocol::Cell*> packets = std::span(fresh_).first(there * cells);
-  if (!reserve_random(cells)) {
+  if (!reserve_random()) {
     ++context_->counters.short_of_random;
     return false;
   }

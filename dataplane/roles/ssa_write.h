@@ -129,7 +129,7 @@ class SsaWrite {
 
   // ssa_keep.cpp
   std::uint32_t run_length() noexcept;
-  bool reserve_random(std::uint32_t cells) noexcept;
+  bool reserve_random() noexcept;
   void use_random(std::uint32_t first, std::uint32_t cells, std::uint64_t now) noexcept;
   bool keep(unsigned index, std::uint32_t first, std::uint32_t cells, std::span<std::uint8_t> share,
             std::uint64_t now) noexcept;
@@ -179,7 +179,7 @@ class SsaWrite {
   std::vector<protocol::Cell*> fresh_;
   std::unique_ptr<kernels::Transform> transform_;
   hw::SecretBuffer random_;     // the random blocks of one run of cells: by block, then by cell
-  hw::SecretBuffer reserve_;    // drawn, for holders that turn out not to keep theirs
+  hw::SecretBuffer reserve_;    // drawn, for holders that turn out not to keep theirs; none where nobody does
   std::vector<bool> reserved_;  // which random blocks are in it
   hw::SecretBuffer scratch_;    // shares of holders that get none; zeros at its end
 

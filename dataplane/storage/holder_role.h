@@ -55,12 +55,14 @@ class HolderRole final : public StorageRole {
   roles::Resharer* resharer() noexcept { return resharer_ ? &*resharer_ : nullptr; }
   roles::ReshareAnswer order(const roles::ReshareOrder& order, std::uint64_t now_ns);
   bool cancel(std::uint64_t job) noexcept;
-  /// Jobs that Resharer::list() gives at most; any thread.
+  /// Nothing of it is in the store.
+  bool idle() const noexcept;
+
+  // ---- Any thread.
+  /// Jobs that Resharer::list() gives at most. Only where it makes shares anew.
   std::size_t jobs_limit() const noexcept {
     return std::size_t{setup_.resharing->options.jobs} + setup_.resharing->options.kept;
   }
-  /// Nothing of it is in the store.
-  bool idle() const noexcept;
 
   // ---- A control thread; one at a time.
   bool take_removal(RemovalDone& removal) noexcept { return removals_.pop(removal); }

@@ -73,8 +73,28 @@ Result<roles::ObjectLayout> OwnerSessions::layout_of(const controller::Object& o
   return layout;
 }
 
+// The controller decides who gets shares; what they may tell is not left to it.
+Outcome OwnerSessions::check_secrecy(const controller::Object& object) const {
+  const SsaConfiguration& ssa = setup_.configuration->ssa;
+  const std::uint32_t nothing = controller::secrecy_threshold(object.layout);
+  if (nothing >= ssa.minimum_t) return done;
+  const controller::Layout& layout = object.layout;
+  setup_.report(
+      fmt::format("object {:016x}: refused: the controller wants it written as {} with k = {}, L = {}",
+                  object.id, controller::name(layout.scheme), layout.k, layout.secret_blocks));
+  return Error{
+      Exit::refused, "cannot open a session",
+      fmt::format("{} shares of its layout tell nothing, this SSA asks for {}", nothing, ssa.minimum_t),
+      ssa.where,
+      "choose another scheme or a larger k; or lower [ssa] minimum_t, 0 for erasure codes, where what is "
+      "written is protected already"};
+}
+
 // What the role is to do.
 Outcome OwnerSessions::order(Record& record) {
+  if (record.session.writes) {
+    if (Outcome secret = check_secrecy(record.object); !secret.ok()) return secret;
+  }
   Result<roles::ObjectLayout> layout = layout_of(record.object);
   if (!layout.ok()) return layout.error();
   const roles::ObjectKey key{record.object.id, static_cast<std::uint32_t>(record.object.generation)};

@@ -73,6 +73,7 @@ class OwnerSessions final : public agent::SessionHost {
 
   Result<agent::Session> open(const agent::SessionRequest& request, bool writes);
   Result<controller::Object> look_up(const agent::SessionRequest& request, bool writes);
+  Outcome check_secrecy(const controller::Object& object) const;
   Result<roles::ObjectLayout> layout_of(const controller::Object& object) const;
   Result<std::shared_ptr<Record>> reserve(const agent::SessionRequest& request, bool writes);
   Outcome equip(Record& record, const agent::SessionRequest& request, agent::Session& answer);

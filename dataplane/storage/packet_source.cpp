@@ -2,30 +2,12 @@
 #include "ssn/dataplane/packet_source.h"
 
 #include <algorithm>
-#include <cassert>
 #include <new>
 
 namespace ssn::dataplane {
-
 namespace {
 
 constexpr std::size_t burst = 64;
-
-// All or none. What lies in a pool was used long ago: all of them are fetched before one is written.
-bool take_fetched(rte_mempool& pool, Packet** packets, std::uint16_t count) noexcept {
-  if (rte_mempool_get_bulk(&pool, reinterpret_cast<void**>(packets), count) != 0) return false;
-  for (std::uint16_t i = 0; i < count; ++i) {
-    const auto* const lines = reinterpret_cast<const std::uint8_t*>(packets[i]);
-    for (std::size_t at = 0; at < area_offset; at += RTE_CACHE_LINE_SIZE) {
-      __builtin_prefetch(lines + at, 1);
-    }
-  }
-  for (std::uint16_t i = 0; i < count; ++i) {
-    assert(rte_mbuf_refcnt_read(packets[i]) == 1 && packets[i]->nb_segs == 1);
-    rte_pktmbuf_reset(packets[i]);
-  }
-  return true;
-}
 
 }  // namespace
 
@@ -34,7 +16,7 @@ std::size_t PacketSource::take(std::span<protocol::Cell*> cells) noexcept {
   std::size_t count = 0;
   while (count < cells.size()) {
     const auto some = static_cast<std::uint16_t>(std::min(cells.size() - count, burst));
-    if (!take_fetched(*pool_, packets, some)) {
+    if (!allocate_fetched(*pool_, packets, some)) {
       ++empty;
       break;
     }
@@ -77,6 +59,7 @@ void PacketSource::strip_order(protocol::Cell& cell) noexcept {
     if (!memory->owns(cell.target)) continue;
     memory->give_back(cell.target, cell.range_length);
     cell.target = nullptr;
+    return;
   }
 }
 

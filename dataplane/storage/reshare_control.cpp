@@ -17,9 +17,8 @@ using agent::TermState;
 using roles::ReshareState;
 using std::chrono::milliseconds;
 
-constexpr milliseconds worker_patience{5000};
-constexpr milliseconds store_patience{5000};
-constexpr milliseconds tend_patience{200};
+// Of what has other things to do than to wait.
+constexpr milliseconds short_patience{200};
 
 Error late(const char* what) {
   return {Exit::temporary, what, "a worker does not answer, or has no room", "", "ask again"};
@@ -27,8 +26,8 @@ Error late(const char* what) {
 
 class OrderErrand final : public Errand {
  public:
-  OrderErrand(const StorageMember& member, const roles::ReshareOrder& order)
-      : Errand(*member.thread), role_(*member.holder), order_(order) {}
+  OrderErrand(const StorageMember& member, const roles::ReshareOrder& order, OrderTerm term)
+      : Errand(*member.thread, term), role_(*member.holder), order_(order) {}
   roles::ReshareAnswer answer = roles::ReshareAnswer::malformed;
 
  private:
@@ -39,8 +38,8 @@ class OrderErrand final : public Errand {
 
 class CancelErrand final : public Errand {
  public:
-  CancelErrand(const StorageMember& member, std::uint64_t job)
-      : Errand(*member.thread), role_(*member.holder), job_(job) {}
+  CancelErrand(const StorageMember& member, std::uint64_t job, OrderTerm term)
+      : Errand(*member.thread, term), role_(*member.holder), job_(job) {}
   bool known = false;
 
  private:
@@ -93,6 +92,7 @@ Result<std::unique_ptr<ReshareControl>> ReshareControl::make(Setup setup) {
 Result<TermState> ReshareControl::see(std::uint64_t term) {
   const std::lock_guard lock(term_mutex_);
   if (Outcome outcome = term_.see(term); !outcome.ok()) return outcome.error();
+  highest_.store(term_.highest(), std::memory_order_release);
   return TermState{term < term_.highest(), term_.highest()};
 }
 
@@ -104,9 +104,10 @@ Result<OrderReply> ReshareControl::order_reshare(std::uint64_t term, const roles
   roles::ReshareOrder limited = order;
   limited.bytes_per_second =
       lesser_rate(order.bytes_per_second, setup_.configuration->shareholder.reshare_rate);
-  const auto errand = std::make_shared<OrderErrand>(member_of(order.job), limited);
-  if (setup_.errands->run(errand, worker_patience) != Errands::Ran::yes)
-    return late("cannot order re-sharing");
+  const auto errand = std::make_shared<OrderErrand>(member_of(order.job), limited, order_term(term));
+  const Errands::Ran ran = setup_.errands->run(errand, setup_.patience);
+  if (ran == Errands::Ran::old) return OrderReply{old_term(), {}};
+  if (ran != Errands::Ran::yes) return late("cannot order re-sharing");
   reply.answer = errand->answer;
   return reply;
 }
@@ -116,9 +117,10 @@ Result<CancelReply> ReshareControl::cancel_reshare(std::uint64_t term, std::uint
   if (!seen.ok()) return seen.error();
   CancelReply reply{seen.value(), false};
   if (reply.term.is_old) return reply;
-  const auto errand = std::make_shared<CancelErrand>(member_of(job), job);
-  if (setup_.errands->run(errand, worker_patience) != Errands::Ran::yes)
-    return late("cannot cancel re-sharing");
+  const auto errand = std::make_shared<CancelErrand>(member_of(job), job, order_term(term));
+  const Errands::Ran ran = setup_.errands->run(errand, setup_.patience);
+  if (ran == Errands::Ran::old) return CancelReply{old_term(), false};
+  if (ran != Errands::Ran::yes) return late("cannot cancel re-sharing");
   reply.known = errand->known;
   return reply;
 }
@@ -144,7 +146,7 @@ Result<std::vector<ReshareReport>> ReshareControl::list(const StorageMember& mem
 Result<std::vector<ReshareReport>> ReshareControl::reshares() {
   std::vector<ReshareReport> all;
   for (const StorageMember* const member : setup_.members) {
-    Result<std::vector<ReshareReport>> some = list(*member, worker_patience);
+    Result<std::vector<ReshareReport>> some = list(*member, setup_.patience);
     if (!some.ok()) return some.error();
     all.insert(all.end(), some.value().begin(), some.value().end());
   }
@@ -160,17 +162,19 @@ Result<TermState> ReshareControl::erase(std::uint64_t term, std::uint64_t object
   if (!seen.ok() || seen.value().is_old) return seen;
   const Generation key{object, generation};
   std::unique_lock lock(mutex_);
-  ++waiting_[key].callers;
-  waiting_[key].over = false;
+  Waiting& mine = waiting_[key];  // it stays while somebody waits
+  ++mine.callers;
+  const std::uint64_t before = mine.answers;
+  const auto over = [&] { return mine.answers != before; };
   lock.unlock();
-  const bool ordered = setup_.remove(object, generation);
+  const bool ordered = setup_.remove(object, generation, order_term(term));
   lock.lock();
-  Waiting& mine = waiting_[key];
-  if (ordered) changed_.wait_for(lock, store_patience, [&] { return mine.over || refusing_; });
-  const bool over = mine.over;
+  if (ordered) changed_.wait_for(lock, setup_.patience, [&] { return over() || refusing_; });
+  const bool answered = over();
   const std::string trouble = mine.trouble;
   if (--mine.callers == 0) waiting_.erase(key);
-  if (!over) {
+  if (!answered) {
+    if (order_term(term).is_old()) return old_term();
     return Error{Exit::temporary, what, ordered ? "the store did not answer in time" : "too many go already",
                  "", "ask again: it may be gone then"};
   }
@@ -184,7 +188,7 @@ void ReshareControl::removed(std::uint64_t object, std::uint32_t generation, con
   const std::lock_guard lock(mutex_);
   const auto found = waiting_.find({object, generation});
   if (found == waiting_.end()) return;
-  found->second.over = true;
+  ++found->second.answers;
   found->second.trouble = trouble;
   changed_.notify_all();
 }
@@ -220,7 +224,7 @@ void ReshareControl::tend() {
   for (std::size_t i = 0; i < setup_.members.size(); ++i) {
     const std::uint64_t now = setup_.members[i]->holder->ended();
     if (now == ended_[i]) continue;
-    const Result<std::vector<ReshareReport>> reports = list(*setup_.members[i], tend_patience);
+    const Result<std::vector<ReshareReport>> reports = list(*setup_.members[i], short_patience);
     if (!reports.ok()) continue;
     ended_[i] = now;
     for (const ReshareReport& report : reports.value()) report_ended(report);
@@ -234,18 +238,24 @@ void ReshareControl::tend() {
 }
 
 void ReshareControl::add_status(agent::Status& status) {
-  const Result<std::vector<ReshareReport>> reports = reshares();
-  if (!reports.ok()) return;
-  for (const ReshareReport& report : reports.value()) {
-    if (report.status.state != ReshareState::running) continue;
-    status.items.push_back({"reshare",
-                            fmt::format("{:x}", report.status.job),
-                            true,
-                            operation_of(report.status),
-                            {{"round", fmt::format("{}", report.status.round)},
-                             {"through", fmt::format("{} cells", report.status.through)},
-                             {"given", fmt::format("{} cells", report.status.cells_given)},
-                             {"taken", fmt::format("{} cells", report.status.cells_taken)}}});
+  for (const StorageMember* const member : setup_.members) {
+    const Result<std::vector<ReshareReport>> reports = list(*member, short_patience);
+    if (!reports.ok()) {
+      status.items.push_back(
+          {"reshare", fmt::format("worker {}", member->thread->index()), false, "does not answer", {}});
+      continue;
+    }
+    for (const ReshareReport& report : reports.value()) {
+      if (report.status.state != ReshareState::running) continue;
+      status.items.push_back({"reshare",
+                              fmt::format("{:x}", report.status.job),
+                              true,
+                              operation_of(report.status),
+                              {{"round", fmt::format("{}", report.status.round)},
+                               {"through", fmt::format("{} cells", report.status.through)},
+                               {"given", fmt::format("{} cells", report.status.cells_given)},
+                               {"taken", fmt::format("{} cells", report.status.cells_taken)}}});
+    }
   }
 }
 

@@ -3,12 +3,13 @@
 // and the end of jobs into the log.
 #pragma once
 
+#include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,9 +31,11 @@ class ReshareControl final : public agent::ReshareHost {
     const Configuration* configuration = nullptr;
     std::vector<const StorageMember*> members;  ///< by worker; their threads are there before any call
     Errands* errands = nullptr;
-    /// Orders the removal of a generation; what came of it goes to removed(). False: not now.
-    std::function<bool(std::uint64_t object, std::uint32_t generation)> remove;
+    /// Orders the removal of a generation, unless the term is old when the worker comes to it; what came of
+    /// it goes to removed(). False: not now, or the term was old.
+    std::function<bool(std::uint64_t object, std::uint32_t generation, const OrderTerm& term)> remove;
     std::function<void(std::string_view)> report;
+    std::chrono::milliseconds patience{5000};  ///< with a worker, and with the store behind it
   };
   /// Reads the term.
   static Result<std::unique_ptr<ReshareControl>> make(Setup setup);
@@ -55,12 +58,15 @@ class ReshareControl final : public agent::ReshareHost {
   using Generation = std::pair<std::uint64_t, std::uint32_t>;
   struct Waiting {
     unsigned callers = 0;
-    bool over = false;
-    std::string trouble;
+    std::uint64_t answers = 0;
+    std::string trouble;  // of the last one
   };
 
-  ReshareControl(Setup setup, TermFile term) : setup_(std::move(setup)), term_(std::move(term)) {}
+  ReshareControl(Setup setup, TermFile term)
+      : setup_(std::move(setup)), term_(std::move(term)), highest_(term_.highest()) {}
   Result<agent::TermState> see(std::uint64_t term);
+  OrderTerm order_term(std::uint64_t term) const noexcept { return {&highest_, term}; }
+  agent::TermState old_term() const noexcept { return {true, highest_.load(std::memory_order_acquire)}; }
   const StorageMember& member_of(std::uint64_t job) const {
     return *setup_.members[job % setup_.members.size()];
   }
@@ -72,6 +78,7 @@ class ReshareControl final : public agent::ReshareHost {
   const Setup setup_;
   std::mutex term_mutex_;
   TermFile term_;
+  std::atomic<std::uint64_t> highest_;  // the file's, for workers
 
   std::mutex mutex_;  // of what follows
   std::condition_variable changed_;

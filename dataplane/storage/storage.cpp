@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <thread>
 
 #include "../nodes/storage_nodes.h"
+#include "alarm_watch.h"
 #include "errands.h"
 #include "owner_sessions.h"
 #include "reshare_control.h"
@@ -26,6 +28,11 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds worker_patience{5000};
+
+std::uint64_t clock_ms() {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count());
+}
 
 // Reading an event makes it silent until the store answers again.
 void silence(void* event) {
@@ -84,7 +91,10 @@ Result<OrderMemory> order_memory(const HolderRole::Setup& setup, std::uint32_t c
 
 }  // namespace
 
-StorageMode::StorageMode(Setup setup) : setup_(std::move(setup)), errands_(std::make_unique<Errands>()) {}
+StorageMode::StorageMode(Setup setup)
+    : setup_(std::move(setup)),
+      alarms_(std::make_unique<AlarmWatch>(setup_.configuration->name)),
+      errands_(std::make_unique<Errands>()) {}
 
 StorageMode::~StorageMode() {
   controller_.reset();
@@ -134,8 +144,8 @@ Outcome StorageMode::make_reshare_control() {
   setup.configuration = setup_.configuration;
   for (const std::unique_ptr<StorageMember>& member : members_) setup.members.push_back(member.get());
   setup.errands = errands_.get();
-  setup.remove = [this](std::uint64_t object, std::uint32_t generation) {
-    return order_removal(object, generation);
+  setup.remove = [this](std::uint64_t object, std::uint32_t generation, const OrderTerm& term) {
+    return order_removal(object, generation, term);
   };
   setup.report = setup_.report;
   Result<std::unique_ptr<ReshareControl>> control = ReshareControl::make(std::move(setup));
@@ -308,8 +318,12 @@ Outcome StorageMode::make_controller_link() {
   const ControllerConfiguration& from = configuration.controller;
   if (from.address.empty()) return done;
   ControllerLink::Setup setup;
-  setup.place = {from.address, from.name, configuration.agent.certificate, configuration.agent.key,
-                 configuration.agent.ca};
+  setup.place = {from.address,
+                 from.name,
+                 configuration.agent.certificate,
+                 configuration.agent.key,
+                 configuration.agent.ca,
+                 configuration.agent.crl};
   setup.registration.roles = {configuration.ssa.present ? pki::Role::ssa : pki::Role::shareholder};
   setup.registration.agent = setup_.agent;
   setup.registration.data_addresses = data_addresses(configuration);
@@ -321,7 +335,14 @@ Outcome StorageMode::make_controller_link() {
   setup.report = setup_.report;
   setup.fill = [this](controller::Report& report) {
     if (owners_ != nullptr) report.writes = owners_->writes();
-    if (store_ != nullptr) fill_report(store_->status(), setup_.configuration->shareholder.capacity, report);
+    std::optional<store::StoreStatus> status;
+    if (store_ != nullptr) {
+      status = store_->status();
+      fill_report(*status, setup_.configuration->shareholder.capacity, report);
+    }
+    const KeyReport keys = setup_.keys();
+    report.key_stock = key_stock(keys);
+    report.alarms = alarms_->look(keys, status ? &*status : nullptr, clock_ms());
   };
   setup.associations = [this] {
     std::vector<controller::AssociationReport> reports;
@@ -333,7 +354,7 @@ Outcome StorageMode::make_controller_link() {
   };
   if (store_ != nullptr) {
     setup.remove = [this](const controller::ObjectKey& key) {
-      return order_removal(key.object, key.generation);
+      return order_removal(key.object, key.generation, {});
     };
     setup.found = [this](const controller::ObjectKey& after) { return holdings_behind(*store_, after); };
   }
@@ -347,8 +368,9 @@ namespace {
 
 class RemoveErrand final : public Errand {
  public:
-  RemoveErrand(const StorageMember& member, store::GenerationId generation, std::uint64_t token)
-      : Errand(*member.thread), role_(*member.holder), generation_(generation), token_(token) {}
+  RemoveErrand(const StorageMember& member, store::GenerationId generation, std::uint64_t token,
+               OrderTerm term)
+      : Errand(*member.thread, term), role_(*member.holder), generation_(generation), token_(token) {}
   bool taken = false;
 
  private:
@@ -371,7 +393,7 @@ class IdleErrand final : public Errand {
 }  // namespace
 
 // The store is the same behind all workers; the first one gives the order.
-bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation) {
+bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation, const OrderTerm& term) {
   if (generation == 0 || generation > UINT32_MAX) return false;
   std::uint64_t token = 0;
   {
@@ -380,7 +402,7 @@ bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation) 
     removals_[token] = {object, generation};
   }
   const store::GenerationId id{object, static_cast<std::uint32_t>(generation)};
-  const auto errand = std::make_shared<RemoveErrand>(*members_[0], id, token);
+  const auto errand = std::make_shared<RemoveErrand>(*members_[0], id, token, term);
   const Errands::Ran ran = errands_->run(errand, worker_patience);
   // What may still be carried out counts as ordered.
   if (ran == Errands::Ran::late || (ran == Errands::Ran::yes && errand->taken)) return true;
@@ -420,13 +442,18 @@ void StorageMode::take_events() {
   for (const std::unique_ptr<StorageMember>& member : members_) {
     roles::SsaEvent event;
     while (member->ssa != nullptr && member->ssa->take_event(event)) {
+      if (event.holder < setup_.configuration->peers.size()) {
+        alarms_->happened(event, setup_.configuration->peers[event.holder].name, clock_ms());
+      }
       owners_->happened(member->storage->index, event);
     }
   }
   if (store_ == nullptr) return;
   for (const store::StoreEvent& event : store_->take_events()) {
+    const bool hurt = alarms_->happened(event, clock_ms());
     setup_.report(fmt::format("store: object {:016x} share {}: {}: {}", event.share.object, event.share.share,
                               event.error.what, event.error.why));
+    if (hurt && controller_ != nullptr) controller_->suspect();
   }
 }
 

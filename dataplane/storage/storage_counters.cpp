@@ -196,6 +196,8 @@ void add_controller_counters(const ControllerLink::State& state, Numbers& out) {
   out.push_back({"controller.reports", state.reports});
   out.push_back({"controller.failures", state.failures});
   out.push_back({"controller.removed", state.removed});
+  out.push_back({"controller.compared", state.compared});
+  out.push_back({"controller.damaged", state.damaged, agent::Counter::Kind::gauge});
   out.push_back({"controller.registered", state.registered ? 1U : 0U, agent::Counter::Kind::gauge});
 }
 
@@ -255,21 +257,32 @@ void fill_report(const store::StoreStatus& status, std::uint64_t capacity, contr
   }
 }
 
-Result<std::vector<controller::ObjectKey>> holdings_behind(store::StoreThread& store,
-                                                           const controller::ObjectKey& after) {
+Result<std::vector<HeldShare>> holdings_behind(store::StoreThread& store,
+                                               const controller::ObjectKey& after) {
   store::GenerationId from{after.object, static_cast<std::uint32_t>(after.generation)};
   if (after.object != 0 || after.generation != 0) {
+    if (from == store::GenerationId{UINT64_MAX, UINT32_MAX}) return std::vector<HeldShare>();
     from = from.generation == UINT32_MAX ? store::GenerationId{from.object + 1, 0}
                                          : store::GenerationId{from.object, from.generation + 1};
   }
   Result<std::vector<store::ShareSummary>> listed = store.list(from, controller::page_max);
   if (!listed.ok()) return listed.error();
-  std::vector<controller::ObjectKey> keys;
+  std::vector<HeldShare> held;
   for (const store::ShareSummary& each : listed.value()) {
-    const controller::ObjectKey key{each.id.object, each.id.generation};
-    if (keys.empty() || keys.back() != key) keys.push_back(key);
+    // What could not be read this time may be good; what is not there was removed meanwhile.
+    if (each.state == store::StoreResult::not_found) continue;
+    const bool quarantined = each.state == store::StoreResult::quarantined;
+    const bool incomplete = each.state == store::StoreResult::incomplete;
+    const bool sealed = each.state == store::StoreResult::done;
+    held.push_back({{each.id.object, each.id.generation},
+                    each.id.share,
+                    each.cells,
+                    quarantined  ? controller::ShareDamage::damaged
+                    : incomplete ? controller::ShareDamage::incomplete
+                                 : controller::ShareDamage::unknown,
+                    !sealed && !quarantined && !incomplete});
   }
-  return keys;
+  return held;
 }
 
 std::vector<std::string> data_addresses(const Configuration& configuration) {

@@ -24,8 +24,7 @@ void add_owner_counters(const OwnerSessions::Numbers& numbers, std::vector<agent
 /// `capacity`: that is to be told; 0: what the disk has.
 void fill_report(const store::StoreStatus& status, std::uint64_t capacity, controller::Report& report);
 /// A page of what lies in the store; empty behind its end.
-Result<std::vector<controller::ObjectKey>> holdings_behind(store::StoreThread& store,
-                                                           const controller::ObjectKey& after);
+Result<std::vector<HeldShare>> holdings_behind(store::StoreThread& store, const controller::ObjectKey& after);
 /// "10.7.0.1:4404", one for each address that links begin at.
 std::vector<std::string> data_addresses(const Configuration& configuration);
 /// `of_worker`: packets that a worker may have.

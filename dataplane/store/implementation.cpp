@@ -296,6 +296,7 @@ StoreResult ShareStore::Implementation::remove(const GenerationId& generation,
   forget_stripes(generation, StoreResult::removed, completions);
   const bool had_key = keys_.state(generation) == GenerationKeys::State::live;
   bad_.erase(generation);
+  lost_.erase(generation);
   if (removed_.insert(generation).second) {
     removed_order_.push_back(generation);
     if (removed_order_.size() > most_removed) {
@@ -324,9 +325,11 @@ StoreResult ShareStore::Implementation::remove(const GenerationId& generation,
   return StoreResult::done;
 }
 
-ShareSummary ShareStore::Implementation::summary(const ShareState& share) {
-  return {share.id, share.head.sealed ? StoreResult::done : StoreResult::incomplete, share.head.cell_bytes,
-          share.head.cells};
+ShareSummary ShareStore::Implementation::summary(const ShareState& share) const {
+  const StoreResult state = lost_.contains(share.id.generation_id()) ? StoreResult::quarantined
+                            : share.head.sealed                      ? StoreResult::done
+                                                                     : StoreResult::incomplete;
+  return {share.id, state, share.head.cell_bytes, share.head.cells};
 }
 
 Result<ShareSummary> ShareStore::Implementation::find(const ShareId& id) {

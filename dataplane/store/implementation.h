@@ -118,7 +118,7 @@ class ShareStore::Implementation {
   Stripe& add(const StripeKey& key, Stripe stripe);
   void use(Stripe& stripe) noexcept;
   void complete(Stripe& stripe, StoreResult result, std::vector<PutCompletion>& completions);
-  static ShareSummary summary(const ShareState& share);
+  ShareSummary summary(const ShareState& share) const;
 
   // shares.cpp: heads, directories, stripes from the disk
   StoreResult find_share(const GenerationId& generation, ShareState*& share);
@@ -134,6 +134,7 @@ class ShareStore::Implementation {
                     Buffer& record);
   Loaded load_stripe(ShareState& share, std::uint32_t number, Stripe*& stripe);
   StoreResult put_aside(ShareState& share, std::uint32_t number, Found why, const Buffer& record);
+  void note_lost(const ShareId& id);
   void add_quarantined(const RecordKey& key, const Buffer& record);
   hw::SecretBuffer take_memory(std::size_t bytes);
   static std::uint64_t expected_cells(const Head& head, std::uint32_t stripe) noexcept;
@@ -185,6 +186,7 @@ class ShareStore::Implementation {
   std::deque<GenerationId> removed_order_;
   std::set<GenerationId> removed_;
   std::set<GenerationId> bad_;           // reported already
+  std::set<GenerationId> lost_;          // of whose shares stripes were put aside
   std::uint64_t first_quarantined_ = 0;  // numbers of records aside
   std::uint64_t next_quarantined_ = 0;
   std::deque<StoreEvent> events_;

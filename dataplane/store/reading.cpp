@@ -115,6 +115,7 @@ ShareStore::Checked ShareStore::Implementation::check_stripe_on_disk(ShareState&
   }
   const bool rebuilt = counters_.quarantined != aside;
   const DirectoryEntry entry = directory->entries[number % directory_stripes];
+  if (entry.quarantined) note_lost(share.id);  // before this start, or where an owner reads
   if (entry.version == 0) return {rebuilt ? StoreResult::quarantined : StoreResult::done, bytes, 0};
   Stripe stripe;
   stripe.memory = take_memory(std::size_t{stripe_cells} * share.head.cell_bytes);

@@ -321,6 +321,10 @@ ShareStore::Implementation::Loaded ShareStore::Implementation::load_stripe(Share
   return Loaded::damaged;
 }
 
+void ShareStore::Implementation::note_lost(const ShareId& id) {
+  if (lost_.size() < most_bad) lost_.insert(id.generation_id());
+}
+
 void ShareStore::Implementation::add_quarantined(const RecordKey& key, const Buffer& record) {
   if (options_.max_quarantined == 0) return;
   if (next_quarantined_ - first_quarantined_ >= options_.max_quarantined) {
@@ -350,6 +354,7 @@ StoreResult ShareStore::Implementation::put_aside(ShareState& share, std::uint32
   DirectoryEntry& entry = directory->entries[number % directory_stripes];
   entry = {};
   entry.quarantined = true;
+  note_lost(share.id);
   if (writable() != StoreResult::done) return StoreResult::quarantined;
   const RecordKey key = RecordKey::stripe(share.id, number);
   if (why != Found::absent) {

@@ -247,7 +247,10 @@ StoreResult ShareStore::Implementation::write_stripes(const Chosen& stripes,
     }
     DirectoryEntry& entry = changed[block].entries[number % directory_stripes];
     rewritten += entry.version != 0 ? 1U : 0U;
-    if (is_full(share, number, at->second)) entry.quarantined = false;
+    if (is_full(share, number, at->second) && entry.quarantined) {
+      entry.quarantined = false;
+      lost_.erase(block.first.generation_id());  // unless the scrub meets another one
+    }
     if (Outcome added = add_stripe(share, number, at->second, entry); !added.ok()) {
       batch_.clear();
       return failed(added.error());

@@ -33,10 +33,12 @@ controller::Bytes16 instance_of(const std::string& node) {
 
 }  // namespace
 
-OwnerNetwork::OwnerNetwork(const std::string& folder, const SsaOptions& options) : folder_(folder) {
+OwnerNetwork::OwnerNetwork(const std::string& folder, const SsaOptions& options,
+                           const controller::Policy& chosen)
+    : folder_(folder) {
   must(kme::make_test_network({folder, {"a", "b", "c", "d", "e", "f"}, 0, 2}));
   database_ = controller::make_memory_database();
-  controller::Policy policy;
+  controller::Policy policy = chosen;
   policy.report_ms = 60'000;  // on a busy machine nobody is down, and no lease over, only because it is busy
   policy.lease_ms = 3'600'000;
   catalogue_ = must(controller::Catalogue::open(
@@ -80,8 +82,9 @@ client::ControllerPlace OwnerNetwork::place(const std::string& who) const {
 
 void OwnerNetwork::start_controller() {
   const client::ControllerPlace own = place("controller");
-  server_ = must(controller::Server::start({"controller", listen_, own.certificate, own.key, own.ca},
-                                           *catalogue_, nullptr, now));
+  const controller::ServerSettings settings{"controller", listen_, own.certificate, own.key, own.ca};
+  server_ = must(controller::Server::start(settings, must(controller::open_identity(settings)), *catalogue_,
+                                           nullptr, now));
   listen_ = server_->listening();
 }
 

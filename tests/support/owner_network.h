@@ -18,7 +18,7 @@ class OwnerNetwork {
  public:
   /// Makes certificates in `folder`, which must not exist: owner.crt, ca.crt, ... Ends the process where
   /// that does not work.
-  OwnerNetwork(const std::string& folder, const SsaOptions& options);
+  OwnerNetwork(const std::string& folder, const SsaOptions& options, const controller::Policy& policy = {});
   ~OwnerNetwork();
   OwnerNetwork(const OwnerNetwork&) = delete;
   OwnerNetwork& operator=(const OwnerNetwork&) = delete;

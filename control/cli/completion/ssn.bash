@@ -9,6 +9,7 @@ _ssn() {
   # Groups: `ssn GROUP SUBCOMMAND`, completed as the command "GROUP SUBCOMMAND".
   local group_words=''
   case $command in
+    node) group_words='set remove' ;;
     reshare) group_words='list watch start cancel' ;;
     shareholder) group_words='replace' ;;
     offload) group_words='list test' ;;
@@ -26,7 +27,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm explain nodes doctor topology version reshare shareholder offload dataplane kme pki demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events status doctor topology version node reshare shareholder offload dataplane kme pki demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -39,6 +40,8 @@ _ssn() {
     --protection)
       mapfile -t COMPREPLY < <(compgen -W 'none computational information-theoretic' -- "$word") && return
       ;;
+    --severity) mapfile -t COMPREPLY < <(compgen -W 'warning minor major critical' -- "$word") && return ;;
+    --type | --about | --since) return ;;
     --pad-shares) mapfile -t COMPREPLY < <(compgen -W 'auto yes no' -- "$word") && return ;;
     --format)
       local formats='ssn gfshare'
@@ -54,9 +57,9 @@ _ssn() {
     --controller | --quorum | --minimum | --ssa | --size) return ;;
   esac
   local options='--help --json --quiet'
-  local place='--config --connect --controller --certificate --key --ca'
+  local place='--config --connect --controller --certificate --key --ca --crl'
   if [[ $command == 'dataplane '* ]]; then
-    options+=' --socket --config --connect --name --certificate --key --ca'
+    options+=' --socket --config --connect --name --certificate --key --ca --crl'
   fi
   case $command in
     split)
@@ -74,7 +77,12 @@ _ssn() {
     stat) options+=" --owner $place" ;;
     explain) options+=" --owner --dry-run --scheme --k --n --size --pad-shares --ssa $place" ;;
     nodes) options+=" --paths $place" ;;
-    rm) options+=" --missing-ok $place" ;;
+    alarms) options+=" --all --follow --severity --type --about --check $place" ;;
+    status) options+=" --check $place" ;;
+    events) options+=" --since --follow $place" ;;
+    rm) options+=" --missing-ok --yes $place" ;;
+    'node set') options+=" $place" ;;
+    'node remove') options+=" --yes $place" ;;
     'reshare list') options+=" --all $place" ;;
     'reshare watch') options+=" $place" ;;
     'reshare start') options+=" --refresh --k --n --from --to --exchange --dry-run --owner $place" ;;

@@ -203,7 +203,7 @@ class Ways(AgentTest):
         self.assertEqual(self.json("status", *self.remote(), place=False)["node"], "sae-a")
         document = self.json("status", *self.remote("sae-b"), place=False, code=REFUSED)
         self.assertIn("sae-b is no operator", document["error"]["why"])
-        self.ssn("status", *self.remote(name="sae-b"), place=False, code=TEMPORARY)
+        self.ssn("status", *self.remote(name="sae-b"), place=False, code=REFUSED)
         os.chmod(self.path("operator.key"), 0o644)
         self.assertIn("chmod 600", self.ssn("status", *self.remote(), place=False, code=REFUSED).stderr)
         os.chmod(self.path("operator.key"), 0o600)
@@ -221,7 +221,7 @@ class Ways(AgentTest):
                 "-out", self.path("sae-x.crt"))
         other = Node(self.net, "sae-x", "kme-a", "")
         caller = Node(self.net, "kme-a", "sae-b", other.address)
-        caller.expect("trouble", "sae-b the certificate is not that of the peer")
+        caller.expect("trouble", "the certificate there is not that of sae-b")
         caller.end()
         self.json("status", *self.remote(name="sae-x", address=other.address), place=False)
         document = self.json("status", *self.remote(name="sae-b", address=other.address), place=False,

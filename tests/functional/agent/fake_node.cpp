@@ -41,7 +41,11 @@ int main(int argc, char** argv) {
   settings.certificate = folder + settings.name + ".crt";
   settings.key = folder + settings.name + ".key";
   settings.ca = folder + "ca.crt";
+  if (::access((folder + "ca.crl").c_str(), F_OK) == 0) {
+    settings.crl = folder + "ca.crl";
+  }
   settings.operators = {"operator"};
+  settings.operators.emplace_back("second");
   for (int i = 3; i < argc; i += 2) {
     settings.peers.push_back({argv[i], argv[i + 1]});
   }

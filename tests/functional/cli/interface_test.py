@@ -13,8 +13,8 @@ from support import *
 
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
 COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify", "ls", "stat", "rm",
-            "explain", "nodes",
-            "doctor", "topology", "version", "reshare list", "reshare watch",
+            "explain", "nodes", "alarms", "events", "status",
+            "doctor", "topology", "version", "node set", "node remove", "reshare list", "reshare watch",
             "reshare start", "reshare cancel", "shareholder replace", "offload list", "offload test",
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",

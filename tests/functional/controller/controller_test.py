@@ -126,7 +126,8 @@ class Case(unittest.TestCase):
 
     def json(self, *arguments, **keywords):
         document = json.loads(self.ssn(*arguments, "--json", **keywords).stdout)
-        self.assertEqual(document["schema"], "ssn.%s/1" % arguments[0])
+        words = arguments[:2] if arguments[0] in ("node", "reshare") else arguments[:1]
+        self.assertEqual(document["schema"], "ssn.%s/1" % ".".join(words))
         self.assertEqual(document["ok"], keywords.get("code", 0) in (0, DEGRADED))
         return document
 
@@ -219,13 +220,14 @@ class Commands(Case):
         self.assertEqual(self.json("stat", "gone", code=NOT_FOUND)["error"]["name"], "not_found")
         # Operators see who they ask for, and remove nothing; others see nothing.
         self.assertEqual(len(self.json("ls", "--owner", "owner", who="operator")["objects"]), 2)
-        self.ssn("rm", "photos/cat", who="operator", code=REFUSED)
+        self.ssn("rm", "photos/cat", "--yes", who="operator", code=REFUSED)
         self.ssn("ls", who="sae-a", code=REFUSED)
         self.ssn("ls", "--owner", "alice", code=REFUSED)
-        removed = self.json("rm", "photos/cat", "gone", code=NOT_FOUND)
+        self.ssn("rm", "photos/cat", code=USAGE)  # nobody can be asked
+        removed = self.json("rm", "photos/cat", "gone", "--yes", code=NOT_FOUND)
         self.assertEqual([o["removed"] for o in removed["objects"]], [True, False])
-        self.ssn("rm", "photos/cat", "--missing-ok")
-        self.ssn("rm", "photos/dog")
+        self.ssn("rm", "photos/cat", "--missing-ok", "--yes")
+        self.ssn("rm", "photos/dog", "--yes")
         self.assertEqual(self.json("ls")["objects"], [])
         self.assertEqual(network.ask("report"), "report a")  # ten shares are to be erased
         self.assertEqual(network.ask("obey"), "obey 0")
@@ -242,8 +244,16 @@ class Commands(Case):
         whole = network.ask("put photos/cat 5 0")
         nodes = {each["name"]: each for each in self.json("nodes", who="operator")["nodes"]}
         self.assertEqual(len(nodes), 7)
-        self.assertTrue(all(each["up"] and not each["out"] for each in nodes.values()), whole)
+        self.assertTrue(all(each["up"] and each["service"] == "in-service" for each in nodes.values()), whole)
         self.assertIn("shareholder", self.ssn("nodes", "--paths", who="operator").stdout)
+        self.assertEqual(self.json("node", "set", "sae-g", "standby", who="operator")["service"], "standby")
+        self.ssn("node", "set", "sae-g", "idle", who="operator", code=USAGE)
+        self.ssn("node", "set", "sae-g", "reserved", code=REFUSED)  # an owner
+        self.assertRegex(self.ssn("nodes", who="operator").stdout, r"sae-g +shareholder +up +standby")
+        self.ssn("node", "remove", "sae-g", "--yes", who="operator", code=REFUSED)  # it is up
+        self.ssn("node", "remove", "nobody", "--yes", who="operator", code=NOT_FOUND)
+        self.ssn("node", "remove", "sae-g", who="operator", code=USAGE)
+        self.ssn("node", "set", "sae-g", "in-service", who="operator")
         document = self.json("explain", "photos/cat")
         holds = {each["node"]: each["holds"] for each in document["nodes"] if each["holds"]}
         self.assertEqual(sorted(holds.values()), [1, 2, 3, 4, 5])
@@ -277,7 +287,7 @@ class Commands(Case):
         self.kill()
         self.ssn("ls", code=TEMPORARY)
         # What cannot be asked is not known to be missing.
-        self.ssn("rm", "a", "--missing-ok", code=TEMPORARY)
+        self.ssn("rm", "a", "--missing-ok", "--yes", code=TEMPORARY)
 
 
 class Tls(Case):

@@ -1,27 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""The controller lets shareholders make shares anew: a lost share onto a standby, shares renewed, and given
-to another k and n. Afterwards the object is read from what was made."""
+"""The controller lets shareholders make shares anew: a lost share onto a standby, or where it was lost,
+shares renewed, and given to another k and n. Afterwards the object is read from what was made."""
 
 import json
+import shutil
 
 from support import SEED, StorageTest, main, stop, wait_for
 
 SIZE = 900_001
+DEGRADED = 3
 
 
 class Ordered(StorageTest):
     """Six holders, of which five have shares of an object; operators' and owners' commands."""
 
     k, n = 3, 5
-    parts = {'holders': 6, 'mesh': True}
-
-    @classmethod
-    def configure(cls, network):
-        for node in network.nodes:
-            node.configuration['keys'] = {'pad_ring': '4 MiB', 'random_ring': '1 MiB'}
-        for holder in network.holders:
-            holder.configuration['shareholder']['minimum_t'] = cls.k - 1
+    parts = {'standbys': 1}
 
     def json(self, *arguments, check=True):
         return json.loads(self.network.ssn(*arguments, '--json', check=check).stdout)
@@ -72,6 +67,34 @@ class Ordered(StorageTest):
         after = self.holders_of(self.name)
         self.assertEqual(after, [spare if each == lost else each for each in before])
         for other in self.random.sample([each for each in before if each != lost], 2):
+            stop(self.node(other).process)
+        self.check(path, self.name)
+
+    def test_lost_store(self):
+        """a holder comes back without its store: degraded, repaired there, read without two others"""
+        path, self.name = self.stored(SIZE)
+        before = self.holders_of(self.name)
+        lost = self.node(before[self.random.randrange(5)])
+        lost.kill()
+        shutil.rmtree(lost.store_folder)
+        self.start_again(lost)
+        self.network.wait_for_connections(lost.configuration['peer'], node=lost)
+
+        def is_told():
+            share = next(each for each in self.json('stat', self.name, check=False)['shares']
+                         if each['node'] == lost.name)
+            return share['up'] and share['state'] == 'failed' and 'not there any more' in share['trouble']
+        wait_for(is_told, f'{lost.name} to tell what it lost')
+        self.assertEqual(self.network.ssn('stat', self.name, check=False).returncode, DEGRADED)
+        self.assertEqual(self.json('stat', self.name, check=False)['health'], 'degraded')
+        summary = next(each for each in self.json('ls')['objects'] if each['name'] == self.name)
+        self.assertEqual((summary['health'], summary['shares']), ('degraded', 4))
+        self.check(path, self.name)
+        job = self.carry_out(self.name)
+        self.assertEqual((job['operation'], job['takers']), ('repair', [lost.name]), SEED)
+        self.assertEqual(self.network.ssn('stat', self.name).returncode, 0)
+        self.assertEqual(self.holders_of(self.name), before)
+        for other in self.random.sample([each for each in before if each != lost.name], 2):
             stop(self.node(other).process)
         self.check(path, self.name)
 

@@ -35,16 +35,9 @@ class Reshare(StorageTest):
     """Six holders, of which five have shares of an object."""
 
     k, n = K, N
-    parts = {'holders': 6, 'mesh': True}
+    parts = {'standbys': 1}
     term, job = 7, 0
     held = {}  # by holder: generations that it should have
-
-    @classmethod
-    def configure(cls, network):
-        for node in network.nodes:
-            node.configuration['keys'] = {'pad_ring': '4 MiB', 'random_ring': '1 MiB'}
-        for holder in network.holders:
-            holder.configuration['shareholder']['minimum_t'] = T
 
     def setUp(self):
         self.addCleanup(self.heal)
@@ -192,6 +185,7 @@ class Reshare(StorageTest):
         wait_for(lambda: f'job {self.job:x} round 3: check done, passed'
                  in last_lines(victim.log, 50), lambda: f'the log to say so: {last_lines(victim.log)}')
 
+        self.told_whole(victim, name)
         gone = [self.node(nodes[share - 1]) for share in others[:2]]
         for each in gone:
             each.kill()
@@ -205,6 +199,13 @@ class Reshare(StorageTest):
         self.check(path, name)
         wait_for(lambda: victim.counters('holder.')['holder.cells_read'] - before >= int(about['cells']),
                  'the new share to be read')
+
+    def told_whole(self, victim, name):
+        """The controller, which did not order this, hears at its next start that the share is there again."""
+        victim.kill()
+        self.start_all_again(victim)
+        wait_for(lambda: all(share['state'] == 'sealed' for share in self.network.stat(name)['shares']),
+                 lambda: f'the controller to count on the share again: {self.network.stat(name)}')
 
     def start_all_again(self, *nodes):
         self.start_again(*nodes)
@@ -247,6 +248,7 @@ class Reshare(StorageTest):
                          'CHECK_VERDICT_UNVERIFIED')
         self.start_all_again(killed)
         self.assertEqual(self.check_masked(sealed, sorted(others), victim.name, 2), 'CHECK_VERDICT_PASSED')
+        self.told_whole(victim, name)
         gone = [self.node(nodes[share - 1]) for share in others[:2]]
         for each in gone:
             each.kill()

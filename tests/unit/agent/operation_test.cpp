@@ -44,7 +44,7 @@ void expect_status(client::AgentClient& client) {
   ASSERT_TRUE(status.ok()) << describe(status.error());
   EXPECT_EQ(status.value().node, "sae-a");
   EXPECT_EQ(status.value().uptime, milliseconds(1500));
-  ASSERT_EQ(status.value().items.size(), 3U);
+  ASSERT_EQ(status.value().items.size(), 4U);
   EXPECT_EQ(status.value().items[1].properties[1].second, "1500");
   EXPECT_FALSE(status.value().items[2].healthy);
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "certificate.h"
@@ -123,6 +124,18 @@ TEST_F(Tls, OnlyTls13WithAnRsaCertificateToo) {
   ASSERT_NE(agent_, nullptr);
   EXPECT_EQ(shake_hands(*agent_, TLS1_3_VERSION, "n/operator"), TLS1_3_VERSION);
   EXPECT_EQ(shake_hands(*agent_, TLS1_2_VERSION, "n/operator"), 0);
+}
+
+TEST_F(Tls, CountersTellHowLongTheCertificateLasts) {
+  std::vector<Counter> all;
+  agent_->counters(all);
+  const auto by_name = [](const Counter& one, const Counter& other) { return one.name < other.name; };
+  EXPECT_TRUE(std::is_sorted(all.begin(), all.end(), by_name));
+  const auto left = std::find_if(all.begin(), all.end(), [](const Counter& counter) {
+    return counter.name == "agent.certificate_left_s";
+  });
+  ASSERT_NE(left, all.end());
+  EXPECT_GT(left->value, 3600U);
 }
 
 TEST_F(Tls, NobodyWithoutACertificate) {

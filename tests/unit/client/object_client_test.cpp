@@ -240,6 +240,28 @@ TEST_F(ObjectClientTest, ANewOneReplacesTheOldOne) {
   expect_got("name", second);
 }
 
+// A controller whose policy keeps nothing secret gets no data to anybody unless the owner says so, too.
+TEST_F(ObjectClientTest, SendsNothingInTheClearThatNobodyAskedFor) {
+  controller::Policy policy;
+  policy.scheme = controller::Scheme::rs;
+  policy.secret_blocks = policy.k;
+  network_.reset();
+  client_.reset();
+  std::filesystem::remove_all(folder_);
+  network_ = std::make_unique<test::OwnerNetwork>(folder_, test::SsaOptions{}, policy);
+  client_ = client();
+  const Bytes bytes = random_.bytes(5000);
+  const Result<PutReport> refused = put("name", bytes);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Exit::refused) << describe(refused.error());
+  EXPECT_TRUE(network_->ssa().last_written().empty()) << "it was sent before it was refused";
+  expect_nothing_left();
+  PutOptions options;
+  options.request.scheme = controller::Scheme::rs;
+  const Result<PutReport> asked = put("name", bytes, options);
+  ASSERT_TRUE(asked.ok()) << describe(asked.error());
+}
+
 TEST_F(ObjectClientTest, WhatIsNotThereIsNotFound) {
   MemorySink sink;
   EXPECT_EQ(get("nothing", sink).error().code, Exit::not_found);

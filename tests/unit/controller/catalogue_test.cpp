@@ -57,6 +57,42 @@ class CatalogueTest : public testing::Test {
   World world_;
 };
 
+// However its writes end; also those that a restart finds open.
+TEST(Catalogue, TheSsaWithTheFewestOpenWritesGetsTheNext) {
+  const auto database = make_memory_database();
+  World world(*database, seed());
+  world.start_nodes();
+  world.start("s2", pki::Role::ssa);
+  const auto next = [&](const char* name) {
+    const auto ticket = world->begin_write(world.now, "alice", world.request(name));
+    EXPECT_OK(ticket);
+    return ticket.value().object;
+  };
+  const auto report_all = [&] {
+    ASSERT_NO_FATAL_FAILURE(world.report_all());
+    ASSERT_OK(world.report("s2"));
+  };
+  const Object first = next("a");
+  const Object second = next("b");
+  EXPECT_NE(first.ssa, second.ssa);
+  EXPECT_OK(world->abort(world.now, "alice", first.key()));
+  EXPECT_EQ(next("c").ssa, first.ssa);
+  EXPECT_OK(world->sealed(world.now, second.ssa, World::seal(second, 5)));
+  EXPECT_OK(world->commit(world.now, "alice", second.key(), false));
+  EXPECT_EQ(next("d").ssa, second.ssa);
+  const Object fifth = next("e");
+  EXPECT_NE(next("f").ssa, fifth.ssa);
+  EXPECT_OK(world->abort(world.now, "alice", fifth.key()));
+  world.restart();
+  ASSERT_NO_FATAL_FAILURE(report_all());
+  EXPECT_EQ(next("g").ssa, fifth.ssa);
+  world.pass(Policy().lease_ms);
+  ASSERT_NO_FATAL_FAILURE(report_all());
+  ASSERT_OK(world->tick(world.now));
+  EXPECT_EQ(world->status().value().writes, 0U);
+  EXPECT_NE(next("h").ssa, next("i").ssa);
+}
+
 TEST_F(CatalogueTest, NothingIsVisibleBeforeTheCommit) {
   const Object object = begin("alice", "a");
   EXPECT_EQ(object.state, ObjectState::writing);
@@ -347,7 +383,7 @@ TEST_F(CatalogueTest, NodesGetSharesWhileTheyAreUpAndIn) {
     }
     return found;
   };
-  ASSERT_OK(world_->set_node(world_.now, "h1", true));
+  ASSERT_OK(world_->set_node(world_.now, "h1", ServiceState::out_of_service));
   Report full = World::report_of("h2");
   full.read_only = "an earlier sync failed";
   ASSERT_OK(world_.report("h2", full));
@@ -355,13 +391,13 @@ TEST_F(CatalogueTest, NodesGetSharesWhileTheyAreUpAndIn) {
   world_.restart();
   world_.report_all();
   EXPECT_EQ(holders().count("h1"), 0U);
-  ASSERT_OK(world_->set_node(world_.now, "h1", false));
+  ASSERT_OK(world_->set_node(world_.now, "h1", ServiceState::in_service));
   EXPECT_EQ(holders().size(), 7U);
   // Silent ones are down.
   world_.pass(5'001);
   ASSERT_OK(world_.report("s"));
   EXPECT_TRUE(fails(world_->begin_write(world_.now, "alice", world_.request("a")), Exit::temporary));
-  EXPECT_TRUE(fails(world_->set_node(world_.now, "nobody", true), Exit::not_found));
+  EXPECT_TRUE(fails(world_->set_node(world_.now, "nobody", ServiceState::standby), Exit::not_found));
   EXPECT_EQ(world_->nodes(world_.now).value().size(), 8U);
 }
 
@@ -416,9 +452,13 @@ TEST_F(CatalogueTest, AssociationsThatGoBackAreAnAlarm) {
   say(3, 99, 60);
   say(3, 100, 59);
   say(2, 500, 500);
-  EXPECT_EQ(alarms("association_went_back"), 1U);  // once a minute
+  EXPECT_EQ(alarms("association_went_back"), 1U);  // it stands
   EXPECT_EQ(world_->associations("h1").value().at(0).report.epoch, 3U);
-  world_.pass(60'000);
+  world_.pass(599'000);
+  say(2, 500, 500);
+  EXPECT_EQ(alarms("association_went_back"), 1U);
+  world_.pass(600'000);
+  ASSERT_OK(world_->tick(world_.now));  // it was quiet
   say(2, 500, 500);
   EXPECT_EQ(alarms("association_went_back"), 2U);
   say(4, 1, 1);
@@ -447,7 +487,8 @@ TEST_F(CatalogueTest, ListsInPages) {
 
 TEST_F(CatalogueTest, OldEventsMakeRoom) {
   for (std::uint64_t i = 0; i < events_max + 20; ++i) {
-    ASSERT_OK(world_->set_node(world_.now, "h1", i % 2 == 0));
+    ASSERT_OK(
+        world_->set_node(world_.now, "h1", i % 2 == 0 ? ServiceState::standby : ServiceState::in_service));
   }
   const auto oldest = world_->events(0, 1);
   ASSERT_OK(oldest);

@@ -343,5 +343,38 @@ TEST_F(PadsTest, LabelsAndPathsHaveLimits) {
   EXPECT_TRUE(refused(registration));
 }
 
+// Shares of such a code are the data: they would lie at their holders before the commit could be refused.
+TEST(Protection, ACodeWithoutSecrecyIsNotBegunWhereProtectionIsAskedFor) {
+  Policy policy;
+  for (const bool by_policy : {true, false}) {
+    policy.scheme = by_policy ? Scheme::rs : Scheme::shamir;
+    policy.secret_blocks = by_policy ? 3 : 1;
+    const auto database = make_memory_database();
+    World world(*database, 1, policy);
+    world.start_nodes();
+    for (const Protection minimum : {Protection::computational, Protection::information_theoretic}) {
+      WriteRequest request = world.request("a");
+      if (!by_policy) {
+        request.scheme = Scheme::rs;
+      }
+      request.minimum_protection = minimum;
+      EXPECT_TRUE(fails(world->begin_write(world.now, "alice", request), Exit::refused));
+      EXPECT_TRUE(fails(world->explain_write(world.now, request), Exit::refused));
+    }
+    EXPECT_EQ(world->status().value().writes, 0U);
+    WriteRequest request = world.request("c");
+    request.scheme = Scheme::rs;
+    EXPECT_OK(world->begin_write(world.now, "alice", request));  // nobody asked for protection
+  }
+  policy.minimum_protection = Protection::computational;
+  const auto database = make_memory_database();
+  World world(*database, 1, policy);
+  world.start_nodes();
+  WriteRequest request = world.request("a");
+  request.scheme = Scheme::rs;
+  EXPECT_TRUE(fails(world->begin_write(world.now, "alice", request), Exit::refused))
+      << "the policy asks for it";
+}
+
 }  // namespace
 }  // namespace ssn::controller::test

@@ -67,7 +67,7 @@ TEST(Record, ComesBackAsItWas) {
   NodeRecord node;
   node.registration.roles = {pki::Role::ssa, pki::Role::shareholder};
   node.registration.data_addresses = {"a", "b"};
-  node.out = true;
+  node.service = ServiceState::standby;
   const auto node_back = decode<NodeRecord>("n", encode("n", node));
   ASSERT_OK(node_back);
   EXPECT_TRUE(node_back.value().registration.roles == node.registration.roles);
@@ -99,9 +99,9 @@ TEST(Record, OfTheVersionBeforeIsRead) {
   EXPECT_EQ(record.value().registration.labels[Label::site], "east");
   EXPECT_EQ(record.value().registration.labels[Label::key_manager], "");
   EXPECT_TRUE(record.value().registration.key_paths.empty());
-  EXPECT_TRUE(record.value().out);
+  EXPECT_EQ(record.value().service, ServiceState::out_of_service);
   // The same bytes are no record of this version, nor of one to come.
-  for (const char version : {'\0', '\2', '\3', '\4'}) {
+  for (const char version : {'\0', '\2', '\3', '\4', '\5'}) {
     node[0] = version;
     EXPECT_TRUE(fails(decode<NodeRecord>("n", with_checksum("n", node)), Exit::integrity));
   }

@@ -212,6 +212,42 @@ TEST(Reshare, OneJobAnObjectAtATime) {
   EXPECT_OK(world.manager->start(world.world.now, request_for(ReshareOperation::refresh, "b")));
 }
 
+// However many are over: a page of those that run is read from them, not from all.
+TEST(Reshare, ListsThoseThatRun) {
+  const auto database = make_memory_database();
+  ReshareWorld world(*database, seed());
+  const Object object = world.put("a");
+  world.put("b");
+  for (int i = 0; i < 5; ++i) {
+    const auto job = world.manager->start(world.world.now, request_for(ReshareOperation::refresh, "a"));
+    ASSERT_OK(job);
+    ASSERT_EQ(world.finish(job.value().id).step, ReshareStep::done);
+  }
+  std::set<std::uint64_t> running;
+  for (const char* const name : {"a", "b"}) {
+    const auto job = world.manager->start(world.world.now, request_for(ReshareOperation::refresh, name));
+    ASSERT_OK(job);
+    running.insert(job.value().id);
+  }
+  const auto all = world.world->reshares(0, 100);
+  ASSERT_OK(all);
+  EXPECT_EQ(all.value().jobs.size(), 7U);
+  const auto first = world.world->reshares(0, 1, "", true);
+  ASSERT_OK(first);
+  ASSERT_EQ(first.value().jobs.size(), 1U);
+  EXPECT_EQ(first.value().jobs[0].id, *running.begin());
+  const auto second = world.world->reshares(first.value().next, 100, "alice", true);
+  ASSERT_OK(second);
+  ASSERT_EQ(second.value().jobs.size(), 1U);
+  EXPECT_EQ(second.value().jobs[0].id, *running.rbegin());
+  EXPECT_EQ(second.value().next, 0U);
+  const auto bobs = world.world->reshares(0, 100, "bob", true);
+  ASSERT_OK(bobs);
+  EXPECT_TRUE(bobs.value().jobs.empty());
+  EXPECT_OK(world.world->reshare(*running.begin(), "alice"));
+  EXPECT_TRUE(fails(world.world->reshare(*running.begin(), "bob"), Exit::not_found));
+}
+
 // A wrong share is found by the masked check: nothing of it is ever committed.
 TEST(Reshare, WrongSharesAreNeverCommitted) {
   for (const ReshareOperation operation : all_operations) {
@@ -254,9 +290,12 @@ TEST(Reshare, RepairsWhatDeadNodesHad) {
   for (int i = 0; i < 2; ++i) {
     const auto job = world.manager->start(world.world.now, request_for(ReshareOperation::repair, "a"));
     ASSERT_OK(job);
+    const std::uint64_t begun_ms = world.world.now.monotonic_ms;
     const ReshareJob over = world.finish(job.value().id);
     ASSERT_EQ(over.step, ReshareStep::done) << over.trouble;
     EXPECT_NE(over.trouble.find("not erased yet"), std::string::npos);
+    // Nobody waits for a dead node to erase: the second share is as urgent.
+    EXPECT_LT(world.world.now.monotonic_ms - begun_ms, ReshareTiming().cancel_ms / 2);
     unverified.push_back(over.unverified);
   }
   EXPECT_EQ(unverified, (std::vector<bool>{true, false}));
@@ -401,6 +440,81 @@ TEST(Reshare, ANodeIsReplacedObjectByObject) {
   }
 }
 
+// Soon after an order, since small objects are done at once; less and less often then.
+TEST(Reshare, NodesAreLookedAtSoonAfterAnOrder) {
+  const auto database = make_memory_database();
+  ReshareWorld world(*database, seed());
+  const Object object = world.put("a");
+  std::vector<std::uint64_t> looks;  // at one of those that give
+  const std::string giver = object.layout.holders[0].node;
+  world.network.on_ask = [&](const NodeQuestion& question) {
+    if (question.call == NodeCall::list && question.node == giver) {
+      looks.push_back(world.world.now.monotonic_ms);
+    }
+  };
+  const auto job = world.manager->start(world.world.now, request_of(ReshareOperation::repair, object));
+  ASSERT_OK(job);
+  world.network.nodes[job.value().target.holders[2].node].alive = false;  // so nothing comes of it
+  const std::uint64_t begun = world.world.now.monotonic_ms;
+  for (int i = 0; i < 200 && (looks.empty() || looks[0] + 10'000 > world.world.now.monotonic_ms); ++i) {
+    world.tick();
+  }
+  ASSERT_FALSE(looks.empty());
+  const auto before = [&](std::uint64_t ms) {
+    return std::count_if(looks.begin(), looks.end(), [&](auto at) { return at < looks[0] + ms; });
+  };
+  EXPECT_GE(before(1500), 3) << looks[0] - begun;
+  EXPECT_LE(before(10'000), 26);
+}
+
+// A job begins with the most that nodes may have under way; one that has no memory for so much gets less,
+// until it has.
+TEST(Reshare, AsksForLessWhereANodeHasLittleMemory) {
+  for (const unsigned room : {1000U, 100U, 20U, 3U}) {
+    SCOPED_TRACE(room);
+    const auto database = make_memory_database();
+    ReshareWorld world(*database, seed());
+    world.network.room = room;
+    const Object before = world.put("a");
+    const auto job = world.manager->start(world.world.now, request_of(ReshareOperation::repair, before));
+    ASSERT_OK(job);
+    EXPECT_EQ(job.value().window, 16U);
+    const ReshareJob over = world.finish(job.value().id);
+    ASSERT_NO_FATAL_FAILURE(expect_done(world, before, over));
+    EXPECT_LE(over.window * over.unit_cells, room);
+    EXPECT_GT(2 * over.window * over.unit_cells, std::min(room, 256U));
+  }
+}
+
+// With one job at a time and others to come there is nearly always one that runs, however short they are.
+TEST(Reshare, AReplacementDoesNotPauseBetweenJobs) {
+  const auto database = make_memory_database();
+  Policy policy;
+  policy.reshare_jobs = 1;
+  ReshareWorld world(*database, seed(), policy);
+  for (int i = 0; i < 40; ++i) world.put(numbered("o", i), 3000);
+  const std::string away = "h3";
+  const std::size_t held = world.world->holdings(away, 0, 1000).value().holdings.size();
+  ASSERT_GT(held, 15U);
+  for (int i = 0; i < 40; ++i) world.tick();
+  world.tick_ms = 10;
+  world.network.weather.busy = 0;
+  ASSERT_OK(world.world->replace_node(world.world.now, away, "", "its disk is broken"));
+  std::size_t idle = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    world.tick();
+    const auto stands = world.world->replacements();
+    ASSERT_OK(stands);
+    if (stands.value().empty() || stands.value()[0].started == held) break;
+    const std::vector<ReshareJob> jobs = world.world->running_reshares().value();
+    const bool runs =
+        std::any_of(jobs.begin(), jobs.end(), [](const auto& job) { return job.step < ReshareStep::erase; });
+    idle += runs ? 0 : 1;
+  }
+  fmt::print("{} jobs, {} ticks without one\n", held, idle);
+  EXPECT_LE(idle, 5 * held + 100);
+}
+
 TEST(Reshare, AHolderThatIsDownForLongIsReplacedByPolicy) {
   const auto database = make_memory_database();
   Policy policy;
@@ -416,6 +530,42 @@ TEST(Reshare, AHolderThatIsDownForLongIsReplacedByPolicy) {
   for (const Holder& holder : after.value().layout.holders) EXPECT_NE(holder.node, away);
   world.network.nodes[away].alive = true;
   ASSERT_NO_FATAL_FAILURE(world.expect_clean());
+}
+
+// What says that a node failed counts, not only that it is silent; and only as long as it stands.
+TEST(Reshare, AHolderWhoseStoreFailedIsReplacedByPolicy) {
+  const auto database = make_memory_database();
+  Policy policy;
+  policy.reshare_after_ms = 20'000;
+  ReshareWorld world(*database, seed(), policy);
+  const Object before = world.put("a");
+  const std::string away = before.layout.holders[1].node;
+  world.failed_store = away;
+  for (int i = 0; i < 190; ++i) world.tick();
+  EXPECT_TRUE(world.world->replacements().value().empty());
+  for (int i = 0; i < 40 && world.world->replacements().value().empty(); ++i) world.tick();
+  ASSERT_EQ(world.world->replacements().value().size(), 1U);
+  EXPECT_EQ(world.world->replacements().value()[0].reason, "alarm store_failed");
+  world.failed_store.clear();
+  for (int i = 0; i < 20; ++i) world.tick();
+  EXPECT_TRUE(world.world->replacements().value().empty());
+}
+
+// The time counts from when this controller knows it, whatever the clock on the wall says.
+TEST(Reshare, ARestartCountsAnew) {
+  const auto database = make_memory_database();
+  Policy policy;
+  policy.reshare_after_ms = 20'000;
+  ReshareWorld world(*database, seed(), policy);
+  const Object before = world.put("a");
+  world.network.nodes[before.layout.holders[1].node].alive = false;
+  for (int i = 0; i < 200; ++i) world.tick();
+  world.world.now.wall_ms += 1'000'000;
+  world.kill();
+  for (int i = 0; i < 180; ++i) world.tick();
+  EXPECT_TRUE(world.world->replacements().value().empty());
+  for (int i = 0; i < 40 && world.world->replacements().value().empty(); ++i) world.tick();
+  EXPECT_FALSE(world.world->replacements().value().empty());
 }
 
 }  // namespace

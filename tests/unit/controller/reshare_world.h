@@ -14,8 +14,6 @@
 
 namespace ssn::controller::test {
 
-constexpr std::uint64_t tick_ms = 100;
-
 struct PaperShare {
   std::uint32_t index = 0;
   std::vector<std::int64_t> attempts;  // of each cell; -1: not there
@@ -43,13 +41,17 @@ struct Weather {
   unsigned restarts = 0;  // a node, each tick
   unsigned wrong = 0;     // a taker's share, each tick
   unsigned computational = 0;
+  unsigned busy = 100;  // an order
 };
 
 class PaperNetwork final : public ReshareNodes {
  public:
   explicit PaperNetwork(std::uint64_t seed) : random_(seed) {}
 
-  void ask(NodeQuestion question) override { questions_.push_back(std::move(question)); }
+  void ask(NodeQuestion question) override {
+    if (on_ask) on_ask(question);
+    questions_.push_back(std::move(question));
+  }
   std::vector<NodeReply> replies() override {
     std::vector<NodeReply> all;
     all.swap(replies_);
@@ -107,8 +109,10 @@ class PaperNetwork final : public ReshareNodes {
 
   std::map<std::string, PaperNode> nodes;
   std::map<std::pair<std::string, ObjectKey>, std::set<std::uint32_t>> seen;  // share indices, ever
+  std::function<void(const NodeQuestion&)> on_ask;
   std::function<void(const NodeQuestion&)> on_order;
   Weather weather;
+  unsigned room = 1000;  // cells that a node has memory for, in a job
   unsigned orders = 0;
 
  private:
@@ -160,7 +164,8 @@ class PaperNetwork final : public ReshareNodes {
     if (known != node.jobs.end() && known->second.order.round >= order.round) {
       return known->second.order.round == order.round ? ReshareAnswer::again : ReshareAnswer::superseded;
     }
-    if (chance(100)) return ReshareAnswer::busy;
+    if (chance(weather.busy)) return ReshareAnswer::busy;
+    if (order.window * order.unit_cells > room) return ReshareAnswer::too_large;
     PaperJob& job = node.jobs[order.job];
     const bool computational = job.status.computational;
     job = {order,
@@ -375,6 +380,10 @@ class ReshareWorld {
     world.pass(tick_ms);
     if (world.now.monotonic_ms % 1000 == 0) report();
     network.tick();
+    if (world.now.monotonic_ms % 1000 == 0) {
+      const Outcome ticked = world->tick(world.now);
+      EXPECT_TRUE(ticked.ok() || ticked.error().code == Exit::temporary) << describe(ticked.error());
+    }
     const Outcome stepped = manager->step(world.now);
     EXPECT_TRUE(stepped.ok() || stepped.error().code == Exit::temporary) << describe(stepped.error());
     check();
@@ -386,6 +395,7 @@ class ReshareWorld {
       if (!node.alive) continue;
       Report report = World::report_of(name);
       report.removed = node.erased;
+      if (name == failed_store) report.alarms = {{{"store_failed", name, ""}, "the disk failed"}};
       const auto answer = world.report(name, report);
       if (!answer.ok()) continue;  // a database that fails: again next time
       node.erased.clear();
@@ -481,9 +491,11 @@ class ReshareWorld {
   World world;
   std::unique_ptr<ReshareManager> manager;
   std::set<std::string> names;
+  std::uint64_t tick_ms = 100;
   unsigned kill_chance = 0;  // in thousandths, each tick
   std::function<void()> on_kill;
   unsigned kills = 0;
+  std::string failed_store;  // of the node that says so
 
  private:
   std::mt19937_64 random_;

@@ -3,6 +3,8 @@
 #include "server.h"
 
 #include <gtest/gtest.h>
+#include <atomic>
+#include <thread>
 
 #include <chrono>
 
@@ -45,7 +47,7 @@ class ServerTest : public testing::Test {
     auto manager = ReshareManager::open(*catalogue_, nodes_, Policy(), now());
     ASSERT_OK(manager);
     manager_ = std::move(manager.value());
-    auto started = Server::start(settings(), *catalogue_, manager_.get(), now);
+    auto started = start(settings());
     ASSERT_OK(started);
     server_ = std::move(started.value());
   }
@@ -59,6 +61,11 @@ class ServerTest : public testing::Test {
   static ServerSettings settings(const std::string& who = "controller", const std::string& network = "n") {
     return {who, "127.0.0.1:0", path(network + "/" + who + ".crt"), path(network + "/" + who + ".key"),
             path(network + "/ca.crt")};
+  }
+  Result<std::unique_ptr<Server>> start(const ServerSettings& with) {
+    const auto live = open_identity(with);
+    return live.ok() ? Server::start(with, live.value(), *catalogue_, manager_.get(), now)
+                     : Result<std::unique_ptr<Server>>(live.error());
   }
   std::unique_ptr<ControllerClient> client(const std::string& who, const std::string& network = "n",
                                            const std::string& name = "controller") {
@@ -118,11 +125,17 @@ bool lets_in(ControllerClient& client, Call call) {
     case Call::list_nodes:
       return in(client.nodes());
     case Call::set_node:
-      return in(client.set_node("x", true));
+      return in(client.set_node("x", ServiceState::standby));
+    case Call::remove_node:
+      return in(client.remove_node("x"));
     case Call::list_associations:
       return in(client.associations("x"));
     case Call::list_events:
       return in(client.events(0, 1));
+    case Call::watch_events:
+      return in(client.watch_events(0, false, [](const auto&) { return false; }));
+    case Call::list_alarms:
+      return in(client.alarms({}, "", 1));
     case Call::start_reshare:
       return in(client.start_reshare({}, false));
     case Call::cancel_reshare:
@@ -158,8 +171,11 @@ const std::map<Call, std::string> table = {
     {Call::get_status, "p"},
     {Call::list_nodes, "p"},
     {Call::set_node, "p"},
+    {Call::remove_node, "p"},
     {Call::list_associations, "p"},
     {Call::list_events, "p"},
+    {Call::watch_events, "p"},
+    {Call::list_alarms, "p"},
     {Call::start_reshare, "op"},
     {Call::cancel_reshare, "op"},
     {Call::list_reshares, "op"},
@@ -199,18 +215,18 @@ TEST_F(ServerTest, EveryCallWithEveryCertificate) {
 }
 
 TEST_F(ServerTest, StrangersAreNotHeardAndNoOtherServerIsBelieved) {
-  EXPECT_TRUE(fails(client("operator", "other")->status(), Exit::temporary));
-  EXPECT_TRUE(fails(client("operator", "n", "sae-a")->status(), Exit::temporary));
+  EXPECT_TRUE(fails(client("operator", "other")->status(), Exit::refused));
+  EXPECT_TRUE(fails(client("operator", "n", "sae-a")->status(), Exit::refused));
   // The certificate of another, or without the role, is no controller's.
   ServerSettings wrong = settings("sae-a");
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::refused));
+  EXPECT_TRUE(fails(start(wrong), Exit::refused));
   wrong.name = "controller";
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::refused));
+  EXPECT_TRUE(fails(start(wrong), Exit::refused));
   wrong = settings();
   wrong.listen = "nowhere";
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::usage));
+  EXPECT_TRUE(fails(start(wrong), Exit::usage));
   wrong.listen = server_->listening();
-  EXPECT_TRUE(fails(Server::start(wrong, *catalogue_, manager_.get(), now), Exit::temporary));
+  EXPECT_TRUE(fails(start(wrong), Exit::temporary));
 }
 
 // What owners and operators may do about re-sharing, with nobody who does it.
@@ -305,6 +321,81 @@ TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
   EXPECT_EQ(nodes[holder]->compare({object.key(), {1, 1}}).value(),
             (std::vector{Verdict::remove, Verdict::unknown}));
   EXPECT_EQ(nodes[holder]->holdings(0, 10).value().holdings.at(0).share, 1U);
+}
+
+TEST_F(ServerTest, AlarmsAreListedAndEventsStreamed) {
+  const auto node = client("sae-a");
+  Registration registration;
+  registration.instance[0] = 1;
+  registration.roles = {pki::Role::shareholder};
+  ASSERT_OK(node->register_node(registration));
+  Report report;
+  report.instance = registration.instance;
+  report.alarms = {{{"store_full", "sae-a", ""}, "no space"}};
+  report.key_stock = {"sae-b", 77};
+  ASSERT_OK(node->report(report));
+  const auto admin = client("operator");
+  const auto page = admin->alarms({}, "", 0);
+  ASSERT_OK(page);
+  ASSERT_EQ(page.value().alarms.size(), 1U);
+  const Alarm& alarm = page.value().alarms[0];
+  EXPECT_EQ(alarm.key, (alarms::AlarmKey{"store_full", "sae-a", ""}));
+  EXPECT_EQ(alarm.severity, alarms::Severity::major);
+  EXPECT_EQ(alarm.text, "no space");
+  EXPECT_EQ(alarm.repair, alarms::find_type("store_full")->repair);
+  EXPECT_EQ(alarm.sources, std::vector<std::string>{"sae-a"});
+  EXPECT_EQ(page.value().last_event, admin->events(0, 0).value().back().number);
+  EXPECT_EQ(admin->nodes().value().at(0).key_stock.bytes, 77U);
+  EXPECT_EQ(admin->nodes().value().at(0).key_stock.peer, "sae-b");
+  EXPECT_EQ(admin->status().value().alarms[static_cast<std::size_t>(alarms::Severity::major)], 1U);
+  // All that are kept, then what comes; only alarms.
+  std::vector<Event> seen;
+  bool told = false;
+  const Outcome watched = admin->watch_events(0, true, [&](const std::vector<Event>& events) {
+    seen.insert(seen.end(), events.begin(), events.end());
+    if (!told) {
+      report.alarms.clear();
+      EXPECT_OK(node->report(report));
+    }
+    told = true;
+    return seen.size() < 2;
+  });
+  EXPECT_OK(watched);
+  ASSERT_EQ(seen.size(), 2U);
+  EXPECT_EQ(seen[0].change, AlarmChange::raised);
+  EXPECT_EQ(seen[0].kind, "store_full");
+  EXPECT_EQ(seen[1].change, AlarmChange::cleared);
+  EXPECT_EQ(seen[1].severity, alarms::Severity::major);
+  // From now on: the first list says only that it runs.
+  EXPECT_OK(admin->watch_events(std::nullopt, false, [&](const std::vector<Event>& events) {
+    EXPECT_TRUE(events.empty());
+    return false;
+  }));
+}
+
+TEST_F(ServerTest, SoManyWatchEventsAndEndWithTheServer) {
+  std::atomic<unsigned> running{0};
+  std::vector<std::thread> threads;
+  std::vector<Exit> ends(8);
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    threads.emplace_back([&, i] {
+      bool first = true;
+      const Outcome watched =
+          client("operator")->watch_events(std::nullopt, false, [&](const std::vector<Event>&) {
+            running += first ? 1U : 0U;
+            first = false;
+            return true;
+          });
+      ends[i] = watched.ok() ? Exit::ok : watched.error().code;
+    });
+  }
+  while (running < ends.size()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  const auto take = [](const std::vector<Event>&) { return true; };
+  EXPECT_TRUE(fails(client("operator")->watch_events(std::nullopt, false, take), Exit::temporary));
+  EXPECT_OK(client("operator")->status());  // everything else is answered
+  server_.reset();
+  for (std::thread& thread : threads) thread.join();
+  for (const Exit end : ends) EXPECT_EQ(end, Exit::temporary);
 }
 
 TEST_F(ServerTest, RequestsHaveLimits) {

@@ -139,9 +139,9 @@ TEST_F(PacketQueues, SendARunAsOneFrame) {
   EXPECT_EQ(all[0].note.checksum_offset, 6);
   EXPECT_EQ(all[0].note.header_bytes, 42);
   EXPECT_EQ(all[0].frame.size(), 42 + 17 * 1408U);
-  EXPECT_EQ(queue.statistics().runs.get(), 1U);
-  EXPECT_EQ(queue.statistics().packets.get(), 17U);
-  EXPECT_EQ(queue.statistics().bytes.get(), 17U * 1450);
+  EXPECT_EQ(queue.statistics().runs.read(), 1U);
+  EXPECT_EQ(queue.statistics().packets.read(), 17U);
+  EXPECT_EQ(queue.statistics().bytes.read(), 17U * 1450);
 }
 
 TEST_F(PacketQueues, SendEveryShapeInOrder) {
@@ -256,8 +256,8 @@ TEST_F(PacketQueues, LeaveToTheCallerWhatTheKernelHasNoRoomFor) {
     runs += sent().size();
   }
   EXPECT_EQ(runs, 32U);
-  EXPECT_EQ(queue.statistics().packets.get(), 64U);
-  EXPECT_EQ(queue.statistics().errors.get(), 0U);
+  EXPECT_EQ(queue.statistics().packets.read(), 64U);
+  EXPECT_EQ(queue.statistics().errors.read(), 0U);
 }
 
 TEST_F(PacketQueues, DropWhatTheKernelRefusesForGood) {
@@ -270,8 +270,8 @@ TEST_F(PacketQueues, DropWhatTheKernelRefusesForGood) {
   small.source_port = 1;
   burst.push_back(packet(datagram(small)));
   EXPECT_EQ(transmit(queue, burst), 9);
-  EXPECT_EQ(queue.statistics().errors.get(), 8U);
-  EXPECT_EQ(queue.statistics().packets.get(), 1U);
+  EXPECT_EQ(queue.statistics().errors.read(), 8U);
+  EXPECT_EQ(queue.statistics().packets.read(), 1U);
   EXPECT_EQ(sent().size(), 1U);
 }
 
@@ -290,8 +290,8 @@ TEST_F(PacketQueues, SayWhatIsKnownOfChecksums) {
     EXPECT_EQ(got[0]->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK, 0U);
     EXPECT_EQ(bytes_of(got[0]), frame);
   }
-  EXPECT_EQ(host.statistics().packets.get(), 3U);
-  EXPECT_EQ(host.statistics().bytes.get(), 3 * frame.size());
+  EXPECT_EQ(host.statistics().packets.read(), 3U);
+  EXPECT_EQ(host.statistics().bytes.read(), 3 * frame.size());
 }
 
 // A run of 100 datagrams in bursts of 64, and single ones before and behind it.
@@ -330,7 +330,7 @@ TEST_F(PacketQueues, SplitARunOverSeveralBursts) {
     const Bytes payload(got[i + 1].begin() + 42, got[i + 1].end());
     EXPECT_EQ(payload, test::payload_of(i, 500)) << i;
   }
-  EXPECT_EQ(queue.statistics().runs.get(), 1U);
+  EXPECT_EQ(queue.statistics().runs.read(), 1U);
 }
 
 // They become chains, which port_rx drops as `segmented`.
@@ -363,7 +363,7 @@ TEST_F(PacketQueues, PassNothingOnThatIsLongerThanAPacket) {
   ASSERT_EQ(got.size(), 1U);
   EXPECT_FALSE(is_contiguous(*got[0]));
   release(*got[0]);
-  EXPECT_EQ(queue.statistics().runs.get(), 0U);
+  EXPECT_EQ(queue.statistics().runs.read(), 0U);
 }
 
 TEST_F(PacketQueues, CountWhatThereIsNoPacketFor) {
@@ -377,7 +377,7 @@ TEST_F(PacketQueues, CountWhatThereIsNoPacketFor) {
   arrives(run.note, run.frame);
   arrives({}, Bytes(60, 1));
   EXPECT_TRUE(receive(queue).empty());
-  EXPECT_EQ(queue.statistics().no_memory.get(), 21U);
+  EXPECT_EQ(queue.statistics().no_memory.read(), 21U);
   for (Packet* const each : all) release(*each);
   // It goes on with what comes next.
   arrives({}, Bytes(60, 2));

@@ -52,6 +52,7 @@ owners = 7
 idle = "90 s"
 patience = "4 s"
 pad_shares = false
+minimum_t = 3
 random = "drbg"
 shortage = "wait"
 [controller]
@@ -108,6 +109,7 @@ TEST(StorageConfiguration, GivesAnSsa) {
   EXPECT_EQ(c.ssa.idle, std::chrono::seconds(90));
   EXPECT_EQ(c.ssa.patience, std::chrono::seconds(4));
   EXPECT_FALSE(c.ssa.pad_shares);
+  EXPECT_EQ(c.ssa.minimum_t, 3U);
   EXPECT_EQ(c.ssa.random, RandomSource::drbg);
   EXPECT_EQ(c.storage_shortage(), KeyShortage::wait);
   EXPECT_EQ(c.peers[0].role, PeerConfiguration::Role::shareholder);
@@ -197,6 +199,7 @@ TEST_P(StorageMistake, IsAnErrorThatNamesPlaceAndMend) {
 INSTANTIATE_TEST_SUITE_P(
     Ssa, StorageMistake,
     testing::Values(
+        Mistake{ssa, "minimum_t = 3", "minimum_t = 255", "minimum_t"},
         Mistake{ssa, "owners = 7", "owner = 7", "owner"}, Mistake{ssa, "owners = 7", "owners = 257", "256"},
         Mistake{ssa, "port = \"p0\"\naddress", "port = \"p9\"\naddress", "no port is called p9"},
         Mistake{ssa, "port = \"p0\"\naddress = \"fd00::1\"", "port = \"other\"", "has no address"},

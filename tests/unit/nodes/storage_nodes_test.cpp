@@ -375,17 +375,26 @@ TEST_F(StorageNodes, NothingThatIsNotAuthenticChangesAnything) {
 TEST_F(StorageNodes, ForgedOrdersKeepNoMemory) {
   open();
   connect();
-  auto memory = OrderMemory::make(2, 1024);
-  ASSERT_TRUE(memory.ok());
-  state().source.orders = std::move(memory.value());
-  for (unsigned round = 1; round <= 3; ++round) {
+  PacketSource& source = state().source;
+  for (OrderMemory* const each : {&source.orders, &source.masks}) {
+    auto memory = OrderMemory::make(2, 1024);
+    ASSERT_TRUE(memory.ok());
+    *each = std::move(memory.value());
+  }
+  // Each kind has its own: neither can use up the other's.
+  for (unsigned round = 1; round <= 6; ++round) {
+    const bool masks = round > 3;
+    const PacketType type = masks ? PacketType::mask_order : PacketType::keep_order;
+    std::uint8_t* const in_use = (masks ? source.orders : source.masks).take();
     ASSERT_EQ(send(*theirs_, their_source_, 3 * round, 3), 3U);
     std::vector<Packet*> packets = take_theirs();
-    for (Packet* const each : packets) data_of(*each)[1] = static_cast<std::uint8_t>(PacketType::keep_order);
+    for (Packet* const each : packets) data_of(*each)[1] = static_cast<std::uint8_t>(type);
     feed("storage_receive-t", packets);
     walk();
-    EXPECT_EQ(state().source.orders.free(), 2U);
-    EXPECT_EQ(state().source.no_memory, round) << "there was none for the third";
+    (masks ? source.orders : source.masks).give_back(in_use, 0);
+    EXPECT_EQ(source.orders.free(), 2U);
+    EXPECT_EQ(source.masks.free(), 2U);
+    EXPECT_EQ(source.no_memory, round) << "there was none for the third";
   }
   EXPECT_TRUE(role().numbers.empty());
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 namespace ssn::dataplane {
 namespace {
@@ -29,6 +30,11 @@ struct Played {
   std::vector<controller::Report> reports;
   std::vector<std::vector<ObjectKey>> compared;
   controller::ReportAnswer next;  // of every report
+  std::vector<controller::Holding> holdings;
+  std::size_t page = 1000;
+  std::size_t asked = 0;         // for pages of them
+  std::size_t lose_damaged = 0;  // reports of damaged shares that are not answered
+  std::chrono::milliseconds holdings_take{0};
   Verdict verdict = Verdict::keep;
 
   template <typename Condition>
@@ -50,6 +56,10 @@ class Client final : public client::ControllerClient {
   }
   Result<controller::ReportAnswer> report(const controller::Report& report) override {
     return said<controller::ReportAnswer>([&]() -> Result<controller::ReportAnswer> {
+      if (!report.damaged.empty() && played_.lose_damaged != 0) {
+        --played_.lose_damaged;
+        return away;
+      }
       played_.reports.push_back(report);
       return played_.next;
     });
@@ -78,12 +88,32 @@ class Client final : public client::ControllerClient {
   }
   Result<controller::Object> object(const ObjectKey&) override { return away; }
   Result<controller::SealedAnswer> sealed(const controller::SealedReport&) override { return away; }
-  Result<controller::HoldingPage> holdings(std::uint64_t, std::uint32_t) override { return away; }
+  Result<controller::HoldingPage> holdings(std::uint64_t after, std::uint32_t) override {
+    return said<controller::HoldingPage>([&]() -> Result<controller::HoldingPage> {
+      ++played_.asked;
+      std::this_thread::sleep_for(played_.holdings_take);
+      controller::HoldingPage page;
+      for (const controller::Holding& each : played_.holdings) {
+        if (each.key.object > after && page.holdings.size() < played_.page) page.holdings.push_back(each);
+      }
+      if (page.holdings.size() == played_.page) page.next = page.holdings.back().key.object;
+      return page;
+    });
+  }
   Result<controller::Status> status() override { return away; }
   Result<std::vector<controller::Node>> nodes() override { return away; }
-  Result<controller::Node> set_node(const std::string&, bool) override { return away; }
+  Result<controller::Node> set_node(const std::string&, controller::ServiceState) override { return away; }
+  Outcome remove_node(const std::string&) override { return away; }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return away; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return away; }
+  Outcome watch_events(std::optional<std::uint64_t>, bool,
+                       const std::function<bool(const std::vector<controller::Event>&)>&) override {
+    return away;
+  }
+  Result<controller::AlarmPage> alarms(const controller::AlarmFilter&, const std::string&,
+                                       std::uint32_t) override {
+    return away;
+  }
   Result<controller::ReshareView> start_reshare(const controller::ReshareRequest&, bool) override {
     return away;
   }
@@ -256,9 +286,9 @@ TEST_F(Link, ComparesItsStoreOnce) {
     played_.reports.clear();
     played_.verdict = verdict;
     ControllerLink::Setup setup;
-    setup.found = [](const ObjectKey& after) -> Result<std::vector<ObjectKey>> {
-      if (after.object >= 6) return std::vector<ObjectKey>();
-      return std::vector<ObjectKey>{{after.object + 1, 1}, {after.object + 2, 1}};
+    setup.found = [](const ObjectKey& after) -> Result<std::vector<HeldShare>> {
+      if (after.object >= 6) return std::vector<HeldShare>();
+      return std::vector<HeldShare>{{{after.object + 1, 1}, 1, 8}, {{after.object + 2, 1}, 1, 8}};
     };
     setup.remove = [&](const ObjectKey& key) {
       const std::lock_guard lock(played_.mutex);
@@ -274,6 +304,180 @@ TEST_F(Link, ComparesItsStoreOnce) {
     EXPECT_EQ(link_->state().unknown, verdict == Verdict::unknown ? 6U : 0U);
     link_.reset();
   }
+}
+
+// A store that the test plays, in pages of two.
+struct Store {
+  std::mutex mutex;
+  std::vector<HeldShare> shares;
+  bool broken = false;
+  std::function<Result<std::vector<HeldShare>>(const ObjectKey&)> found() {
+    return [this](const ObjectKey& after) -> Result<std::vector<HeldShare>> {
+      const std::lock_guard lock(mutex);
+      if (broken)
+        return Error{Exit::failed, "cannot list the shares", "the disk fails", "store", "replace it"};
+      std::vector<HeldShare> page;
+      for (const HeldShare& each : shares) {
+        if (after < each.key && page.size() < 2) page.push_back(each);
+      }
+      return page;
+    };
+  }
+};
+
+controller::Holding sealed(std::uint64_t object, bool counts = true) {
+  return {{object, 1}, 3, controller::ObjectState::committed, 8, 64, counts};
+}
+HeldShare good(std::uint64_t object) { return {{object, 1}, 3, 8}; }
+
+class Holdings : public Link {
+ protected:
+  void open_store(std::chrono::milliseconds every = std::chrono::hours(1),
+                  std::chrono::milliseconds least = std::chrono::hours(1)) {
+    ControllerLink::Setup setup;
+    setup.found = store_.found();
+    setup.compare_every = every;
+    setup.compare_least = least;
+    open(std::move(setup));
+  }
+  bool compared(std::uint64_t times) {
+    return played_.wait([&] { return link_->state().compared >= times; });
+  }
+  // Of all reports, in their order.
+  std::vector<controller::DamagedShare> told() {
+    std::vector<controller::DamagedShare> all;
+    for (const controller::Report& each : played_.reports) {
+      all.insert(all.end(), each.damaged.begin(), each.damaged.end());
+    }
+    return all;
+  }
+  Store store_;
+};
+
+// Of what should be here: what is not, what is another share, or not whole. What does not count yet, or any
+// more, is nobody's business.
+TEST_F(Holdings, TellsWhatIsMissingAndWhatIsNotWhole) {
+  using controller::DamagedShare;
+  using controller::ShareDamage;
+  for (const std::size_t page : {1U, 2U, 3U, 1000U}) {
+    played_.reports.clear();
+    played_.page = page;
+    played_.holdings = {sealed(1), sealed(2), sealed(3, false), sealed(4), sealed(5),
+                        sealed(6), sealed(7), sealed(8),        sealed(9), sealed(UINT64_MAX)};
+    store_.shares = {good(1), good(4), good(5), good(6), good(7), good(8), good(20)};
+    store_.shares[1].damage = ShareDamage::damaged;
+    store_.shares[2].damage = ShareDamage::incomplete;
+    store_.shares[3].share = 2;
+    store_.shares[4].cells = 7;
+    store_.shares[5].cells = 0;
+    store_.shares[5].unread = true;
+    open_store();
+    ASSERT_TRUE(compared(1));
+    link_->stop();
+    EXPECT_THAT(
+        told(),
+        ElementsAre(DamagedShare{{2, 1}, ShareDamage::missing}, DamagedShare{{4, 1}, ShareDamage::damaged},
+                    DamagedShare{{5, 1}, ShareDamage::incomplete}, DamagedShare{{6, 1}, ShareDamage::missing},
+                    DamagedShare{{7, 1}, ShareDamage::incomplete}, DamagedShare{{9, 1}, ShareDamage::missing},
+                    DamagedShare{{UINT64_MAX, 1}, ShareDamage::missing}))
+        << "pages of " << page;
+    EXPECT_EQ(link_->state().damaged, 7U);
+    link_.reset();
+  }
+}
+
+TEST_F(Holdings, TellsWhatIsThereAfterAll) {
+  using controller::DamagedShare;
+  using controller::ShareDamage;
+  played_.holdings = {sealed(1, false), sealed(2, false), sealed(3, false), sealed(4)};
+  for (std::size_t i = 0; i < 3; ++i) played_.holdings[i].lost = true;
+  store_.shares = {good(1), good(2), good(4)};
+  store_.shares[1].damage = ShareDamage::incomplete;
+  open_store();
+  ASSERT_TRUE(compared(1));
+  link_->stop();
+  EXPECT_THAT(told(), ElementsAre(DamagedShare{{1, 1}, ShareDamage::mended}));
+  EXPECT_EQ(link_->state().damaged, 0U);
+}
+
+// A store that does not answer has lost nothing.
+TEST_F(Holdings, SaysNothingOfAStoreThatFails) {
+  played_.holdings = {sealed(1), sealed(2)};
+  store_.broken = true;
+  open_store();
+  ASSERT_TRUE(compared(1));
+  link_->stop();
+  EXPECT_TRUE(told().empty());
+}
+
+// What the controller did not hear is looked for anew: it may be there by then.
+TEST_F(Holdings, ComparesAgainWhereTheReportWasLost) {
+  played_.holdings = {sealed(1), sealed(2)};
+  store_.shares = {good(1)};
+  played_.lose_damaged = 1;
+  open_store(std::chrono::hours(1), std::chrono::milliseconds(0));
+  ASSERT_TRUE(compared(1));
+  link_->stop();
+  EXPECT_GE(played_.asked, 2U);
+  ASSERT_FALSE(told().empty());
+  EXPECT_EQ(told().back(), (controller::DamagedShare{{2, 1}, controller::ShareDamage::missing}));
+}
+
+TEST_F(Holdings, ComparesAgainAfterAWhile) {
+  played_.holdings = {sealed(1)};
+  store_.shares = {good(1)};
+  open_store(std::chrono::milliseconds(1));
+  ASSERT_TRUE(compared(2));
+  {
+    const std::lock_guard lock(store_.mutex);
+    store_.shares.clear();
+  }
+  ASSERT_TRUE(played_.wait([&] { return !told().empty(); }));
+  link_->stop();
+}
+
+// What the store finds damaged is told soon, but not on and on.
+TEST_F(Holdings, ComparesSoonWhereSomethingIsSuspected) {
+  played_.holdings = {sealed(1)};
+  store_.shares = {good(1)};
+  open_store(std::chrono::hours(1), std::chrono::milliseconds(0));
+  ASSERT_TRUE(compared(1));
+  ASSERT_TRUE(reported(3));
+  EXPECT_EQ(link_->state().compared, 1U) << "nothing is suspected";
+  {
+    const std::lock_guard lock(store_.mutex);
+    store_.shares[0].damage = controller::ShareDamage::damaged;
+  }
+  link_->suspect();
+  ASSERT_TRUE(played_.wait([&] { return !told().empty(); }));
+  link_->stop();
+  link_.reset();
+  played_.reports.clear();
+  open_store();  // not again so soon
+  ASSERT_TRUE(compared(1));
+  link_->suspect();
+  std::size_t before = 0;
+  ASSERT_TRUE(played_.wait([&] {
+    before = played_.reports.size();
+    return true;
+  }));
+  ASSERT_TRUE(reported(before + 4));
+  link_->stop();
+  EXPECT_EQ(link_->state().compared, 1U);
+}
+
+// Where there are many pages the heartbeat goes on.
+TEST_F(Holdings, ReportsWhileItCompares) {
+  for (std::uint64_t object = 1; object <= 40; ++object) {
+    played_.holdings.push_back(sealed(object));
+    store_.shares.push_back(good(object));
+  }
+  played_.page = 1;
+  played_.holdings_take = std::chrono::milliseconds(20);
+  open_store();
+  ASSERT_TRUE(compared(1));
+  link_->stop();
+  EXPECT_GE(played_.reports.size(), 5U) << "40 pages of 20 ms, a report each 50 ms";
 }
 
 TEST_F(Link, AssociationsAreToldWhenTheyChange) {

@@ -290,6 +290,46 @@ TEST_F(OwnerSessionsTest, RefusesWhatTheControllerDoesNotPermit) {
   EXPECT_TRUE(sessions_->open_write(nowhere).ok());
 }
 
+// A controller that would have shareholders see data says so in a layout: nothing is split then. What is
+// there already may be read.
+TEST_F(OwnerSessionsTest, WritesNoLayoutWhoseSharesTellSomething) {
+  using controller::Scheme;
+  open();
+  std::uint64_t id = 0;
+  const auto refused = [&](unsigned minimum_t, Scheme scheme, std::uint32_t k, std::uint32_t blocks) {
+    const SessionRequest request = object(++id, ObjectState::writing);
+    controller::Layout& layout = played_.objects[{id, 1}].layout;
+    layout.scheme = scheme;
+    layout.k = layout.minimum = k;
+    layout.secret_blocks = blocks;
+    configuration_.ssa.minimum_t = minimum_t;
+    const auto answer = sessions_->open_write(request);
+    if (answer.ok()) {
+      sessions_->close_session(answer.value().session);
+      EXPECT_TRUE(tend([&] { return open_now() == 0; }));
+      return false;
+    }
+    EXPECT_EQ(answer.error().code, Exit::refused);
+    EXPECT_THAT(answer.error().why, HasSubstr("tell nothing"));
+    EXPECT_THAT(answer.error().fix, HasSubstr("minimum_t"));
+    return true;
+  };
+  ASSERT_EQ(SsaConfiguration().minimum_t, 1U);
+  EXPECT_FALSE(refused(1, Scheme::shamir, 2, 1));
+  EXPECT_TRUE(refused(2, Scheme::shamir, 2, 1));
+  EXPECT_TRUE(refused(1, Scheme::rs, 2, 2));
+  EXPECT_TRUE(refused(1, Scheme::rs, 2, 1)) << "it counts what the code hides, not k - L";
+  EXPECT_FALSE(refused(0, Scheme::rs, 2, 2)) << "an operator wants it";
+  EXPECT_TRUE(refused(1, Scheme::ramp, 2, 2));
+  EXPECT_TRUE(refused(1, Scheme::shamir, 1, 1));
+  EXPECT_TRUE(sessions_->writes().empty());
+  configuration_.ssa.minimum_t = 1;
+  const SessionRequest read = object(++id, ObjectState::committed);
+  played_.objects[{id, 1}].layout.scheme = Scheme::rs;
+  played_.objects[{id, 1}].layout.secret_blocks = 2;
+  EXPECT_TRUE(sessions_->open_read(read).ok());
+}
+
 TEST_F(OwnerSessionsTest, OpensNoMoreThanItHasPlacesFor) {
   open(2);
   std::vector<std::uint64_t> ids;

@@ -43,9 +43,18 @@ class SilentController : public client::ControllerClient {
   }
   Result<controller::Status> status() override { return nobody; }
   Result<std::vector<controller::Node>> nodes() override { return nobody; }
-  Result<controller::Node> set_node(const std::string&, bool) override { return nobody; }
+  Result<controller::Node> set_node(const std::string&, controller::ServiceState) override { return nobody; }
+  Outcome remove_node(const std::string&) override { return nobody; }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return nobody; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return nobody; }
+  Outcome watch_events(std::optional<std::uint64_t>, bool,
+                       const std::function<bool(const std::vector<controller::Event>&)>&) override {
+    return nobody;
+  }
+  Result<controller::AlarmPage> alarms(const controller::AlarmFilter&, const std::string&,
+                                       std::uint32_t) override {
+    return nobody;
+  }
   Result<controller::ReshareView> start_reshare(const controller::ReshareRequest&, bool) override {
     return nobody;
   }

@@ -5,6 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
+#include "ssn/protocol/payloads.h"
+
 namespace ssn::dataplane::test {
 namespace {
 
@@ -45,6 +49,19 @@ TEST(ReshareSetup, JobsTakeNoMoreThanAQuarterOfThePackets) {
   const roles::ResharerOptions small = resharing_of(configuration, 20'000, 1344).options;
   EXPECT_LE(small.jobs * small.job_bytes / 1344, 5000U);
   EXPECT_GT(small.jobs * small.job_bytes / 1344, 4000U);
+}
+
+// However many mask orders a peer sends: more than these are dropped, and come again.
+TEST(ReshareSetup, MaskOrdersHaveBoundedMemory) {
+  for (const std::uint32_t cell_room : {64U, 1344U, 8896U}) {
+    auto made = mask_memory(cell_room);
+    ASSERT_TRUE(made.ok()) << made.error().why;
+    OrderMemory& memory = made.value();
+    EXPECT_EQ(memory.bytes(), std::min<std::uint32_t>(64 * cell_room, protocol::max_order_bytes));
+    unsigned pieces = 0;
+    while (memory.take() != nullptr) ASSERT_LE(++pieces, 32U);
+    EXPECT_EQ(pieces, 32U);
+  }
 }
 
 TEST(ReshareSetup, TheLesserRateCounts) {

@@ -81,6 +81,43 @@ TEST_F(ScrubTest, FindsEveryFlippedBit) {
   }
 }
 
+// A share of which a stripe was put aside is named so, also after a restart, once the scrub was there; one
+// whose directory could be made anew is good.
+TEST_F(ScrubTest, TheListNamesSharesThatAreNotWhole) {
+  const ShareId damaged{2, 1, 1};
+  const auto state = [&](TestStore& store) {
+    const Result<std::vector<ShareSummary>> all = store.store->list({2, 1}, 1);
+    EXPECT_TRUE(all.ok());
+    return all.ok() && all.value().size() == 1 ? all.value()[0].state : StoreResult::none;
+  };
+  const auto flip = [&](std::uint8_t type) {
+    for (const auto& [key, value] : store_.medium.items()) {
+      if (key[0] != type || key[8] != damaged.object || value->empty()) continue;
+      Buffer bytes = *value;
+      bytes[0] ^= 1U;
+      store_.medium.replace(Buffer(key), bytes);
+      return true;
+    }
+    return false;
+  };
+  ASSERT_EQ(state(store_), StoreResult::done);
+  for (const std::uint8_t type : {std::uint8_t{'D'}, std::uint8_t{'S'}}) {
+    ASSERT_TRUE(flip(type));
+    Scrubber scrubber(*store_.store, options_);
+    (void)pass(scrubber);
+    EXPECT_FALSE(store_.store->take_events().empty());
+    EXPECT_EQ(state(store_), type == 'D' ? StoreResult::done : StoreResult::quarantined);
+  }
+  store_.medium.crash();
+  ASSERT_TRUE(store_.open().ok());
+  Scrubber scrubber(*store_.store, options_);
+  (void)pass(scrubber);
+  EXPECT_EQ(state(store_), StoreResult::quarantined);
+  std::vector<PutCompletion> completions;
+  EXPECT_EQ(store_.store->remove(damaged.generation_id(), completions), StoreResult::done);
+  EXPECT_NE(state(store_), StoreResult::quarantined);
+}
+
 TEST_F(ScrubTest, GoesOnWhereItWas) {
   ScrubOptions options = options_;
   options.save_ns = 0;

@@ -40,6 +40,7 @@ struct AgentSettings {
   bool owners = false;     ///< this node is an SSA: certificates with the OU owner may ask for sessions
   bool reshares = false;   ///< this node is a shareholder that makes shares anew
   std::string controller;  ///< CN of the controller that may order that, as operators may; empty: none
+  std::string crl = {};    ///< PEM file: what the authorities in `ca` revoked; empty: nobody is looked up
 };
 
 inline constexpr std::size_t peers_max = 512;

@@ -52,7 +52,7 @@ class ReshareHost {
 
 /// Calls that run at once; those beyond fail as temporary.
 inline constexpr unsigned reshare_calls_max = 12;
-/// Of them, streams of ListReshares.
+/// And streams of ListReshares, besides.
 inline constexpr unsigned reshare_streams_max = 4;
 
 }  // namespace ssn::agent

@@ -139,6 +139,9 @@ struct SsaConfiguration {
   KeyShortage shortage = KeyShortage::refuse;
   /// Holders keep pad as their shares where the controller says so and no key path here forbids it.
   bool pad_shares = true;
+  /// Shares of what is written here that must tell nothing, whatever the controller says; 0: erasure codes,
+  /// too.
+  unsigned minimum_t = 1;
   std::string where;
 };
 
@@ -197,6 +200,7 @@ struct AgentConfiguration {
   std::string listen;  ///< "address:port" for mutual TLS; empty: none
   std::string socket;  ///< UNIX socket; empty: none
   std::string certificate, key, ca;
+  std::string crl;                     ///< list of revoked certificates; empty: none is kept
   std::vector<std::string> operators;  ///< names in certificates that may ask what the socket may
 };
 

@@ -26,6 +26,7 @@
 #include "ssn/dataplane/connection_sink.h"
 #include "ssn/dataplane/graph_builder.h"
 #include "ssn/dataplane/host.h"
+#include "ssn/dataplane/key_report.h"
 #include "ssn/dataplane/reshare_host.h"
 #include "ssn/dataplane/session_host.h"
 #include "ssn/hw/result.h"
@@ -39,10 +40,12 @@ class StoreThread;
 
 namespace ssn::dataplane {
 
+class AlarmWatch;
 class ControllerLink;
 class Errands;
 class OwnerSessions;
 class ReshareControl;
+struct OrderTerm;
 struct StorageChannel;
 struct StorageMember;
 
@@ -58,6 +61,8 @@ class StorageMode final : public ConnectionSink {
     std::function<void(std::string_view)> report;  ///< events, for a log; any thread
     /// Peers and the epochs of their keys; any thread.
     std::function<std::vector<std::pair<std::string, std::uint64_t>>()> epochs;
+    /// What the keys say of themselves; any thread.
+    std::function<KeyReport()> keys;
     /// Any thread: tend() is wanted soon. Makes no more than one system call.
     std::function<void()> call_control;
     /// Index of link `link` to a peer among the host's links, and the longest payload that it takes.
@@ -116,11 +121,12 @@ class StorageMode final : public ConnectionSink {
   void reap();
   void take_removals();
   void take_events();
-  bool order_removal(std::uint64_t object, std::uint64_t generation);
+  bool order_removal(std::uint64_t object, std::uint64_t generation, const OrderTerm& term);
 
   Setup setup_;
   std::uint32_t cell_room_ = 0;  // bytes of the longest cell that fits all links
   std::unique_ptr<store::StoreThread> store_;
+  const std::unique_ptr<AlarmWatch> alarms_;
   std::vector<std::unique_ptr<StorageMember>> members_;
   std::unique_ptr<ControllerLink> controller_;
   std::unique_ptr<OwnerSessions> owners_;

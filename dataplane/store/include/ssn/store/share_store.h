@@ -68,7 +68,9 @@ struct SealAnswer {
 
 struct ShareSummary {
   ShareId id;
-  StoreResult state = StoreResult::none;  ///< done: sealed; incomplete: not; or quarantined, io_error
+  /// done: sealed; incomplete: not; quarantined: some of it was put aside, as far as that was met since the
+  /// start; io_error.
+  StoreResult state = StoreResult::none;
   std::uint32_t cell_bytes = 0;
   std::uint32_t cells = 0;  ///< sealed ones only
 };

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What is wrong with this node and its peers, from what its parts say of themselves: alarms for the
+// controller. The inventory is control/alarms'.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "monitor.h"
+#include "ssn/dataplane/key_report.h"
+#include "ssn/roles/ssa.h"
+#include "ssn/store/share_store.h"
+#include "types.h"
+
+namespace ssn::dataplane {
+
+/// Thread-safe. Times are ms of a steady clock.
+class AlarmWatch {
+ public:
+  explicit AlarmWatch(std::string node) : node_(std::move(node)) {}
+
+  /// Of an SSA: about the shareholder of that name.
+  void happened(const roles::SsaEvent& event, const std::string& holder, std::uint64_t now_ms);
+  /// Whether a share was hurt.
+  bool happened(const store::StoreEvent& event, std::uint64_t now_ms);
+  /// How it is now; `store` is null where there is none. All that is raised.
+  std::vector<alarms::ActiveAlarm> look(const KeyReport& keys, const store::StoreStatus* store,
+                                        std::uint64_t now_ms);
+
+ private:
+  void look_at_peer(const PeerKeyReport& peer, bool self_quarantine, std::uint64_t now_ms);
+
+  const std::string node_;
+  alarms::Monitor monitor_;
+};
+
+/// Of pads to send under, towards the peer for which fewest are ready.
+controller::KeyStock key_stock(const KeyReport& keys);
+
+}  // namespace ssn::dataplane
