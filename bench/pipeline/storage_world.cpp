@@ -18,11 +18,6 @@ constexpr const char* name_of_all = "bench";  // sender and receiver of all key 
 constexpr std::uint16_t key_index = 1;
 constexpr std::uint16_t owner_udp_port = 40000;
 
-int run_worker(void* worker) {
-  static_cast<Worker*>(worker)->run();
-  return 0;
-}
-
 std::string text_of(const StorageOptions& options) {
   const std::uint32_t mtu = std::max(1500U, options.cell + 104);
   std::string text = fmt::format(
@@ -59,7 +54,12 @@ Error failure(std::string what, std::string why) {
 Result<std::unique_ptr<StorageWorld>> StorageWorld::make(const StorageOptions& options) {
   std::unique_ptr<StorageWorld> world(new StorageWorld(options));
   if (Outcome outcome = world->configure(); !outcome.ok()) return outcome.error();
-  if (Outcome outcome = world->start_dpdk(); !outcome.ok()) return outcome.error();
+  if (Outcome outcome = world->engine_.open(world->configuration_, options.folder); !outcome.ok()) {
+    return outcome.error();
+  }
+  if (Outcome outcome = world->engine_.run(world->configuration_, options.core); !outcome.ok()) {
+    return outcome.error();
+  }
   if (Outcome outcome = world->make_storage(); !outcome.ok()) return outcome.error();
   if (Outcome outcome = world->make_ends(); !outcome.ok()) return outcome.error();
   return world;
@@ -79,38 +79,11 @@ Outcome StorageWorld::configure() {
   return done;
 }
 
-Outcome StorageWorld::start_dpdk() {
-  Result<MachineState> machine = machine_state();
-  if (!machine.ok()) return machine.error();
-  machine.value().runtime_folder = options_.folder;
-  Result<EalPlan> plan = make_eal_plan(configuration_, machine.value());
-  if (!plan.ok()) return plan.error();
-  huge_pages_ = plan.value().huge_pages;
-  Result<std::unique_ptr<Eal>> eal = Eal::start(
-      plan.value(), [](std::string_view line) { fmt::print(stderr, "pipeline_bench: DPDK: {}\n", line); });
-  if (!eal.ok()) return eal.error();
-  eal_ = std::move(eal.value());
-  Result<std::unique_ptr<Ports>> ports = Ports::open(configuration_, 1, eal_->packets());
-  if (!ports.ok()) return ports.error();
-  ports_ = std::move(ports.value());
-  for (const std::unique_ptr<Port>& port : ports_->all()) {
-    port->mac = {2, 0, 0, 0, 1, static_cast<std::uint8_t>(port->index)};
-  }
-  counters_ = std::make_unique<Counters>(1);
-  Result<std::unique_ptr<Worker>> worker =
-      Worker::make(0, options_.core, configuration_.workers.idle, *counters_);
-  if (!worker.ok()) return worker.error();
-  worker_ = std::move(worker.value());
-  if (Outcome outcome = eal_->launch(0, run_worker, worker_.get()); !outcome.ok()) return outcome;
-  runs_ = true;
-  return done;
-}
-
 // As StorageMode makes a worker of an SSA.
 Outcome StorageWorld::make_storage() {
   storage_ = std::make_shared<StorageWorker>();
   StorageWorker& worker = *storage_;
-  worker.source.open(eal_->packets());
+  worker.source.open(engine_.eal().packets());
   for (hw::SecretBuffer* const memory : {&worker.seal_memory, &worker.open_memory}) {
     Result<hw::SecretBuffer> made =
         hw::SecretBuffer::make(protocol::OneTimeCheck::memory_bytes, hw::SecretBuffer::Locking::required);
@@ -121,7 +94,7 @@ Outcome StorageWorld::make_storage() {
   worker.opener.emplace(*kernels_, worker.packets, worker.table, worker.open_memory);
   worker.peers.resize(configuration_.peers.size());
   worker.finished.resize(configuration_.peers.size());
-  ssa_options_ = ssa_options(configuration_, packets_of(eal_->packets()));
+  ssa_options_ = ssa_options(configuration_, packets_of(engine_.eal().packets()));
   ssa_options_.surplus = options_.surplus;
   SsaRole::Setup setup;
   setup.options = ssa_options_;
@@ -139,10 +112,10 @@ Outcome StorageWorld::make_storage() {
 
 Outcome StorageWorld::make_ends() {
   PortEnd::Setup setup;
-  setup.worker = worker_.get();
+  setup.worker = &engine_.worker();
   setup.implementation = kernels_;
   setup.cell_bytes = options_.cell;
-  setup.port = ports_->find("owners");
+  setup.port = engine_.ports().find("owners");
   setup.ssa_address = {10, 0, 0, 1};
   setup.address = {10, 0, 0, 2};
   setup.ssa_udp_port = configuration_.ssa.udp_port;
@@ -150,7 +123,7 @@ Outcome StorageWorld::make_ends() {
   owner_ = std::make_unique<OwnerEnd>(setup, ssa_options_.window, options_.blocks);
   if (Outcome outcome = owner_->attach(); !outcome.ok()) return outcome;
   for (unsigned i = 1; i <= options_.n; ++i) {
-    setup.port = ports_->find(fmt::format("link{}", i));
+    setup.port = engine_.ports().find(fmt::format("link{}", i));
     setup.ssa_address[2] = setup.address[2] = static_cast<std::uint8_t>(i);
     setup.ssa_udp_port = setup.udp_port = Configuration::default_udp_port;
     holders_.push_back(std::make_unique<HolderEnd>(setup, options_.blocks));
@@ -175,22 +148,13 @@ Outcome StorageWorld::build_storage(GraphBuilder& graph) {
 }
 
 Outcome StorageWorld::build(const std::shared_ptr<Probe>& probe) {
-  std::vector<const Port*> ports;
-  for (const std::unique_ptr<Port>& each : ports_->all()) ports.push_back(each.get());
-  Result<std::unique_ptr<HostPart>> host = HostPart::make(configuration_, ports, nullptr);
+  Result<std::unique_ptr<HostPart>> host = HostPart::make(configuration_, engine_.all_ports(), nullptr);
   if (!host.ok()) return host.error();
   host_ = std::move(host.value());
-  Pipeline::Setup setup;
-  setup.workers = {worker_.get()};
-  setup.counters = counters_.get();
-  setup.ports = ports;
-  Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::make(std::move(setup));
-  if (!pipeline.ok()) return pipeline.error();
-  pipeline_ = std::move(pipeline.value());
   if (Outcome outcome =
-          pipeline_->install({[this](GraphBuilder& graph) { return host_->build(graph); },
-                              [this](GraphBuilder& graph) { return build_storage(graph); },
-                              [probe](GraphBuilder& graph) { return Probe::build(graph, probe); }});
+          engine_.install({[this](GraphBuilder& graph) { return host_->build(graph); },
+                           [this](GraphBuilder& graph) { return build_storage(graph); },
+                           [probe](GraphBuilder& graph) { return Probe::build(graph, probe); }});
       !outcome.ok()) {
     return outcome;
   }
@@ -247,7 +211,7 @@ Outcome StorageWorld::connect(unsigned holder) {
                                           *storage_->sealer, storage_->source, channel_begins_ns());
   channels_.push_back(std::move(channel));
   bool attached = false;
-  on_worker(*worker_, [&] {
+  on_worker(engine_.worker(), [&] {
     holders_[holder]->connect(std::move(theirs.value()), connection);
     attached = storage_->attach(*channels_.back());
   });
@@ -269,7 +233,7 @@ Outcome StorageWorld::make_session(bool writes, std::unique_ptr<protocol::Sessio
   session_ = std::make_unique<OwnerSession>();
   session_->writes = writes;
   Result<HostGuest> guest =
-      host_->host().make_guest({ports_->find("owners")->id, configuration_.ssa.address,
+      host_->host().make_guest({engine_.ports().find("owners")->id, configuration_.ssa.address,
                                 configuration_.ssa.udp_port, *parse_ip_address("10.0.0.2"), owner_udp_port});
   if (!guest.ok()) return guest.error();
   session_->guest = std::move(guest.value());
@@ -324,9 +288,9 @@ Outcome StorageWorld::open_session(bool writes) {
     if (!read.ok()) return read.error();
     session_->read = std::move(read.value());
   }
-  on_worker(*worker_, [&] {
-    role_->open(*session_, worker_->now_ns());
-    if (session_->opened) owner_->connect(std::move(owners), worker_->now_ns());
+  on_worker(engine_.worker(), [&] {
+    role_->open(*session_, engine_.worker().now_ns());
+    if (session_->opened) owner_->connect(std::move(owners), engine_.worker().now_ns());
   });
   return session_->opened ? Outcome(done) : Outcome(failure("cannot open a session", "the role refuses it"));
 }
@@ -334,9 +298,9 @@ Outcome StorageWorld::open_session(bool writes) {
 void StorageWorld::close_session() {
   if (session_ == nullptr) return;
   owner_->set_mode(OwnerEnd::Mode::idle);
-  on_worker(*worker_, [&] {
+  on_worker(engine_.worker(), [&] {
     owner_->disconnect();
-    if (session_->opened) role_->close(*session_, worker_->now_ns());
+    if (session_->opened) role_->close(*session_, engine_.worker().now_ns());
   });
   session_.reset();
 }
@@ -367,27 +331,20 @@ std::string StorageWorld::trouble() const {
 }
 
 StorageWorld::~StorageWorld() {
-  if (pipeline_ != nullptr && runs_) {
+  if (engine_.runs()) {
     close_session();
-    static_cast<void>(pipeline_->clear());
-    on_worker(*worker_, [this] {
-      for (const auto& each : channels_) storage_->detach(*each, worker_->now_ns());
+    engine_.clear();
+    on_worker(engine_.worker(), [this] {
+      for (const auto& each : channels_) storage_->detach(*each, engine_.worker().now_ns());
     });
   }
-  if (runs_) {
-    worker_->stop();
-    eal_->join(0);
-  }
+  engine_.stop();
   holders_.clear();
   owner_.reset();
-  pipeline_.reset();
   channels_.clear();
   storage_.reset();
   host_.reset();
   connections_.clear();
-  worker_.reset();
-  ports_.reset();
-  eal_.reset();
 }
 
 }  // namespace ssn::bench

@@ -10,11 +10,9 @@
 #include <vector>
 
 #include "../../dataplane/storage/ssa_role.h"
+#include "engine.h"
 #include "host_part.h"
 #include "probe.h"
-#include "ssn/dataplane/eal.h"
-#include "ssn/dataplane/pipeline.h"
-#include "ssn/dataplane/ports.h"
 #include "ssn/hw/key_device.h"
 #include "ssn/protocol/wire_stream.h"
 #include "storage_ends.h"
@@ -49,18 +47,18 @@ class StorageWorld {
   Outcome open_session(bool writes);
   void close_session();
 
-  dataplane::Worker& worker() noexcept { return *worker_; }
+  dataplane::Worker& worker() noexcept { return engine_.worker(); }
   const kernels::Implementation& kernels() const noexcept { return *kernels_; }
   const roles::SsaCounters& counters() const noexcept { return role_->counters(); }
   OwnerEnd& owner() noexcept { return *owner_; }
   /// On the worker, before each walk: what the key device would do on its own.
   void fill_rings() noexcept {
-    for (const auto& each : holders_) each->serve(worker_->now_ns());
+    for (const auto& each : holders_) each->serve(engine_.worker().now_ns());
   }
   HolderEnd& holder(unsigned share) noexcept { return *holders_[share - 1]; }
-  bool huge_pages() const noexcept { return huge_pages_; }
+  bool huge_pages() const noexcept { return engine_.huge_pages(); }
   protocol::WireStream stream() const;
-  std::vector<dataplane::Counters::Value> drops() const { return counters_->read("drop."); }
+  std::vector<dataplane::Counters::Value> drops() const { return engine_.counters().read("drop."); }
   /// Packets that an end could not open, blocks that came out wrong or not at all.
   std::uint64_t wrong() const;
   /// Where they were, and what the role counted of it.
@@ -69,7 +67,6 @@ class StorageWorld {
  private:
   explicit StorageWorld(StorageOptions options) : options_(std::move(options)) {}
   Outcome configure();
-  Outcome start_dpdk();
   Outcome make_storage();
   Outcome make_ends();
   Outcome connect(unsigned holder);
@@ -79,14 +76,9 @@ class StorageWorld {
 
   StorageOptions options_;
   dataplane::Configuration configuration_;
-  bool huge_pages_ = false;
   const kernels::Implementation* kernels_ = nullptr;
   hw::KeyDevice keys_;
-  std::unique_ptr<dataplane::Eal> eal_;
-  std::unique_ptr<dataplane::Ports> ports_;
-  std::unique_ptr<dataplane::Counters> counters_;
-  std::unique_ptr<dataplane::Worker> worker_;
-  bool runs_ = false;
+  Engine engine_;
   std::unique_ptr<dataplane::HostPart> host_;
   std::shared_ptr<dataplane::StorageWorker> storage_;
   roles::SsaOptions ssa_options_;
@@ -98,7 +90,6 @@ class StorageWorld {
   unsigned sessions_ = 0;
   std::unique_ptr<OwnerEnd> owner_;
   std::vector<std::unique_ptr<HolderEnd>> holders_;
-  std::unique_ptr<dataplane::Pipeline> pipeline_;
 };
 
 }  // namespace ssn::bench

@@ -2,6 +2,7 @@
 // What the programs of this folder share: options, folders, errors, and running something on a worker.
 #pragma once
 
+#include <errno.h>
 #include <fmt/core.h>
 #include <stdlib.h>
 
@@ -20,7 +21,8 @@
 namespace ssn::bench {
 
 [[noreturn]] inline void stop(const Error& error) {
-  fmt::print(stderr, "pipeline_bench: {}: {} ({})\n  {}\n", error.what, error.why, error.where, error.fix);
+  fmt::print(stderr, "{}: {}: {} ({})\n  {}\n", ::program_invocation_short_name, error.what, error.why,
+             error.where, error.fix);
   std::_Exit(1);
 }
 
@@ -34,7 +36,10 @@ template <typename Function>
 void on_worker(dataplane::Worker& worker, Function function) {
   dataplane::Ticket ticket = 0;
   const dataplane::Command command{[](void* argument) { (*static_cast<Function*>(argument))(); }, &function};
-  if (!worker.post(command, &ticket)) stop({Exit::failed, "the worker takes no command", "", "", ""});
+  if (!worker.post(command, &ticket)) {
+    stop({Exit::failed, "cannot run a command on the worker", "its inbox is full",
+          fmt::format("worker {}", worker.index()), "give it a core that nothing else runs on"});
+  }
   while (!worker.wait(ticket, std::chrono::milliseconds(1000))) {
   }
 }

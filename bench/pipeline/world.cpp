@@ -15,11 +15,6 @@ using namespace dataplane;
 
 constexpr std::chrono::milliseconds patience{5000};
 
-int run_worker(void* worker) {
-  static_cast<Worker*>(worker)->run();
-  return 0;
-}
-
 // Frames of a block fill it; the MTUs leave room for both ends' headers.
 std::string text_of(const WorldOptions& options) {
   std::string text = fmt::format(
@@ -63,8 +58,15 @@ Result<std::unique_ptr<World>> World::make(const WorldOptions& options, hw::KeyD
                                            std::shared_ptr<Probe> probe) {
   std::unique_ptr<World> world(new World(options));
   if (Outcome outcome = world->configure(); !outcome.ok()) return outcome.error();
-  if (Outcome outcome = world->start_dpdk(traffic); !outcome.ok()) return outcome.error();
-  if (Outcome outcome = world->start_worker(); !outcome.ok()) return outcome.error();
+  if (Outcome outcome = world->engine_.open(world->configuration_, options.folder); !outcome.ok()) {
+    return outcome.error();
+  }
+  if (!traffic.attach(world->engine_.ports())) {
+    return failure("cannot make traffic", "DPDK takes no callbacks");
+  }
+  if (Outcome outcome = world->engine_.run(world->configuration_, options.core); !outcome.ok()) {
+    return outcome.error();
+  }
   if (Outcome outcome = world->make_wire(); !outcome.ok()) return outcome.error();
   if (Outcome outcome = world->build(std::move(probe)); !outcome.ok()) return outcome.error();
   if (Outcome outcome = world->connect(keys); !outcome.ok()) return outcome.error();
@@ -84,43 +86,8 @@ Outcome World::configure() {
   return done;
 }
 
-Outcome World::start_dpdk(Traffic& traffic) {
-  Result<MachineState> machine = machine_state();
-  if (!machine.ok()) return machine.error();
-  machine.value().runtime_folder = options_.folder;
-  Result<EalPlan> plan = make_eal_plan(configuration_, machine.value());
-  if (!plan.ok()) return plan.error();
-  huge_pages_ = plan.value().huge_pages;
-  Result<std::unique_ptr<Eal>> eal = Eal::start(
-      plan.value(), [](std::string_view line) { fmt::print(stderr, "pipeline_bench: DPDK: {}\n", line); });
-  if (!eal.ok()) return eal.error();
-  eal_ = std::move(eal.value());
-  Result<std::unique_ptr<Ports>> ports = Ports::open(configuration_, 1, eal_->packets());
-  if (!ports.ok()) return ports.error();
-  ports_ = std::move(ports.value());
-  // Rings have none.
-  for (const std::unique_ptr<Port>& port : ports_->all()) {
-    port->mac = {2, 0, 0, 0, 1, static_cast<std::uint8_t>(port->index)};
-  }
-  if (!traffic.attach(*ports_)) return failure("cannot make traffic", "DPDK takes no callbacks");
-  return done;
-}
-
-Outcome World::start_worker() {
-  counters_ = std::make_unique<Counters>(1);
-  Result<std::unique_ptr<Worker>> worker =
-      Worker::make(0, options_.core, configuration_.workers.idle, *counters_);
-  if (!worker.ok()) return worker.error();
-  worker_ = std::move(worker.value());
-  if (Outcome outcome = eal_->launch(0, run_worker, worker_.get()); !outcome.ok()) return outcome;
-  runs_ = true;
-  return done;
-}
-
 Outcome World::make_wire() {
-  std::vector<const Port*> ports;
-  for (const std::unique_ptr<Port>& each : ports_->all()) ports.push_back(each.get());
-  Result<std::unique_ptr<HostPart>> host = HostPart::make(configuration_, ports, nullptr);
+  Result<std::unique_ptr<HostPart>> host = HostPart::make(configuration_, engine_.all_ports(), nullptr);
   if (!host.ok()) return host.error();
   host_ = std::move(host.value());
   WireMode::Setup setup;
@@ -128,7 +95,7 @@ Outcome World::make_wire() {
   setup.implementation = kernels_;
   setup.device = options_.offload == "none" ? nullptr : &offload_;
   setup.host_link = [this](const std::string&, std::size_t link) { return host_->link(0, link); };
-  setup.pool = [this](const std::string& port) { return ports_->find(port)->pool; };
+  setup.pool = [this](const std::string& port) { return engine_.ports().find(port)->pool; };
   setup.link_output = [this](GraphBuilder& graph) { return host_->link_output(graph); };
   setup.connect_udp = [this](GraphBuilder& graph, NodeHandle receive) {
     return host_->listen(graph, Configuration::default_udp_port, receive);
@@ -140,16 +107,9 @@ Outcome World::make_wire() {
 }
 
 Outcome World::build(std::shared_ptr<Probe> probe) {
-  Pipeline::Setup setup;
-  setup.workers = {worker_.get()};
-  setup.counters = counters_.get();
-  for (const std::unique_ptr<Port>& port : ports_->all()) setup.ports.push_back(port.get());
-  Result<std::unique_ptr<Pipeline>> pipeline = Pipeline::make(std::move(setup));
-  if (!pipeline.ok()) return pipeline.error();
-  pipeline_ = std::move(pipeline.value());
-  return pipeline_->install({[this](GraphBuilder& graph) { return host_->build(graph); },
-                             [this](GraphBuilder& graph) { return wire_->build(graph); },
-                             [probe](GraphBuilder& graph) { return Probe::build(graph, probe); }});
+  return engine_.install({[this](GraphBuilder& graph) { return host_->build(graph); },
+                          [this](GraphBuilder& graph) { return wire_->build(graph); },
+                          [probe](GraphBuilder& graph) { return Probe::build(graph, probe); }});
 }
 
 // Sender and receiver of this process agree on themselves.
@@ -206,18 +166,10 @@ World::~World() {
     }
     wire_->reap();
   }
-  if (pipeline_ != nullptr && runs_) static_cast<void>(pipeline_->clear());
-  if (runs_) {
-    worker_->stop();
-    eal_->join(0);
-  }
-  pipeline_.reset();
+  engine_.stop();
   wire_.reset();
   host_.reset();
   connection_.reset();
-  worker_.reset();
-  ports_.reset();
-  eal_.reset();
 }
 
 }  // namespace ssn::bench

@@ -7,12 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "engine.h"
 #include "host_part.h"
 #include "probe.h"
 #include "ssn/dataplane/connection.h"
-#include "ssn/dataplane/eal.h"
-#include "ssn/dataplane/pipeline.h"
-#include "ssn/dataplane/ports.h"
 #include "ssn/dataplane/wire.h"
 #include "ssn/hw/key_device.h"
 #include "ssn/protocol/wire_stream.h"
@@ -49,36 +47,28 @@ class World {
 
   static constexpr const char* peer_name = "bench-b";
 
-  dataplane::Worker& worker() noexcept { return *worker_; }
+  dataplane::Worker& worker() noexcept { return engine_.worker(); }
   hw::OffloadDevice& offload() noexcept { return offload_; }
   const kernels::Implementation& kernels() const noexcept { return *kernels_; }
   protocol::WireStream stream() const;
-  bool huge_pages() const noexcept { return huge_pages_; }
-  std::uint64_t counter(std::string_view name) const { return counters_->value(name); }
-  std::vector<dataplane::Counters::Value> drops() const { return counters_->read("drop."); }
+  bool huge_pages() const noexcept { return engine_.huge_pages(); }
+  std::uint64_t counter(std::string_view name) const { return engine_.counters().value(name); }
+  std::vector<dataplane::Counters::Value> drops() const { return engine_.counters().read("drop."); }
 
  private:
   explicit World(WorldOptions options) : options_(std::move(options)) {}
   Outcome configure();
-  Outcome start_dpdk(Traffic& traffic);
-  Outcome start_worker();
   Outcome make_wire();
   Outcome build(std::shared_ptr<Probe> probe);
   Outcome connect(hw::KeyDevice& keys);
 
   WorldOptions options_;
   dataplane::Configuration configuration_;
-  bool huge_pages_ = false;
   const kernels::Implementation* kernels_ = nullptr;
   hw::OffloadDevice offload_;
-  std::unique_ptr<dataplane::Eal> eal_;
-  std::unique_ptr<dataplane::Ports> ports_;
-  std::unique_ptr<dataplane::Counters> counters_;
-  std::unique_ptr<dataplane::Worker> worker_;
-  bool runs_ = false;
+  Engine engine_;
   std::unique_ptr<dataplane::HostPart> host_;
   std::unique_ptr<dataplane::WireMode> wire_;
-  std::unique_ptr<dataplane::Pipeline> pipeline_;
   std::unique_ptr<dataplane::Connection> connection_;
 };
 

@@ -250,7 +250,7 @@ class Case:
         if not filecmp.cmp(file, copy, shallow=False):
             raise BenchmarkError('the file that came back is not the one that was stored')
         os.remove(copy)
-        network.ssn('rm', 'file')
+        network.ssn('rm', 'file', '--yes')
 
     def floors(self, floor, file, show, round_of):
         for what, sinks in (('put', self.setting.n), ('get', self.setting.k)):
