@@ -19,11 +19,14 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import network as namespaces
 from processes import Programs, last_lines
 from screen import table
-from storage_network import StorageNetwork
+from storage_network import network_to_show
 
 OK, FAILED, DEGRADED, NOT_FOUND, TEMPORARY, REFUSED = 0, 1, 3, 4, 5, 6
 NAMES = {FAILED: 'failed', NOT_FOUND: 'not_found', TEMPORARY: 'temporary', REFUSED: 'refused'}
 START_SECONDS, STOP_SECONDS = 120, 60
+HINTS = """and there ssn put, get, ls, stat, verify, rm. `ssn stat NAME` says which five shareholders have
+shares. Kill two of them: 5 s later the controller has their shares made again on the two that stand by
+(ssn reshare watch); then kill two more, and ssn get. There, as an operator:"""
 
 
 class Problem(Exception):
@@ -126,9 +129,8 @@ class Demo:
             rows += [(each['program'], each['name'], str(each['pid']), 'yes' if each['running'] else 'no')
                      for each in state['processes']]
             print('\n'.join(table(rows, {2})))
-            print(f'\nFiles, logs and the five stores: {self.folder}\nAs its owner, in its network:\n'
-                  f'  {state["shell"]}\nand there ssn put, get, ls, stat, verify, rm. Kill two of the '
-                  'shareholders in between.')
+            print(f'\nFiles, logs and stores: {self.folder}\nAs its owner, in its network:\n'
+                  f'  {state["shell"]}\n{HINTS}\n  ssn nodes --config {state["operator"]}')
         return code
 
     def down(self):
@@ -151,7 +153,7 @@ class Demo:
     def serve(self):
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, lambda signum, _: sys.exit(0))
-        with StorageNetwork(self.folder, Programs.beside(self.options.ssn)) as network:
+        with network_to_show(self.folder, Programs.beside(self.options.ssn)) as network:
             network.start()
             self.write_state(network)
             while True:
@@ -163,6 +165,7 @@ class Demo:
         processes += [('ssn-dataplane', node.name, node) for node in network.nodes]
         path = os.path.dirname(self.options.ssn)
         state = {'supervisor': known(os.getpid()), 'folder': self.folder, 'configuration': network.owner_file,
+                 'operator': network.operator_file,
                  'processes': [{'program': program, 'name': name, **known(each.process.pid)}
                                for program, name, each in processes],
                  'shell': f'nsenter --net=/proc/{network.owner.pid}/ns/net env '

@@ -61,24 +61,29 @@ def busy_nodes(graph):
                   key=lambda node: -node['cycles'])
     total = sum(node['cycles'] for node in busy) or 1
     rows = [('node', 'packets', 'a call', 'cycles a packet', 'of all')]
-    for node in busy[:14]:
+    for node in busy:
+        if 200 * node['cycles'] < total:
+            break  # less than half a percent
         rows.append((node['name'], str(node['packets']),
                      f'{node["packets"] / max(node["calls"], 1):.1f}',
                      f'{node["cycles"] / node["packets"]:.0f}', f'{100 * node["cycles"] / total:.0f} %'))
     return table(rows, {1, 2, 3, 4})
 
 
-def key_account(counters):
-    """The key streams as lines; an exception where one does not balance."""
-    rows = [('bytes of', 'fetched', 'used', 'kept', 'discarded', 'left')]
+def key_account(counters, together=False):
+    """The key streams as lines, or `together` those of all peers; an exception where one does not balance."""
+    lines = {}
     for name in (each[:-len('.fetched')] for each in counters if each.endswith('.fetched')):
-        fetched, used, kept, discarded, left = (
+        fetched, *parts = (
             counters[f'{name}.{what}'] for what in ('fetched', 'used', 'kept', 'discarded', 'left'))
-        if fetched != used + kept + discarded + left:
+        if fetched != sum(parts):
             raise Failed(f'the account of {name} does not balance: {counters}')
-        rows.append((name, str(fetched), str(used), str(kept), str(discarded), str(left)))
-    if len(rows) == 1:
+        lines.setdefault(name.rsplit('.', 1)[1] if together else name, []).append((fetched, *parts))
+    if not lines:
         raise Failed('there is no account of keys')
+    rows = [('bytes of', 'fetched', 'used', 'kept', 'discarded', 'left')]
+    rows += [(name + (f', {len(streams)} streams' if together else ''),
+              *(str(sum(column)) for column in zip(*streams))) for name, streams in lines.items()]
     return table(rows, {1, 2, 3, 4, 5})
 
 

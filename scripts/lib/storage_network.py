@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A storage network with everything around it, in network namespaces that go away by themselves.
 
-                  owner   sae-s (SSA)   sae-h1 ... sae-h5 (shareholders)
+                  owner   sae-s (SSA)   sae-h1 ... sae-h7 (shareholders, of which n are used by an object)
     data bridge  ---+---------+------------+---------+--------
     control      ---+---------+------------+---------+-------- controller        keys: ssn-kme, for all nodes
 
@@ -99,6 +99,11 @@ class Controller:
         self.configuration['key_manager'] = [
             {'name': node.key_manager, 'delivers_once': True} for node in nodes]
 
+    def repair_after(self, time):
+        """By itself, onto others; nodes report often enough for people to see that soon."""
+        self.configuration['policy']['report'] = '500 ms'
+        self.configuration['reshare'] = {'after': time}
+
     def start(self, wait=True):
         with open(self.file, 'w', encoding='utf-8') as file:
             file.write('\n'.join([*toml(self.configuration), '']))
@@ -129,10 +134,12 @@ class StorageNetwork(Network):
     """Everything of the picture above."""
 
     def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth',
-                 labels=True, device='packet_socket', holders=None, mesh=False):
-        """`holders`: as many as shares unless it says else; mesh: they make shares anew with each other."""
+                 labels=True, device='packet_socket', standbys=None, repair_after=None):
+        """`standbys`: so many more shareholders than shares; all of them make shares anew with each other.
+        `repair_after`: the controller has that done by itself for a shareholder that is down for so long; the
+        additional ones are on standby then."""
         super().__init__()
-        self.mesh = mesh
+        self.mesh, self.repairs = standbys is not None, repair_after is not None
         # Only packet sockets of ours take several datagrams as one frame.
         self.offloads = device == 'packet_socket'
         self.device = f'{device},iface=data'
@@ -146,10 +153,12 @@ class StorageNetwork(Network):
                 self.bridges.run('ip', 'link', 'add', 'name', name, 'mtu', mtu, 'type', 'bridge', 'stp_state',
                                  '0', 'forward_delay', '0')
                 self.bridges.run('ip', 'link', 'set', 'dev', name, 'up')
-            numbers = range(1, (holders or n) + 1)
+            numbers = range(1, n + (standbys or 0) + 1)
             sites = ['s', *(f'h{i}' for i in numbers)]
             self.keys = KeyManagers(programs, os.path.join(folder, 'keys'), self.namespace('keys'), sites)
             self.controller = Controller(self)
+            if repair_after:
+                self.controller.repair_after(repair_after)
             self.ssa = Node(self, 's', SSA, cpus()[0])
             self.holders = [Node(self, f'h{i}', 10 + i, cpus()[i % len(cpus())]) for i in numbers]
             self.owner = self.namespace('owner')
@@ -158,7 +167,7 @@ class StorageNetwork(Network):
             if links == 'vhost-user':
                 self._share_memory()
             self._give_roles(store, labels)
-            self._write_owner()
+            self.owner_file, self.operator_file = (self._write_user(each) for each in ('owner', 'operator'))
         except BaseException:
             self.close()
             raise
@@ -197,17 +206,29 @@ class StorageNetwork(Network):
                 holder.configuration['shareholder']['directory'] = holder.store_folder
             self.ssa.add_peer(holder, 'shareholder', [holder.key_manager] if labels else None)
             holder.add_peer(self.ssa, 'ssa')
-            for other in self.holders if self.mesh else ():
+        if self.mesh:
+            self._join_holders(labels)
+
+    def _join_holders(self, labels):
+        """Each with each, for making shares anew, which needs a threshold of as many as the policy's."""
+        for holder in self.holders:
+            holder.configuration['shareholder']['minimum_t'] = self.k - 1
+            for other in self.holders:
                 if other is not holder:
                     holder.add_peer(other, 'shareholder', [other.key_manager] if labels else None)
+        for node in self.nodes:
+            # Keys for many peers: less of each lies ready.
+            node.configuration['keys'] = {'pad_ring': '4 MiB', 'random_ring': '1 MiB'}
 
-    def _write_owner(self):
-        self.owner_file = os.path.join(self.folder, 'owner.toml')
+    def _write_user(self, role):
+        """The configuration of somebody who uses `ssn`."""
+        path = os.path.join(self.folder, f'{role}.toml')
         tree = {'controller': {'address': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}'},
                 'owner': {each: self.keys.path(f'{name}') for each, name in (
-                    ('certificate', 'owner.crt'), ('key', 'owner.key'), ('ca', 'ca.crt'))}}
-        with open(self.owner_file, 'w', encoding='utf-8') as file:
+                    ('certificate', f'{role}.crt'), ('key', f'{role}.key'), ('ca', 'ca.crt'))}}
+        with open(path, 'w', encoding='utf-8') as file:
             file.write('\n'.join([*toml(tree), '']))
+        return path
 
     @property
     def nodes(self):
@@ -225,6 +246,9 @@ class StorageNetwork(Network):
         self.wait_for_connections(self.ssa.configuration['peer'])
         for holder in self.holders if self.mesh else ():
             self.wait_for_connections(holder.configuration['peer'], node=holder)
+        for holder in self.holders[self.n:] if self.repairs else ():
+            self.owner.run(self.programs.ssn, 'node', 'set', holder.name, 'standby', '--config',
+                           self.operator_file)
 
     def wait_for_connections(self, peers, seconds=READY_SECONDS, node=None):
         """Until the SSA, or another node, has keys with all these peers."""
@@ -251,3 +275,13 @@ class StorageNetwork(Network):
 
     def get(self, name, file, *arguments):
         return json.loads(self.ssn('get', name, file, '--json', *arguments).stdout)
+
+    def stat(self, name):
+        """Also of an object that is degraded."""
+        return json.loads(self.ssn('stat', name, '--json', check=False).stdout)
+
+
+def network_to_show(folder, programs):
+    """What `scripts/quickstart` shows and `ssn demo` runs: two shareholders more than shares, and a
+    controller that has lost shares made again on them."""
+    return StorageNetwork(folder, programs, standbys=2, repair_after='5 s')

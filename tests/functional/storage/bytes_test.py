@@ -9,7 +9,7 @@ import re
 import shutil
 import time
 
-from support import StorageTest, main
+from support import StorageTest, main, wait_for
 
 SIZE = 1_000_000
 SCRUB_SECONDS = 8  # at 256 MiB/s
@@ -89,6 +89,9 @@ class StoredBytes(StorageTest):
             self.assertRegex(said, r'fix:|repair|replace', said)
             return False
         self.wait_registered(self.holder)
+        # The controller counts on shares again that were lost with the change before.
+        wait_for(lambda: self.holder.counters('controller.')['controller.compared'] > 0,
+                 'the holder to compare what it has with what it should have')
         self.network.wait_for_connections(self.network.ssa.configuration['peer'])
         return True
 
@@ -101,6 +104,7 @@ class StoredBytes(StorageTest):
         """By the scrubber or at the start: put aside, reported, or what is missing is known."""
         counters = self.holder.counters('store.')
         return (counters.get('store.quarantined', 0) > 0 or self.said_about_damage(before)
+                or self.holder.counters('controller.')['controller.damaged'] > 0
                 or counters['store.generations'] < len(self.objects))
 
     def everything_is_right(self):

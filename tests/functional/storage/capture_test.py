@@ -25,6 +25,10 @@ class Capture(StorageTest):
     parts = {'device': 'net_af_packet0'}  # a packet in each frame
 
     @classmethod
+    def configure(cls, network):
+        network.ssa.configuration['ssa']['minimum_t'] = 0  # one object hides nothing
+
+    @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.path_of_capture = os.path.join(cls.folder.name, 'ssa.pcap')

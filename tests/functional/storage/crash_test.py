@@ -161,7 +161,7 @@ class Owner(threading.Thread):
 
     def rm(self, name, _, kill_after):
         self.state.begin(name, None)
-        code, said = self.command(kill_after, 'rm', name)
+        code, said = self.command(kill_after, 'rm', name, '--yes')
         if code == 4:  # there was nothing, or an earlier try of this command has done it
             self.state.give_up(name)
             self.state.saw(name, None)

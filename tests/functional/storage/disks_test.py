@@ -91,7 +91,7 @@ class SmallDisks(StorageTest):
             self.check(path, name)
         # Space comes back.
         for _, name in stored:
-            self.network.ssn('rm', name)
+            self.network.ssn('rm', name, '--yes')
         wait_for(lambda: not self.full(),
                  lambda: f'space; {[self.item(each, "store")[0] for each in self.small]}', RECOVERY_SECONDS)
         wait_for(lambda: self.put(200_000)[0].returncode == 0, 'five shares again', RECOVERY_SECONDS)

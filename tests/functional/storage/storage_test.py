@@ -123,7 +123,7 @@ class Storage(StorageTest):
         self.wait_generations(before + 10)
         away = self.random.choice(self.network.holders)
         away.kill()
-        self.network.ssn('rm', name)
+        self.network.ssn('rm', name, '--yes')
         others = [holder for holder in self.network.holders if holder is not away]
         wait_for(lambda: all(holder.counters('controller.')['controller.removed'] for holder in others),
                  'the others to erase')
