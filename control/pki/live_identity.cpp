@@ -4,7 +4,6 @@
 #include <fmt/core.h>
 #include <openssl/crypto.h>
 #include <openssl/x509_vfy.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <ctime>
@@ -80,16 +79,8 @@ Result<std::shared_ptr<LiveIdentity>> LiveIdentity::open(const IdentityFiles& fi
 }
 
 LiveIdentity::Stamps LiveIdentity::look() const {
-  const std::string* const paths[] = {&files_.certificate, &files_.key, &files_.ca, &files_.crl};
-  Stamps stamps{};
-  for (std::size_t i = 0; i < stamps.size(); ++i) {
-    struct stat status{};
-    if (paths[i]->empty() || ::stat(paths[i]->c_str(), &status) != 0) continue;
-    const auto ns = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
-    stamps[i] = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), ns(status.st_mtim),
-                 ns(status.st_ctim)};
-  }
-  return stamps;
+  return {hw::stamp_of(files_.certificate), hw::stamp_of(files_.key), hw::stamp_of(files_.ca),
+          hw::stamp_of(files_.crl)};
 }
 
 Result<Identity> LiveIdentity::load(std::int64_t now) const {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "certificate.h"
+#include "ssn/hw/file_stamp.h"
 #include "trust.h"
 
 namespace ssn::pki {
@@ -60,12 +61,7 @@ class LiveIdentity {
   State state(std::int64_t now) const;
 
  private:
-  struct FileStamp {
-    std::uint64_t device = 0, inode = 0, size = 0;
-    std::int64_t modified_ns = 0, changed_ns = 0;
-    bool operator==(const FileStamp&) const = default;
-  };
-  using Stamps = std::array<FileStamp, 4>;
+  using Stamps = std::array<hw::FileStamp, 4>;
   struct Believed {
     Holder holder;
     std::int64_t since = 0;

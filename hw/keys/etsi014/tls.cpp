@@ -5,7 +5,6 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <openssl/x509_vfy.h>
-#include <sys/stat.h>
 
 namespace ssn::hw::etsi014 {
 namespace {
@@ -137,17 +136,8 @@ Result<LiveTls> LiveTls::make(const Settings& settings) {
 }
 
 LiveTls::Stamps LiveTls::stamps_of(const Settings& settings) {
-  const std::string* const paths[] = {&settings.certificate, &settings.private_key, &settings.ca,
-                                      &settings.crl};
-  Stamps stamps{};
-  for (std::size_t i = 0; i < stamps.size(); ++i) {
-    struct stat status{};
-    if (paths[i]->empty() || ::stat(paths[i]->c_str(), &status) != 0) continue;
-    const auto ns = [](const timespec& time) { return time.tv_sec * 1'000'000'000 + time.tv_nsec; };
-    stamps[i] = {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size), ns(status.st_mtim),
-                 ns(status.st_ctim)};
-  }
-  return stamps;
+  return {stamp_of(settings.certificate), stamp_of(settings.private_key), stamp_of(settings.ca),
+          stamp_of(settings.crl)};
 }
 
 bool LiveTls::look(Time now) {

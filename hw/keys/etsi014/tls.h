@@ -10,6 +10,7 @@
 #include <string>
 
 #include "settings.h"
+#include "ssn/hw/file_stamp.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::hw::etsi014 {
@@ -46,12 +47,7 @@ class LiveTls {
   const std::string& trouble() const noexcept { return trouble_; }
 
  private:
-  struct Stamp {
-    std::uint64_t device = 0, inode = 0, size = 0;
-    std::int64_t modified_ns = 0, changed_ns = 0;
-    bool operator==(const Stamp&) const = default;
-  };
-  using Stamps = std::array<Stamp, 4>;
+  using Stamps = std::array<FileStamp, 4>;
 
   LiveTls(const Settings& settings, Stamps taken, TlsContext context)
       : settings_(&settings), context_(std::move(context)), taken_(taken) {}
