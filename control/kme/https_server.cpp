@@ -78,14 +78,7 @@ class Connections final : public httplib::TaskQueue {
 
   // Called on a connection's thread once it has proven itself.
   void note_holder(const SSL& connection) {
-    Holder holder;
-    for (int i = -1; i < sk_X509_num(SSL_get_peer_cert_chain(&connection)); ++i) {
-      X509* const each = i < 0 ? SSL_get0_peer_certificate(&connection)
-                               : sk_X509_value(SSL_get_peer_cert_chain(&connection), i);
-      if (each == nullptr) return;
-      X509_up_ref(each);
-      holder.emplace_back(each);
-    }
+    Holder holder = peer_certificates(connection);
     const std::lock_guard lock(mutex_);
     if (const auto own = sockets_.find(own_socket_); own != sockets_.end()) own->second = std::move(holder);
   }

@@ -116,6 +116,19 @@ bool LiveTls::still_believed(const SSL& connection) const {
          live_->judge(*certificate, share(SSL_get_peer_cert_chain(&connection)), peer_, ::time(nullptr)).ok();
 }
 
+std::vector<pki::CertificatePointer> peer_certificates(const SSL& connection) {
+  X509* const certificate = SSL_get0_peer_certificate(&connection);
+  if (certificate == nullptr) return {};
+  // A server's side of OpenSSL leaves the certificate itself out of the chain, and has none without others.
+  std::vector<pki::CertificatePointer> certificates;
+  X509_up_ref(certificate);
+  certificates.emplace_back(certificate);
+  for (pki::CertificatePointer& each : share(SSL_get_peer_cert_chain(&connection))) {
+    certificates.push_back(std::move(each));
+  }
+  return certificates;
+}
+
 std::string peer_common_name(const SSL& connection) {
   const X509* const certificate = SSL_get0_peer_certificate(&connection);
   return certificate == nullptr ? "" : common_name(*certificate);

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "issuer.h"
 #include "live_identity.h"
@@ -29,7 +30,6 @@ class LiveTls {
   Outcome set_up(SSL_CTX& context, bool tls_1_3_only);
   /// Whether the other side of a connection would be believed now.
   bool still_believed(const SSL& connection) const;
-  pki::LiveIdentity& live() const noexcept { return *live_; }
 
  private:
   struct Shown {
@@ -49,6 +49,9 @@ class LiveTls {
   std::shared_ptr<const Shown> shown_;
   std::uint64_t generation_ = 0;
 };
+
+/// The other side's certificate, then what came with it, each held. Empty before it has proven itself.
+std::vector<pki::CertificatePointer> peer_certificates(const SSL& connection);
 
 /// The one common name of the other side's certificate; empty when there is none, or several.
 std::string peer_common_name(const SSL& connection);

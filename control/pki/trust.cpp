@@ -91,29 +91,23 @@ Outcome Trust::add_lists(const Source& source, const std::vector<CertificatePoin
     }
   }
   checks_lists_ = true;
-  // For handshakes that are given store() and judge by themselves.
-  X509_STORE_set_flags(store_.get(), X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
-  X509_STORE_set_verify_cb(store_.get(), take_unlisted_authorities);
   return done;
 }
 
 Trust::Judgement Trust::judge(X509& certificate, const std::vector<CertificatePointer>& chain,
                               Purpose purpose, std::int64_t now) const {
-  const bool looks = checks_lists_;
-  Judgement judgement =
-      verify(certificate, chain, purpose, now, looks ? X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL : 0);
-  if (looks) judgement.until = std::min(judgement.until, lists_end_);
+  Judgement judgement = verify(certificate, chain, purpose, now, checks_lists_);
+  if (checks_lists_) judgement.until = std::min(judgement.until, lists_end_);
   return judgement;
 }
 
 Trust::Judgement Trust::judge_unlisted(X509& certificate, const std::vector<CertificatePointer>& chain,
                                        Purpose purpose, std::int64_t now) const {
-  return verify(certificate, chain, purpose, now, 0);
+  return verify(certificate, chain, purpose, now, false);
 }
 
 Trust::Judgement Trust::verify(X509& certificate, const std::vector<CertificatePointer>& chain,
-                               Purpose purpose, std::int64_t now, unsigned long flags) const {
-  constexpr unsigned long lists = X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
+                               Purpose purpose, std::int64_t now, bool looks_up) const {
   const StoreContext context(X509_STORE_CTX_new());
   const Stack others(sk_X509_new_null());
   bool ready = context != nullptr && others != nullptr;
@@ -125,8 +119,10 @@ Trust::Judgement Trust::verify(X509& certificate, const std::vector<CertificateP
     return {X509_V_ERR_OUT_OF_MEM, 0};
   }
   X509_VERIFY_PARAM* const parameters = X509_STORE_CTX_get0_param(context.get());
-  X509_VERIFY_PARAM_clear_flags(parameters, lists);
-  X509_VERIFY_PARAM_set_flags(parameters, flags);
+  if (looks_up) {
+    X509_VERIFY_PARAM_set_flags(parameters, X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
+    X509_STORE_CTX_set_verify_cb(context.get(), take_unlisted_authorities);
+  }
   X509_VERIFY_PARAM_set_time(parameters, now);
   X509_STORE_CTX_set_purpose(context.get(),
                              purpose == Purpose::client ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER);

@@ -50,8 +50,6 @@ class Trust {
   /// When the first list ends, and began; 0 without lists.
   std::int64_t lists_end() const noexcept { return lists_end_; }
   std::int64_t lists_begin() const noexcept { return lists_begin_; }
-  /// OpenSSL's own structure, for its handshakes: authorities and lists.
-  X509_STORE* store() const noexcept { return store_.get(); }
 
  private:
   using Store = std::unique_ptr<X509_STORE, OpensslDeleter<X509_STORE_free>>;
@@ -60,7 +58,7 @@ class Trust {
   Outcome add_lists(const Source& source, const std::vector<CertificatePointer>& authorities,
                     std::int64_t now);
   Judgement verify(X509& certificate, const std::vector<CertificatePointer>& chain, Purpose purpose,
-                   std::int64_t now, unsigned long flags) const;
+                   std::int64_t now, bool looks_up) const;
 
   Store store_;
   bool checks_lists_ = false;
