@@ -66,22 +66,25 @@ class RemoveCommand final : public CatalogueCommand {
   const char* examples() const noexcept override {
     return "  ssn shareholder replace sae-h1 --yes --config operator.toml   first: its shares go to others\n"
            "  ssn node remove sae-h1 --yes                                  then, when it is down\n"
+           "  ssn node remove sae-h1 --destroyed                            nothing is left of its disk\n"
            "  ssn pki revoke sae-h1                                         or it may come back\n";
   }
 
  private:
   void declare_more(OptionTable& table) override {
     table.argument("NODE", node_, "As in ssn nodes");
+    table.flag("--destroyed", destroyed_, "Nothing of its store can be read any more: it owes no erasures");
     table.flag("--yes", yes_, "Do not ask; needed where standard input is no terminal");
   }
   Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) override {
-    if (Outcome confirmed =
-            confirm("cannot remove the node",
-                    fmt::format("have the controller forget {}?", shown_name(node_)), node_, yes_);
-        !confirmed.ok()) {
+    const std::string question =
+        destroyed_ ? fmt::format("is nothing left of the store of {}, and shall the controller forget it?",
+                                 shown_name(node_))
+                   : fmt::format("have the controller forget {}?", shown_name(node_));
+    if (Outcome confirmed = confirm("cannot remove the node", question, node_, yes_); !confirmed.ok()) {
       return confirmed.error();
     }
-    if (Outcome removed = client.remove_node(node_); !removed.ok()) {
+    if (Outcome removed = client.remove_node(node_, controller::StoreDestroyed{destroyed_}); !removed.ok()) {
       return removed.error();
     }
     if (output.json) {
@@ -97,6 +100,7 @@ class RemoveCommand final : public CatalogueCommand {
   }
 
   std::string node_;
+  bool destroyed_ = false;
   bool yes_ = false;
 };
 

@@ -155,9 +155,10 @@ class Client final : public ControllerClient {
     message.set_service(static_cast<v1::ServiceState>(service));
     return ask<Node>(&v1::Administration::Stub::SetNode, message, v1::Node());
   }
-  Outcome remove_node(const std::string& node) override {
+  Outcome remove_node(const std::string& node, controller::StoreDestroyed destroyed) override {
     v1::RemoveNodeRequest message;
     message.set_name(node);
+    message.set_destroyed(destroyed == controller::StoreDestroyed::yes);
     v1::RemoveNodeAnswer answer;
     return call(&v1::Administration::Stub::RemoveNode, message, answer);
   }

@@ -62,7 +62,7 @@ class ControllerClient {
   virtual Result<std::vector<controller::Node>> nodes() = 0;
   virtual Result<controller::Node> set_node(const std::string& node, controller::ServiceState service) = 0;
   /// Forgets it: it is down, and holds nothing.
-  virtual Outcome remove_node(const std::string& node) = 0;
+  virtual Outcome remove_node(const std::string& node, controller::StoreDestroyed destroyed) = 0;
   virtual Result<std::vector<controller::Association>> associations(const std::string& node) = 0;
   virtual Result<std::vector<controller::Event>> events(std::uint64_t after, std::uint32_t limit) = 0;
   /// Those behind `after`, then those that come; without `after`: only those. Ends when `take` says no, with

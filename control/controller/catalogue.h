@@ -87,8 +87,9 @@ class Catalogue {
   // Operators.
   Result<std::vector<Node>> nodes(Now now);
   Result<Node> set_node(Now now, const std::string& node, ServiceState service);
-  /// Forgets a node. refused: it is up, holds shares, or is being replaced.
-  Outcome remove_node(Now now, const std::string& node);
+  /// Forgets a node. refused: it is up, holds shares, is being replaced, or has not confirmed that it erased
+  /// what it had; the last is over where its store was destroyed.
+  Outcome remove_node(Now now, const std::string& node, StoreDestroyed destroyed = StoreDestroyed::no);
   Result<std::vector<Association>> associations(const std::string& node);
   Result<std::vector<Event>> events(std::uint64_t after, std::size_t limit);
   /// The number of the latest event; any thread, without waiting.
@@ -210,7 +211,10 @@ class Catalogue {
   Outcome change_owner(Transaction& changes, const std::string& owner, std::int64_t objects,
                        std::int64_t writes);
   Outcome confirm_removal(Transaction& changes, const std::string& node, const ObjectKey& key, Now now,
-                          std::uint64_t& confirmed);
+                          const char* how, std::uint64_t& confirmed);
+  Outcome check_removable(Now now, const std::string& node) const;
+  Result<bool> settle_removals(Now now, const std::string& node);
+  Outcome forget_node(Now now, const std::string& node);
   Outcome take_associations(Transaction& changes, const std::string& node,
                             const std::vector<AssociationReport>& reports, Now now);
   Result<bool> take_association(Transaction& changes, const std::string& node,

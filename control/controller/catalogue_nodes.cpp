@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cassert>
 #include <set>
+#include <tuple>
 
 #include "catalogue.h"
 
@@ -88,9 +90,9 @@ Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node
   return RegisterAnswer{catalogue_id_, policy_.report_ms, policy_.lease_ms};
 }
 
-// The removal of one share is durable at its holder.
+// Nothing is left of one share at its holder; `how` that is known.
 Outcome Catalogue::confirm_removal(Transaction& changes, const std::string& node, const ObjectKey& key,
-                                   Now now, std::uint64_t& confirmed) {
+                                   Now now, const char* how, std::uint64_t& confirmed) {
   const Result<std::optional<NumberRecord>> order = changes.get<NumberRecord>(keys::removal(node, key));
   if (!order.ok()) {
     return order.error();
@@ -111,8 +113,8 @@ Outcome Catalogue::confirm_removal(Transaction& changes, const std::string& node
     changes.erase(keys::holding(node, key));
   }
   ++confirmed;
-  if (Outcome cleared = clear_alarm(changes, now, {"share_exposed", alarm_resource(key.object), node}, "",
-                                    "the node confirmed that it erased");
+  if (Outcome cleared =
+          clear_alarm(changes, now, {"share_exposed", alarm_resource(key.object), node}, "", how);
       !cleared.ok()) {
     return cleared;
   }
@@ -204,7 +206,9 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
   Transaction changes(database_);
   std::uint64_t confirmed = 0;
   for (const ObjectKey& key : report.removed) {
-    if (Outcome taken = confirm_removal(changes, node, key, now, confirmed); !taken.ok()) {
+    if (Outcome taken =
+            confirm_removal(changes, node, key, now, "the node confirmed that it erased", confirmed);
+        !taken.ok()) {
       return taken.error();
     }
   }
@@ -363,15 +367,19 @@ Result<Node> Catalogue::set_node(Now now, const std::string& node, ServiceState 
   return describe(node, known->second, now);
 }
 
-Outcome Catalogue::remove_node(Now now, const std::string& node) {
-  constexpr const char* what = "cannot remove the node";
-  const std::lock_guard lock(mutex_);
+namespace {
+
+constexpr const char* what_remove = "cannot remove the node";
+
+}  // namespace
+
+Outcome Catalogue::check_removable(Now now, const std::string& node) const {
   const auto known = nodes_.find(node);
   if (known == nodes_.end()) {
-    return unknown_node(what, node);
+    return unknown_node(what_remove, node);
   }
   const auto refused = [&](const char* why, const char* fix) {
-    return Error{Exit::refused, what, why, node, fix};
+    return Error{Exit::refused, what_remove, why, node, fix};
   };
   if (is_up(known->second, now)) {
     return refused("it is up, and would register again", "end it first");
@@ -379,20 +387,77 @@ Outcome Catalogue::remove_node(Now now, const std::string& node) {
   if (replacing_.contains(node)) {
     return refused("its shares are still going to others", "wait until that is over: ssn reshare list");
   }
-  for (const std::string& prefix : {keys::holdings(node), keys::removals(node)}) {
+  if (std::any_of(open_.begin(), open_.end(), [&](const auto& write) { return write.second.ssa == node; })) {
+    return refused("writes are open with it", "wait until their leases are over");
+  }
+  return done;
+}
+
+// Nothing of its store is left, so all that it was to erase is. In pages, between which others have their
+// turn; false: there is no more.
+Result<bool> Catalogue::settle_removals(Now now, const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  if (Outcome may = check_removable(now, node); !may.ok()) {
+    return may.error();
+  }
+  const std::string orders = keys::removals(node);
+  const Result<std::vector<Row>> rows = database_.scan(orders, keys::end_of(orders), page_max);
+  if (!rows.ok() || rows.value().empty()) {
+    return rows.ok() ? Result<bool>(false) : rows.error();
+  }
+  Transaction changes(database_);
+  std::uint64_t confirmed = 0;
+  for (const Row& row : rows.value()) {
+    const ObjectKey key{keys::number_at(row.key, orders.size()), keys::number_at(row.key, orders.size() + 8)};
+    if (Outcome settled = confirm_removal(changes, node, key, now,
+                                          "an operator says that the node's store is destroyed", confirmed);
+        !settled.ok()) {
+      return settled.error();
+    }
+  }
+  const std::string text = fmt::format(
+      "{} erasures that it owed count as done: an operator says that its store is destroyed", confirmed);
+  if (Outcome noted = note(changes, now, false, "node_store_destroyed", node, text); !noted.ok()) {
+    return noted.error();
+  }
+  if (Outcome committed = changes.commit(); !committed.ok()) {
+    return committed.error();
+  }
+  assert(confirmed == rows.value().size());
+  counts_.removals -= confirmed;
+  return true;
+}
+
+Outcome Catalogue::remove_node(Now now, const std::string& node, StoreDestroyed destroyed) {
+  while (destroyed == StoreDestroyed::yes) {
+    const Result<bool> more = settle_removals(now, node);
+    if (!more.ok()) {
+      return more.error();
+    }
+    if (!more.value()) {
+      break;
+    }
+  }
+  return forget_node(now, node);
+}
+
+Outcome Catalogue::forget_node(Now now, const std::string& node) {
+  const std::lock_guard lock(mutex_);
+  if (Outcome may = check_removable(now, node); !may.ok()) {
+    return may;
+  }
+  const std::tuple<std::string, const char*, const char*> empty[] = {
+      {keys::removals(node), "it has not confirmed that it erased what it had",
+       "start it again and wait; or, if nothing of its store is left, say so: --destroyed"},
+      {keys::holdings(node), "it holds shares", "have it replaced: ssn shareholder replace"}};
+  for (const auto& [prefix, why, fix] : empty) {
     const Result<std::vector<Row>> rows = database_.scan(prefix, keys::end_of(prefix), 1);
     if (!rows.ok()) {
       return rows.error();
     }
     if (!rows.value().empty()) {
-      return refused("it holds shares, or has not confirmed that it erased those it had",
-                     "have it replaced: ssn shareholder replace; or start it again, and wait");
+      return Error{Exit::refused, what_remove, why, node, fix};
     }
-  }
-  const auto writes =
-      std::find_if(open_.begin(), open_.end(), [&](const auto& write) { return write.second.ssa == node; });
-  if (writes != open_.end()) {
-    return refused("writes are open with it", "wait until their leases are over");
   }
   Transaction changes(database_);
   changes.erase(keys::node(node));
@@ -417,7 +482,7 @@ Outcome Catalogue::remove_node(Now now, const std::string& node) {
   if (Outcome committed = changes.commit(); !committed.ok()) {
     return committed;
   }
-  nodes_.erase(known);
+  nodes_.erase(node);
   settled_.erase(node);
   return done;
 }

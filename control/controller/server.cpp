@@ -235,7 +235,8 @@ class AdministrationService final : public v1::Administration::Service {
     if (!caller.ok()) {
       return pki::to_status(caller.error());
     }
-    const Outcome removed = desk_.catalogue.remove_node(desk_.clock(), request->name());
+    const Outcome removed =
+        desk_.catalogue.remove_node(desk_.clock(), request->name(), StoreDestroyed{request->destroyed()});
     return removed.ok() ? grpc::Status::OK : pki::to_status(removed.error());
   }
   grpc::Status ListAssociations(Context* context, const v1::ListAssociationsRequest* request,

@@ -58,6 +58,8 @@ enum class ServiceState : std::uint8_t {
   standby,         ///< takes over from nodes that fail or are replaced, and gets nothing else
   reserved,        ///< gets what an operator or owner sends to it by its name
 };
+/// What an operator vouches for when a node is forgotten: `yes`, nothing of its store can be read any more.
+enum class StoreDestroyed : bool { no, yes };
 /// Kinds of domains that a node lies in.
 enum class Label : std::uint8_t { site, operated_by, power, key_manager };
 inline constexpr std::size_t labels_count = 4;

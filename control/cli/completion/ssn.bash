@@ -82,7 +82,7 @@ _ssn() {
     events) options+=" --since --follow $place" ;;
     rm) options+=" --missing-ok --yes $place" ;;
     'node set') options+=" $place" ;;
-    'node remove') options+=" --yes $place" ;;
+    'node remove') options+=" --destroyed --yes $place" ;;
     'reshare list') options+=" --all $place" ;;
     'reshare watch') options+=" $place" ;;
     'reshare start') options+=" --refresh --k --n --from --to --exchange --dry-run --owner $place" ;;

@@ -127,7 +127,7 @@ bool lets_in(ControllerClient& client, Call call) {
     case Call::set_node:
       return in(client.set_node("x", ServiceState::standby));
     case Call::remove_node:
-      return in(client.remove_node("x"));
+      return in(client.remove_node("x", StoreDestroyed::no));
     case Call::list_associations:
       return in(client.associations("x"));
     case Call::list_events:

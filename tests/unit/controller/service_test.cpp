@@ -111,5 +111,58 @@ TEST(Service, ANodeIsForgottenOnceItHoldsNothing) {
   EXPECT_FALSE(there());
 }
 
+// It owes more erasures than fit into one transaction, and removed objects wait for it alone.
+TEST(Service, ANodeWhoseStoreIsDestroyedOwesNoErasures) {
+  const auto database = make_memory_database();
+  World world_(*database, seed());
+  world_.start_nodes();
+  const auto forget = [&](StoreDestroyed destroyed) {
+    return world_->remove_node(world_.now, "h1", destroyed);
+  };
+  const auto others_obey = [&] {
+    for (int i = 2; i <= 7; ++i) {
+      const std::string node = numbered("h", i);
+      while (true) {
+        const auto orders = world_.report(node);
+        ASSERT_OK(orders);
+        if (orders.value().remove.empty()) break;
+        Report done = World::report_of(node);
+        done.removed = orders.value().remove;
+        ASSERT_OK(world_.report(node, done));
+      }
+    }
+  };
+  const auto at_h1 = [](const Object& object) {
+    return std::any_of(object.layout.holders.begin(), object.layout.holders.end(),
+                       [](const Holder& holder) { return holder.node == "h1"; });
+  };
+  Object held = world_.put("alice", "held");
+  for (int i = 0; !at_h1(held); ++i) held = world_.put("alice", fmt::format("held{}", i));
+  std::size_t owed = 0;
+  for (int i = 0; owed <= page_max; ++i) {
+    const Object object = world_.put("alice", fmt::format("o{}", i));
+    owed += at_h1(object) ? 1 : 0;
+    ASSERT_OK(world_->remove(world_.now, "alice", object.name, object.id));
+    if (i % 200 == 0) world_.report_all();
+  }
+  EXPECT_TRUE(fails(forget(StoreDestroyed::yes), Exit::refused));  // up
+  world_.pass(600'000);
+  others_obey();
+  EXPECT_TRUE(fails(forget(StoreDestroyed::no), Exit::refused));
+  EXPECT_EQ(world_->status().value().removals, owed);
+  EXPECT_TRUE(fails(forget(StoreDestroyed::yes), Exit::refused));  // a share of it counts still
+  EXPECT_EQ(world_->status().value().removals, 0U);
+  ASSERT_OK(world_->remove(world_.now, "alice", held.name, held.id));
+  others_obey();
+  ASSERT_OK(forget(StoreDestroyed::yes));
+  world_.restart();  // what is counted is in the catalogue, too
+  EXPECT_EQ(world_->status().value().removals, 0U);
+  const auto events = world_->events(0, page_max);
+  ASSERT_OK(events);
+  EXPECT_TRUE(std::any_of(events.value().begin(), events.value().end(), [](const Event& event) {
+    return event.kind == "node_store_destroyed" && event.subject == "h1";
+  }));
+}
+
 }  // namespace
 }  // namespace ssn::controller::test

@@ -103,7 +103,7 @@ class Client final : public client::ControllerClient {
   Result<controller::Status> status() override { return away; }
   Result<std::vector<controller::Node>> nodes() override { return away; }
   Result<controller::Node> set_node(const std::string&, controller::ServiceState) override { return away; }
-  Outcome remove_node(const std::string&) override { return away; }
+  Outcome remove_node(const std::string&, controller::StoreDestroyed) override { return away; }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return away; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return away; }
   Outcome watch_events(std::optional<std::uint64_t>, bool,

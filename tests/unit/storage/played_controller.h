@@ -44,7 +44,7 @@ class SilentController : public client::ControllerClient {
   Result<controller::Status> status() override { return nobody; }
   Result<std::vector<controller::Node>> nodes() override { return nobody; }
   Result<controller::Node> set_node(const std::string&, controller::ServiceState) override { return nobody; }
-  Outcome remove_node(const std::string&) override { return nobody; }
+  Outcome remove_node(const std::string&, controller::StoreDestroyed) override { return nobody; }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return nobody; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return nobody; }
   Outcome watch_events(std::optional<std::uint64_t>, bool,
