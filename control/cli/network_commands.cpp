@@ -2,6 +2,7 @@
 // `ssn nodes` and `ssn explain`: the network as the controller sees it, and why shares lie where they do.
 #include <fmt/core.h>
 
+#include "node_text.h"
 #include "object_command.h"
 #include "progress.h"
 #include "text_table.h"
@@ -39,16 +40,6 @@ class NodesCommand final : public CatalogueCommand {
   bool paths_ = false;
 };
 
-std::string roles_of(const controller::Node& node) {
-  std::string all;
-  for (const pki::Role role : {pki::Role::ssa, pki::Role::shareholder}) {
-    if (node.roles.has(role)) {
-      all += (all.empty() ? "" : ", ") + std::string(pki::name(role));
-    }
-  }
-  return all;
-}
-
 // The operator's word; what only the node says has a question mark.
 std::string shown_label(const controller::Node& node, Label label) {
   const std::string& said = node.labels[label];
@@ -74,13 +65,10 @@ void NodesCommand::print_json(const std::vector<controller::Node>& nodes) const 
   begin_document(json, schema(), nullptr);
   json.key("nodes").begin_array();
   for (const controller::Node& node : nodes) {
-    json.begin_object().member("name", node.name).member("roles", roles_of(node));
-    json.member("up", node.up)
-        .member("service", controller::name(node.service))
-        .member("read_only", node.read_only);
+    json.begin_object();
+    write_node(json, node);
+    json.member("up", node.up).member("read_only", node.read_only);
     json.member("agent", node.agent).member("version", node.version);
-    json.member("capacity_bytes", node.capacity_bytes).member("used_bytes", node.used_bytes);
-    json.member("objects", node.objects).member("reported_ms", node.reported_ms);
     write_labels(json, "labels", node.labels);
     write_labels(json, "claimed", node.claimed);
     json.member("delivered_once", node.delivered_once).key("key_paths").begin_array();
@@ -101,10 +89,9 @@ void NodesCommand::print_all(const std::vector<controller::Node>& nodes) const {
   TextTable table(
       {"", "NODE", "ROLE", "STATE", "SERVICE", "FREE>", "SITE", "OPERATOR", "POWER", "KEY MANAGER"});
   for (const controller::Node& node : nodes) {
-    const std::string state = !node.up ? "down" : !node.read_only.empty() ? "read-only" : "up";
-    const std::uint64_t free = node.capacity_bytes - std::min(node.capacity_bytes, node.used_bytes);
-    table.add({state == "up" ? "" : "!", shown_name(node.name), roles_of(node), state,
-               std::string(controller::name(node.service)), format_bytes(free),
+    const std::string state(node_state(node));
+    table.add({state == "up" ? "" : "!", shown_name(node.name), node_roles(node), state,
+               std::string(controller::name(node.service)), format_bytes(node_free_bytes(node)),
                shown_label(node, Label::site), shown_label(node, Label::operated_by),
                shown_label(node, Label::power), shown_label(node, Label::key_manager)});
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "alarm_text.h"
+#include "node_text.h"
 #include "object_command.h"
 #include "progress.h"
 #include "text_table.h"
@@ -26,14 +27,6 @@ struct Seen {
   std::vector<Alarm> alarms;  // the worst first
   std::vector<ReshareView> jobs;
 };
-
-std::string_view state_of(const Node& node) {
-  return !node.up ? "down" : !node.read_only.empty() ? "read-only" : "up";
-}
-
-std::string_view role_of(const Node& node) {
-  return node.roles.has(pki::Role::ssa) ? pki::name(pki::Role::ssa) : pki::name(pki::Role::shareholder);
-}
 
 // The worst that is raised about the node.
 Severity worst_of(const std::vector<Alarm>& alarms, const std::string& node) {
@@ -90,10 +83,10 @@ void print_nodes(const Seen& seen) {
   for (const Node& node : seen.nodes) {
     const Severity worst = worst_of(seen.alarms, node.name);
     const bool holds = node.roles.has(pki::Role::shareholder);
-    const std::uint64_t free = node.capacity_bytes - std::min(node.capacity_bytes, node.used_bytes);
-    table.add({state_of(node) == "up" ? "" : "!", shown_name(node.name), std::string(role_of(node)),
-               std::string(state_of(node)), std::string(controller::name(node.service)),
-               holds ? format_bytes(node.used_bytes) : "-", holds ? format_bytes(free) : "-",
+    const std::string state(node_state(node));
+    table.add({state == "up" ? "" : "!", shown_name(node.name), node_roles(node), state,
+               std::string(controller::name(node.service)), holds ? format_bytes(node.used_bytes) : "-",
+               holds ? format_bytes(node_free_bytes(node)) : "-",
                holds ? fmt::format("{}", node.objects) : "-",
                node.key_stock.peer.empty() ? "-" : format_bytes(node.key_stock.bytes),
                worst == Severity::none ? "-" : std::string(alarms::name(worst))});
@@ -145,11 +138,9 @@ void StatusCommand::print_json(const Seen& seen) const {
   }
   json.end_object().key("nodes").begin_array();
   for (const Node& node : seen.nodes) {
-    json.begin_object().member("name", node.name).member("role", role_of(node));
-    json.member("state", state_of(node)).member("service", controller::name(node.service));
-    json.member("used_bytes", node.used_bytes);
-    json.member("capacity_bytes", node.capacity_bytes).member("objects", node.objects);
-    json.member("reported_ms", node.reported_ms).member("key_stock_peer", node.key_stock.peer);
+    json.begin_object();
+    write_node(json, node);
+    json.member("key_stock_peer", node.key_stock.peer);
     json.member("key_stock_bytes", node.key_stock.bytes);
     json.member("worst_alarm", alarms::name(worst_of(seen.alarms, node.name))).end_object();
   }

@@ -88,7 +88,7 @@ class Alarms(StorageTest):
         node = next(each for each in status['nodes'] if each['name'] == victim.name)
         self.assertEqual((node['state'], node['worst_alarm']), ('down', 'major'))
         self.assertGreater(next(each for each in status['nodes']
-                                if each['role'] == 'ssa')['key_stock_bytes'], 0)
+                                if each['roles'] == ['ssa'])['key_stock_bytes'], 0)
         screen = self.ssn('status')
         self.assertIn('node_down', screen)
         self.assertLessEqual(len(screen.splitlines()), 40)
