@@ -13,6 +13,7 @@
 #include "alarm_watch.h"
 #include "errands.h"
 #include "owner_sessions.h"
+#include "removal_orders.h"
 #include "reshare_control.h"
 #include "reshare_setup.h"
 #include "ssn/dataplane/controller_link.h"
@@ -94,7 +95,8 @@ Result<OrderMemory> order_memory(const HolderRole::Setup& setup, std::uint32_t c
 StorageMode::StorageMode(Setup setup)
     : setup_(std::move(setup)),
       alarms_(std::make_unique<AlarmWatch>(setup_.configuration->name)),
-      errands_(std::make_unique<Errands>()) {}
+      errands_(std::make_unique<Errands>()),
+      removals_(std::make_unique<RemovalOrders>()) {}
 
 StorageMode::~StorageMode() {
   controller_.reset();
@@ -395,46 +397,39 @@ class IdleErrand final : public Errand {
 // The store is the same behind all workers; the first one gives the order.
 bool StorageMode::order_removal(std::uint64_t object, std::uint64_t generation, const OrderTerm& term) {
   if (generation == 0 || generation > UINT32_MAX) return false;
-  std::uint64_t token = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    token = next_removal_++;
-    removals_[token] = {object, generation};
-  }
+  const std::uint64_t token = removals_->begin({object, generation}, clock_ms());
   const store::GenerationId id{object, static_cast<std::uint32_t>(generation)};
   const auto errand = std::make_shared<RemoveErrand>(*members_[0], id, token, term);
   const Errands::Ran ran = errands_->run(errand, worker_patience);
   // What may still be carried out counts as ordered.
   if (ran == Errands::Ran::late || (ran == Errands::Ran::yes && errand->taken)) return true;
-  const std::lock_guard lock(mutex_);
-  removals_.erase(token);
+  static_cast<void>(removals_->end(token));
   return false;
 }
 
+// `trouble`: why it is there still; empty: it is gone.
+void StorageMode::end_removal(const controller::ObjectKey& key, const std::string& trouble) {
+  if (!trouble.empty()) {
+    setup_.report(fmt::format("store: cannot remove object {:016x}: {}", key.object, trouble));
+  }
+  if (controller_ != nullptr) trouble.empty() ? controller_->erased(key) : controller_->not_erased(key);
+  if (reshare_ != nullptr) {
+    reshare_->removed(key.object, static_cast<std::uint32_t>(key.generation), trouble);
+  }
+}
+
 void StorageMode::take_removals() {
+  if (store_ == nullptr) return;
   RemovalDone removal;
-  while (store_ != nullptr && members_[0]->holder->take_removal(removal)) {
-    controller::ObjectKey key;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto found = removals_.find(removal.token);
-      if (found == removals_.end()) continue;
-      key = {found->second.first, found->second.second};
-      removals_.erase(found);
-    }
+  while (members_[0]->holder->take_removal(removal)) {
+    const std::optional<controller::ObjectKey> key = removals_->end(removal.token);
     using store::StoreResult;
     const bool gone = removal.result == StoreResult::done || removal.result == StoreResult::again ||
                       removal.result == StoreResult::not_found || removal.result == StoreResult::removed;
-    if (gone && controller_ != nullptr) controller_->erased(key);
-    if (!gone) {
-      setup_.report(
-          fmt::format("store: cannot remove object {:016x}: {}", key.object, store::name(removal.result)));
-      if (controller_ != nullptr) controller_->not_erased(key);
-    }
-    if (reshare_ != nullptr) {
-      reshare_->removed(key.object, static_cast<std::uint32_t>(key.generation),
-                        gone ? "" : std::string(store::name(removal.result)));
-    }
+    if (key) end_removal(*key, gone ? "" : std::string(store::name(removal.result)));
+  }
+  for (const controller::ObjectKey& key : removals_->give_up(clock_ms())) {
+    end_removal(key, fmt::format("no answer for {} s", RemovalOrders::patience_ms / 1000));
   }
 }
 

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -34,6 +33,9 @@
 
 struct rte_mempool;
 
+namespace ssn::controller {
+struct ObjectKey;
+}
 namespace ssn::store {
 class StoreThread;
 }
@@ -44,6 +46,7 @@ class AlarmWatch;
 class ControllerLink;
 class Errands;
 class OwnerSessions;
+class RemovalOrders;
 class ReshareControl;
 struct OrderTerm;
 struct StorageChannel;
@@ -120,6 +123,7 @@ class StorageMode final : public ConnectionSink {
   Result<std::unique_ptr<StorageChannel>> make_channel(Connection& connection);
   void reap();
   void take_removals();
+  void end_removal(const controller::ObjectKey& key, const std::string& trouble);
   void take_events();
   bool order_removal(std::uint64_t object, std::uint64_t generation, const OrderTerm& term);
 
@@ -131,11 +135,10 @@ class StorageMode final : public ConnectionSink {
   std::unique_ptr<ControllerLink> controller_;
   std::unique_ptr<OwnerSessions> owners_;
   const std::unique_ptr<Errands> errands_;
+  const std::unique_ptr<RemovalOrders> removals_;
   std::unique_ptr<ReshareControl> reshare_;
   mutable std::mutex mutex_;  // of what follows; never taken by a worker
   std::vector<std::unique_ptr<StorageChannel>> channels_;
-  std::map<std::uint64_t, std::pair<std::uint64_t, std::uint64_t>> removals_;  // by token: what goes
-  std::uint64_t next_removal_ = 1;
   std::string trouble_;
 };
 
