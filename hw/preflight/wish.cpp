@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What `ssn doctor --config FILE` reads.
+#include <algorithm>
+#include <iterator>
+
 #include "ssn/hw/config.h"
 #include "ssn/hw/preflight.h"
 
@@ -8,6 +11,8 @@ namespace {
 
 constexpr std::size_t entries_max = 64;
 constexpr std::uint64_t bytes_max = std::uint64_t{1} << 42;
+constexpr const char* data_plane_tables[] = {"agent", "bridge", "eal",         "keys",   "peer",
+                                             "ssa",   "stream", "shareholder", "workers"};
 
 void read_certificates(const ConfigTable& root, PreflightWish& wish) {
   for (const ConfigTable& table : root.tables("certificate", entries_max)) {
@@ -46,6 +51,12 @@ void read_node(const ConfigTable& root, PreflightWish& wish) {
   }
 }
 
+// What only a data plane's configuration has.
+bool is_of_data_plane(const ConfigTable& root) {
+  return std::any_of(std::begin(data_plane_tables), std::end(data_plane_tables),
+                     [&root](const char* name) { return root.has(name); });
+}
+
 }  // namespace
 
 Result<PreflightWish> read_preflight_wish(const std::string& path) {
@@ -55,6 +66,11 @@ Result<PreflightWish> read_preflight_wish(const std::string& path) {
   }
   PreflightWish wish;
   const ConfigTable root = file.value().root();
+  if (is_of_data_plane(root)) {
+    return Error{Exit::usage, "cannot use the configuration",
+                 "it is a data plane's, which looks at this machine itself", path,
+                 "run ssn-dataplane --check with it, and ssn doctor without"};
+  }
   const ConfigTable memory = root.table("memory");
   wish.locked_bytes = memory.bytes("locked", {0, bytes_max}, wish.locked_bytes);
   wish.huge_bytes = memory.bytes("huge_pages", {0, bytes_max}, wish.huge_bytes);

@@ -58,5 +58,13 @@ TEST_F(Preflight, RefusesUnknownKeys) {
   EXPECT_EQ(read.error().where, root_ + "/site.toml:2:1");
 }
 
+TEST_F(Preflight, SendsADataPlanesConfigurationToTheDataPlane) {
+  plant("/sae-a.toml", "[node]\nname = 'sae-a'\n[workers]\ncores = '2-3'\n");
+  const Result<PreflightWish> read = read_preflight_wish(root_ + "/sae-a.toml");
+  ASSERT_FALSE(read.ok());
+  EXPECT_EQ(read.error().code, Exit::usage);
+  EXPECT_THAT(read.error().fix, testing::HasSubstr("ssn-dataplane --check"));
+}
+
 }  // namespace
 }  // namespace ssn::hw
