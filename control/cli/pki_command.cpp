@@ -21,9 +21,13 @@ using pki::IssuedCertificate;
 using pki::Subject;
 using enum OptionTable::Need;
 
+// One who signs memberships, and is nobody on a connection: no role there has this name.
+constexpr const char* signer_role = "signer";
+
 Error wrong_role(const std::string& role) {
   std::vector<std::string> all;
   for (std::size_t i = 0; i < pki::roles_count; ++i) all.emplace_back(pki::name(static_cast<pki::Role>(i)));
+  all.emplace_back(signer_role);
   return {Exit::usage, "cannot understand the command line", fmt::format("'{}' is no role", role), "--role",
           "give one or more of: " + join_list(all)};
 }
@@ -65,6 +69,12 @@ Result<Subject> subject_for(const std::string& name, const std::string& roles, c
   Subject subject;
   subject.name = name;
   subject.roles = split_list(roles);
+  if (subject.roles == std::vector<std::string>{signer_role}) {
+    subject.use = Subject::Use::signer;
+    if (addresses.empty()) return subject;
+    return Error{Exit::usage, "cannot understand the command line", "nobody connects to a signer",
+                 "--address", "leave it out"};
+  }
   for (const std::string& role : subject.roles) {
     std::size_t known = 0;
     while (known < pki::roles_count && pki::name(static_cast<pki::Role>(known)) != role) ++known;
@@ -203,7 +213,7 @@ class IssueCommand final : public PkiCommand {
   void declare_more(OptionTable& table) override {
     table.argument("NAME", target_.name, "Name of the node, owner or operator: the common name");
     table.text("--role", roles_, "ROLE,...", required,
-               "What it is: owner, ssa, shareholder, controller, operator");
+               "What it is: owner, ssa, shareholder, controller, operator; or signer, alone");
     table.text("--address", addresses_, "HOST,...", optional,
                "Names and addresses for programs that look for where they connect to");
     table.text("--csr", request_, "FILE", optional, "For the key of this request (PKCS #10)");
@@ -257,7 +267,7 @@ class RequestCommand final : public PkiCommand {
   void declare_more(OptionTable& table) override {
     table.argument("NAME", target_.name, "Name of the node, owner or operator: the common name");
     table.text("--role", roles_, "ROLE,...", required,
-               "What it is: owner, ssa, shareholder, controller, operator");
+               "What it is: owner, ssa, shareholder, controller, operator; or signer, alone");
     table.text("--address", addresses_, "HOST,...", optional,
                "Names and addresses for programs that look for where they connect to");
     table.text("--out", target_.folder, "FOLDER", optional, "For NAME.csr and NAME.key (default: here)");

@@ -197,7 +197,9 @@ class ShowCommand final : public AuthorityCommand {
   }
 
   void print(const OutputOptions& output, const IssuedRecord& record, const Subject& subject) const {
-    const char* const use = subject.use == Subject::Use::node ? "node" : "client";
+    const char* const use = subject.use == Subject::Use::node     ? "node"
+                            : subject.use == Subject::Use::signer ? "signer"
+                                                                  : "client";
     if (output.json) {
       print_document(schema(), nullptr, [&](JsonWriter& json) {
         json.member("serial", record.serial).member("name", record.name).member("use", use);

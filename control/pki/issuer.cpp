@@ -78,16 +78,23 @@ struct Extension {
   std::string value;
 };
 
+// id-kp-documentSigning of RFC 9336, which OpenSSL 3.0 has no name for.
+constexpr const char* document_signing = "1.3.6.1.5.5.7.3.36";
+
+const char* extended_uses_of(Subject::Use use) {
+  if (use == Subject::Use::signer) return document_signing;
+  return use == Subject::Use::node ? "serverAuth,clientAuth" : "clientAuth";
+}
+
 // What the holder may do with it; a request asks for the same.
 std::vector<Extension> uses_of(const Subject& subject) {
   if (subject.use == Subject::Use::authority) {
     return {{NID_basic_constraints, "critical,CA:TRUE,pathlen:0"},
             {NID_key_usage, "critical,keyCertSign,cRLSign"}};
   }
-  std::vector<Extension> all = {
-      {NID_basic_constraints, "critical,CA:FALSE"},
-      {NID_key_usage, "critical,digitalSignature"},
-      {NID_ext_key_usage, subject.use == Subject::Use::node ? "serverAuth,clientAuth" : "clientAuth"}};
+  std::vector<Extension> all = {{NID_basic_constraints, "critical,CA:FALSE"},
+                                {NID_key_usage, "critical,digitalSignature"},
+                                {NID_ext_key_usage, extended_uses_of(subject.use)}};
   if (!subject.alternates.empty()) {
     std::string names;
     for (const std::string& each : subject.alternates) names += (names.empty() ? "" : ",") + each;
@@ -203,6 +210,17 @@ Validity validity_of(const X509_CRL& list) {
   return {seconds_of(X509_CRL_get0_lastUpdate(&list)), seconds_of(next)};
 }
 
+bool signs_documents(const X509& certificate) {
+  const std::unique_ptr<EXTENDED_KEY_USAGE, OpensslDeleter<EXTENDED_KEY_USAGE_free>> uses(
+      static_cast<EXTENDED_KEY_USAGE*>(X509_get_ext_d2i(&certificate, NID_ext_key_usage, nullptr, nullptr)));
+  for (int i = 0; uses != nullptr && i < sk_ASN1_OBJECT_num(uses.get()); ++i) {
+    char text[64];
+    const int length = OBJ_obj2txt(text, sizeof text, sk_ASN1_OBJECT_value(uses.get(), i), 1);
+    if (length > 0 && std::string_view(text) == document_signing) return true;
+  }
+  return false;
+}
+
 Subject subject_of(const X509& certificate) {
   Subject subject;
   const X509_NAME& name = *X509_get_subject_name(&certificate);
@@ -215,6 +233,8 @@ Subject subject_of(const X509& certificate) {
     subject.use = Subject::Use::authority;
   } else if (uses != UINT32_MAX && (uses & XKU_SSL_SERVER) != 0) {
     subject.use = Subject::Use::node;
+  } else if (signs_documents(certificate)) {
+    subject.use = Subject::Use::signer;
   }
   const std::unique_ptr<GENERAL_NAMES, OpensslDeleter<GENERAL_NAMES_free>> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(&certificate, NID_subject_alt_name, nullptr, nullptr)));

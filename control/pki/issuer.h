@@ -40,6 +40,7 @@ struct Subject {
     authority,  ///< signs certificates and lists of revoked ones, and nothing else
     node,       ///< is asked and asks: serverAuth and clientAuth
     client,     ///< only asks: clientAuth
+    signer,     ///< signs documents (RFC 9336), and is nobody on a connection
   };
   Use use = Use::client;
   std::string name;                     ///< common name
@@ -53,6 +54,8 @@ Subject subject_of(const X509& certificate);
 std::string common_name_of(const X509_NAME& name);
 /// Its organizational units.
 std::vector<std::string> units_of(const X509_NAME& name);
+/// Whether it was issued for signing documents: RFC 9336.
+bool signs_documents(const X509& certificate);
 /// Hexadecimal, upper case, two digits a byte, as OpenSSL writes it.
 std::string serial_of(const X509& certificate);
 /// Seconds since 1970.
