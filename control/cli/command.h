@@ -72,9 +72,10 @@ std::unique_ptr<Command> make_topology_command();
 std::unique_ptr<Command> make_version_command();
 std::unique_ptr<Command> make_offload_list_command();
 std::unique_ptr<Command> make_offload_test_command();
-std::vector<std::unique_ptr<Command>> make_demo_commands();       // the group demo
-std::vector<std::unique_ptr<Command>> make_kme_commands();        // the group kme
-std::vector<std::unique_ptr<Command>> make_pki_commands();        // the group pki
-std::vector<std::unique_ptr<Command>> make_dataplane_commands();  // the group dataplane
+std::vector<std::unique_ptr<Command>> make_demo_commands();        // the group demo
+std::vector<std::unique_ptr<Command>> make_kme_commands();         // the group kme
+std::vector<std::unique_ptr<Command>> make_pki_commands();         // the group pki
+std::vector<std::unique_ptr<Command>> make_membership_commands();  // the group membership
+std::vector<std::unique_ptr<Command>> make_dataplane_commands();   // the group dataplane
 
 }  // namespace ssn::cli

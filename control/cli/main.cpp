@@ -50,6 +50,10 @@ std::vector<CommandGroup> make_groups() {
        "  ssn pki init                              an authority, in ./pki\n"
        "  ssn pki issue sae-h1 --role shareholder   sae-h1.crt and sae-h1.key\n"
        "  ssn pki revoke sae-h1                     for good; then take pki/ca.crl to every node\n"},
+      {"membership", "Operators: sign who belongs to a network, and below what nobody goes",
+       "  ssn membership node sae-h1.crt --domain site-1 >> membership.toml\n"
+       "  ssn membership sign membership.toml --certificate dave.crt --key dave.key\n"
+       "  ssn membership verify membership.toml --signers signers.crt --threshold 2\n"},
       {"demo", "A whole storage network on this machine, to play with",
        "  sudo ssn demo up        starts it in network namespaces; says how to use it\n"
        "  sudo ssn demo down      takes all of it away\n"},
@@ -76,8 +80,9 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (auto make_group : {make_node_commands, make_reshare_commands, make_dataplane_commands,
-                          make_kme_commands, make_pki_commands, make_demo_commands}) {
+  for (auto make_group :
+       {make_node_commands, make_reshare_commands, make_dataplane_commands, make_kme_commands,
+        make_pki_commands, make_membership_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

@@ -86,7 +86,7 @@ Result<std::shared_ptr<LiveMembership>> LiveMembership::open(const Files& files,
 }
 
 LiveMembership::Stamps LiveMembership::look() const {
-  return {pki::stamp_of(files_.document), pki::stamp_of(files_.signatures), pki::stamp_of(files_.signers)};
+  return {hw::stamp_of(files_.document), hw::stamp_of(files_.signatures), hw::stamp_of(files_.signers)};
 }
 
 // "SERIAL DIGEST".

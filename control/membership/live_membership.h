@@ -15,6 +15,7 @@
 #include "document.h"
 #include "files.h"
 #include "floor.h"
+#include "ssn/hw/file_stamp.h"
 #include "ssn/hw/result.h"
 
 namespace ssn::membership {
@@ -64,7 +65,7 @@ class LiveMembership {
   State state(std::int64_t now) const;
 
  private:
-  using Stamps = std::array<pki::FileStamp, 3>;
+  using Stamps = std::array<hw::FileStamp, 3>;
 
   LiveMembership(Files files, Tell tell) : files_(std::move(files)), tell_(std::move(tell)) {}
   Outcome accept(const Pinned& next, std::int64_t now);

@@ -16,6 +16,7 @@ _ssn() {
     dataplane) group_words='status counters trace top graph swap' ;;
     kme) group_words='init status outage rate drain inject heal' ;;
     pki) group_words='init issue request renew revoke crl list show' ;;
+    membership) group_words='sign verify show diff node' ;;
     demo) group_words='up status down' ;;
   esac
   if [[ -n $group_words ]]; then
@@ -27,7 +28,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events status doctor topology version node reshare shareholder offload dataplane kme pki demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events status doctor topology version node reshare shareholder offload dataplane kme pki membership demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -54,6 +55,7 @@ _ssn() {
     --workers | --node | --isolated | --worker | --port | --prefix | --watch | --interval | --count | --connect) return ;;
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
     --seed | --only | --patience | --owner | --from | --replacement) return ;;
+    --threshold | --domain) return ;;
     --controller | --quorum | --minimum | --ssa | --size) return ;;
   esac
   local options='--help --json --quiet'
@@ -110,6 +112,9 @@ _ssn() {
     'pki crl') options+=' --authority --days' ;;
     'pki list') options+=' --authority --check' ;;
     'pki show') options+=' --authority' ;;
+    'membership sign') options+=' --certificate --key --signatures' ;;
+    'membership verify') options+=' --signers --threshold --signatures' ;;
+    'membership node') options+=' --domain' ;;
     'demo '*) options+=' --folder' ;;
   esac
   if [[ $word == -* ]]; then

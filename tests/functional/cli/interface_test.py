@@ -20,7 +20,8 @@ COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
             "kme rate", "kme drain", "kme inject", "kme heal",
             "pki init", "pki issue", "pki request", "pki renew", "pki revoke", "pki crl", "pki list",
-            "pki show", "demo up", "demo status", "demo down"]
+            "pki show", "membership sign", "membership verify", "membership show", "membership diff",
+            "membership node", "demo up", "demo status", "demo down"]
 GROUPS = sorted({c.split()[0] for c in COMMANDS if " " in c})
 FIRST_WORDS = list(dict.fromkeys(c.split()[0] for c in COMMANDS))
 HERE = os.path.dirname(os.path.realpath(__file__))
