@@ -72,7 +72,7 @@ void ReshareMachine::set_parts(std::uint64_t now_ms) {
 
 std::vector<std::string> ReshareMachine::watched() const {
   std::vector<std::string> nodes;
-  if (!works() || dirty_ || over_) return nodes;
+  if (!works() || dirty_ || (over_ && !resuming_)) return nodes;
   for (const auto& [node, part] : parts_) {
     if (resuming_ ? !part.heard : part.asked || part.ordered) nodes.push_back(node);
   }
@@ -191,7 +191,8 @@ void ReshareMachine::cancelled(const std::string& node) {
 
 void ReshareMachine::told(std::uint64_t now_ms, const std::string& node, const ReshareStatus* status) {
   const auto found = parts_.find(node);
-  if (found == parts_.end() || !works() || dirty_ || over_) return;
+  // A round that failed may still be asked about: until all have been heard nobody knows how it ended.
+  if (found == parts_.end() || !works() || dirty_ || (over_ && !resuming_)) return;
   Part& part = found->second;
   part.heard = true;
   if (status != nullptr && status->round == job_.round && status->state != ReshareState::none) {
@@ -324,7 +325,12 @@ bool ReshareMachine::resumed(std::uint64_t now_ms) {
   resuming_ = false;
   if (!all_known) {
     for (auto& [node, part] : parts_) part.asked = true;  // for all that is known
-    fail(now_ms, "", "the controller was started again");
+    if (over_) {
+      assume_the_worst();
+      dirty_ = true;
+    } else {
+      fail(now_ms, "", "the controller was started again");
+    }
     begin_at_ms_ = now_ms;
     job_.failures = 0;
   }
