@@ -200,7 +200,6 @@ Result<ReshareJob> Catalogue::plan_job(Transaction& changes, Now now, const Resh
     return Error{Exit::temporary, what, fmt::format("job {:016x} is at it", record.value()->job), where,
                  "wait until that is over: `ssn reshare list`"};
   }
-  if (object.cells == 0) return refused("it is empty, and so are its shares", where, "leave it as it is");
   ReshareJob job;
   job.object = object.id;
   job.owner = object.owner;

@@ -402,6 +402,8 @@ ReshareWish ReshareMachine::decide_round(std::uint64_t now_ms, const IsUp& is_up
   if (committing_) return ReshareWish::commit;
   if (job_.cancel) {
     undo(now_ms, "it was cancelled");
+  } else if (job_.cells == 0) {  // of an empty object there is nothing to make
+    committing_ = true;
   } else if (job_.round == 0) {
     next_round(now_ms, is_up);
   } else if (resuming_ && !resumed(now_ms)) {

@@ -36,6 +36,11 @@ Result<std::vector<controller::DamagedShare>> find_damaged(
   if (!holdings.empty() && holdings[0].key.object != 0) after = {holdings[0].key.object - 1, UINT32_MAX};
   for (const controller::Holding& holding : holdings) {
     if (!holding.sealed && !holding.lost) continue;
+    if (holding.cells == 0) {  // of an empty object there is nothing to have
+      if (holding.lost) damaged.push_back({holding.key, ShareDamage::mended});
+      if (damaged.size() == controller::report_keys_max) break;
+      continue;
+    }
     while (!ended && (at == here.size() || here[at].key < holding.key)) {
       if (at != here.size()) {
         ++at;

@@ -418,6 +418,24 @@ TEST(Reshare, WhatCannotBeDoneIsRefused) {
   EXPECT_TRUE(world.world->running_reshares().value().empty());  // a plan begins nothing
 }
 
+// There is nothing to make, but somebody has to be named for each share: or nodes could not be replaced.
+TEST(Reshare, SharesOfAnEmptyObjectChangeHandsAtOnce) {
+  for (const ReshareOperation operation : all_operations) {
+    SCOPED_TRACE(name(operation));
+    const auto database = make_memory_database();
+    ReshareWorld world(*database, seed());
+    const Object before = world.put("a", 0);
+    ASSERT_EQ(before.cells, 0U);
+    world.names.clear();  // on paper nobody has it
+    const auto job = world.manager->start(world.world.now, request_of(operation, before));
+    ASSERT_OK(job);
+    world.kill_chance = 200;
+    const ReshareJob over = world.finish(job.value().id);
+    ASSERT_NO_FATAL_FAILURE(expect_done(world, before, over));
+    EXPECT_EQ(world.network.orders, 0U);
+  }
+}
+
 TEST(Reshare, ANodeIsReplacedObjectByObject) {
   const auto database = make_memory_database();
   ReshareWorld world(*database, seed());

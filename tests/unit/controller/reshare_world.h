@@ -341,7 +341,10 @@ class ReshareWorld {
     seal.size = size;
     seal.cells =
         cells_for(size, ticket.value().object.cell_bytes, ticket.value().object.layout.secret_blocks);
-    seal.attempts = {{0, seal.cells / 2, 0}, {seal.cells / 2, seal.cells - seal.cells / 2, 3}};
+    seal.attempts.clear();
+    if (seal.cells != 0) {
+      seal.attempts = {{0, seal.cells / 2, 0}, {seal.cells / 2, seal.cells - seal.cells / 2, 3}};
+    }
     seal.protection = Protection::information_theoretic;
     EXPECT_OK(world->sealed(world.now, "s", seal));
     EXPECT_OK(world->commit(world.now, "alice", ticket.value().object.key(), false));

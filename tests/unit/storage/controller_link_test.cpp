@@ -400,6 +400,21 @@ TEST_F(Holdings, TellsWhatIsThereAfterAll) {
   EXPECT_EQ(link_->state().damaged, 0U);
 }
 
+// Of an empty object a store has nothing, and so it has lost nothing.
+TEST_F(Holdings, MissesNothingOfEmptyObjects) {
+  using controller::DamagedShare;
+  using controller::ShareDamage;
+  played_.holdings = {sealed(1), sealed(2), sealed(3, false), sealed(4)};
+  played_.holdings[1].cells = played_.holdings[2].cells = 0;
+  played_.holdings[2].lost = true;  // as was said of such ones once
+  store_.shares = {good(1)};
+  open_store();
+  ASSERT_TRUE(compared(1));
+  link_->stop();
+  EXPECT_THAT(told(), ElementsAre(DamagedShare{{3, 1}, ShareDamage::mended},
+                                  DamagedShare{{4, 1}, ShareDamage::missing}));
+}
+
 // A store that does not answer has lost nothing.
 TEST_F(Holdings, SaysNothingOfAStoreThatFails) {
   played_.holdings = {sealed(1), sealed(2)};
