@@ -11,7 +11,7 @@ import typing
 
 PORTS = (4404, 4405)  # between nodes, and for owners
 HEADER, TAG, GRANULE = 48, 16, 64
-CELL, KEEP_ORDER = 1, 2
+CELL, KEEP_ORDER, MASK_ORDER, CONTRIBUTION = 1, 2, 3, 11
 GCM = 1  # flag
 ORDER_CHECK = 32
 # Chi-square of 256 byte values: 255 expected, deviation 22.6; beyond this once in more than 10^9 tries.
@@ -119,12 +119,15 @@ class WireOracle:
         """Stream -> {begin of a range: what lies under it}; orders take pad as well."""
         streams = collections.defaultdict(dict)
         for each in self.packets:
-            if each.flags & GCM or each.kind not in (CELL, KEEP_ORDER):
+            if each.flags & GCM or each.kind not in (CELL, KEEP_ORDER, MASK_ORDER, CONTRIBUTION):
                 continue
             length = whole(len(each.payload))
             if each.kind == KEEP_ORDER:
                 cells, cell_length, rows = struct.unpack_from('>IIH', each.payload)
                 length = whole(cells * cell_length * rows + ORDER_CHECK)
+            elif each.kind == MASK_ORDER:
+                cells, cell_length = struct.unpack_from('>II', each.payload, 8)
+                length = whole(cells * cell_length + ORDER_CHECK)
             under = (length, each.kind, each.place, each.payload)
             before = streams[each.stream].setdefault(each.d_offset, under)
             if before != under:
