@@ -45,8 +45,9 @@ Outcome HolderRole::make_resharer() {
 bool HolderRole::join(StorageChannel& channel, std::uint64_t now_ns) noexcept {
   const roles::PeerIdentity& identity = identities_[channel.number];
   if (!is_resharers(channel)) return holder_->add_peer(*channel.channel, identity, now_ns, channel.peer);
-  random_->choose(worker_.channels);
-  return resharer_->add_peer(*channel.channel, identity.node, now_ns, channel.peer);
+  if (!resharer_->add_peer(*channel.channel, identity.node, now_ns, channel.peer)) return false;
+  random_->choose(worker_.channels, &channel);
+  return true;
 }
 
 // It is out of the worker's channels already.
@@ -57,7 +58,7 @@ void HolderRole::leave(StorageChannel& channel, std::uint64_t now_ns) noexcept {
   } else {
     holder_->remove_peer(channel.peer);
   }
-  if (random_ != nullptr) random_->choose(worker_.channels);
+  if (random_ != nullptr) random_->choose(worker_.channels, nullptr);
 }
 
 void HolderRole::delivered(StorageChannel& channel, std::span<protocol::Cell* const> cells,

@@ -26,18 +26,20 @@ Result<std::unique_ptr<SsaRole>> SsaRole::make(const Setup& setup, StorageWorker
 }
 
 bool SsaRole::join(StorageChannel& channel, std::uint64_t now_ns) noexcept {
-  random_->choose(worker_.channels);
-  // Shares come as they were asked for, which the role bounds; owners are told by the role itself.
-  if (channel.connection != nullptr) channel.channel->set_credit(holder_credit, now_ns);
-  return channel.connection != nullptr ? ssa_.add_holder(channel.number, *channel.channel, now_ns)
-                                       : ssa_.add_owner(channel.number, *channel.channel, now_ns);
+  // Owners are told by the role itself how much they may send.
+  if (channel.connection == nullptr) return ssa_.add_owner(channel.number, *channel.channel, now_ns);
+  // Shares come as they were asked for, which the role bounds.
+  channel.channel->set_credit(holder_credit, now_ns);
+  if (!ssa_.add_holder(channel.number, *channel.channel, now_ns)) return false;
+  random_->choose(worker_.channels, &channel);
+  return true;
 }
 
 // It is out of the worker's channels already.
 void SsaRole::leave(StorageChannel& channel, std::uint64_t now_ns) noexcept {
   if (channel.connection != nullptr) {
     ssa_.remove_holder(channel.number, now_ns);
-    random_->choose(worker_.channels);
+    random_->choose(worker_.channels, nullptr);
   } else {
     ssa_.remove_owner(channel.number, now_ns);
   }

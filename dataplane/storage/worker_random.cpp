@@ -41,10 +41,11 @@ Outcome WorkerRandom::seed(const kernels::Implementation& implementation) {
 }
 
 // A worker has one random stream for each key device; any of them will do, as long as its connection stays.
-void WorkerRandom::choose(std::span<StorageChannel* const> channels) noexcept {
+void WorkerRandom::choose(std::span<StorageChannel* const> channels, const StorageChannel* joining) noexcept {
   if (generator_ != nullptr) return;
   RandomStream* found = nullptr;
   for (StorageChannel* const each : channels) {
+    if (!each->joined && each != joining) continue;
     if (each->connection == nullptr || each->connection->random() == nullptr) continue;
     found = each->connection->random();
     if (found == stream_) return;

@@ -23,8 +23,9 @@ class WorkerRandom final : public roles::RandomBlocks {
 
   bool fill(std::span<std::uint8_t> to) noexcept override { return source_ != nullptr && source_->fill(to); }
   bool computational() const noexcept override { return generator_ != nullptr; }
-  /// After the worker's channels became others.
-  void choose(std::span<StorageChannel* const> channels) noexcept;
+  /// After the worker's channels became others. Those that joined count, and `joining`, which may be null: a
+  /// channel that never joined goes, with its connection and stream, without the role being told.
+  void choose(std::span<StorageChannel* const> channels, const StorageChannel* joining) noexcept;
 
  private:
   WorkerRandom() = default;
