@@ -83,6 +83,7 @@ class Controller:
         self.programs, self.namespace = network.programs, network.namespace('controller')
         network.join(self.namespace, CONTROLLER)
         self.folder, self.process = network.folder, None
+        self.environment = {}  # what it gets beside ours
         self.file, self.log, self.ready = (
             os.path.join(network.folder, f'controller.{end}') for end in ('toml', 'log', 'ready'))
         keys = network.keys
@@ -110,7 +111,8 @@ class Controller:
         remove(self.ready)  # one that was killed left it there
         with open(self.log, 'ab') as output:
             self.process = self.namespace.start(self.programs.controller, '--config', self.file,
-                                                '--ready-file', self.ready, stdout=output, stderr=output)
+                                                '--ready-file', self.ready, stdout=output, stderr=output,
+                                                env=dict(os.environ, **self.environment))
         if wait:
             self.wait_ready()
 
