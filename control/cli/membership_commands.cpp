@@ -286,6 +286,7 @@ class NodeCommand final : public MembershipCommand {
  private:
   void declare(OptionTable& table) override {
     table.argument("CERTIFICATE", certificate_, "The node's, in PEM");
+    table.choice("--role", role_, {"ssa", "shareholder"}, "Which one, where the certificate has both");
     table.text("--domain", domain_, "NAME", optional, "Whose nodes fail, or fall, together");
   }
 
@@ -295,14 +296,18 @@ class NodeCommand final : public MembershipCommand {
     if (!text.ok()) return text.error();
     const pki::CertificatePointer certificate = pki::certificate_from(text.value());
     const pki::Holder holder = certificate == nullptr ? pki::Holder() : pki::holder_of(*certificate);
-    const bool ssa = holder.roles.has(pki::Role::ssa);
-    if (ssa == holder.roles.has(pki::Role::shareholder)) {
+    const bool both = holder.roles.has(pki::Role::ssa) && holder.roles.has(pki::Role::shareholder);
+    std::string role = role_;
+    if (role.empty() && !both) role = holder.roles.has(pki::Role::ssa) ? "ssa" : "shareholder";
+    if (role.empty() || !holder.roles.has(role == "ssa" ? pki::Role::ssa : pki::Role::shareholder)) {
       return Error{Exit::refused, what,
                    holder.name.empty() ? "it is no certificate with a name, in PEM"
-                                       : fmt::format("{} is not one of ssa and shareholder", holder.name),
-                   certificate_, "give the certificate of a node: ssn pki issue --role shareholder"};
+                   : both              ? fmt::format("{} is ssa and shareholder", holder.name)
+                                       : fmt::format("{} is not {}", holder.name, role),
+                   certificate_,
+                   both ? "say which with --role"
+                        : "give the certificate of a node: ssn pki issue --role shareholder"};
     }
-    const char* const role = ssa ? "ssa" : "shareholder";
     const std::string key = membership::key_of(*certificate);
     if (output.json) {
       JsonWriter json;
@@ -318,7 +323,7 @@ class NodeCommand final : public MembershipCommand {
     return Exit::ok;
   }
 
-  std::string certificate_, domain_;
+  std::string certificate_, domain_, role_;
 };
 
 }  // namespace

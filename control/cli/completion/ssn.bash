@@ -114,7 +114,7 @@ _ssn() {
     'pki show') options+=' --authority' ;;
     'membership sign') options+=' --certificate --key --signatures' ;;
     'membership verify') options+=' --signers --threshold --signatures' ;;
-    'membership node') options+=' --domain' ;;
+    'membership node') options+=' --role --domain' ;;
     'demo '*) options+=' --folder' ;;
   esac
   if [[ $word == -* ]]; then

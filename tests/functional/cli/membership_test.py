@@ -19,16 +19,16 @@ protection = "information-theoretic"
 schemes = ["shamir"]
 resharing = ["repair"]
 """
-VERIFY = ["cms", "-verify", "-binary", "-inform", "PEM", "-in", "m.toml.p7s", "-content", "m.toml", "-certfile",
-          "signers", "-out", "verified"]
+VERIFY = ["cms", "-verify", "-binary", "-inform", "PEM", "-in", "m.toml.p7s", "-content", "m.toml",
+          "-certfile", "signers", "-out", "verified"]
 
 
 class Membership(Case):
     def setUp(self):
         super().setUp()
         self.ssn("pki", "init")
-        for name, role in (("sae-s", "ssa"), ("h1", "shareholder"), ("h2", "shareholder"), ("bob", "operator"),
-                           ("dave", "signer"), ("erin", "signer")):
+        for name, role in (("sae-s", "ssa"), ("h1", "shareholder"), ("h2", "shareholder"),
+                           ("bob", "operator"), ("dave", "signer"), ("erin", "signer")):
             self.ssn("pki", "issue", name, "--role", role)
         self.put("signers", self.get("dave.crt") + self.get("erin.crt"))
         self.write()
