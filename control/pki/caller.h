@@ -35,6 +35,8 @@ class CallerProof {
   CallerProof(const grpc::AuthContext& context, LiveIdentity* live, Purpose peer = Purpose::client);
   /// At first.
   const Caller& caller() const noexcept { return caller_; }
+  /// In PEM; empty where there is none.
+  const std::string& certificate() const noexcept { return certificate_; }
   /// Whether it would be the same now. What came through the local socket is.
   bool holds() const;
 

@@ -88,7 +88,7 @@ class Running final : public Agent {
  public:
   explicit Running(const AgentSettings& settings)
       : settings_(settings),
-        streams_(PeerStreams::make(settings.name, live_, counters_)),
+        streams_(PeerStreams::make(settings_, live_, counters_)),
         hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(peer); }),
         operation_(OperationServer::make(gate_, settings_.operators, live_, counters_)),
         sessions_(SessionServer::make(host_gate_, settings_.owners, live_, counters_)),

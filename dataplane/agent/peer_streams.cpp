@@ -52,8 +52,14 @@ struct Shared {
   std::string name;  // this node's
   const std::shared_ptr<pki::LiveIdentity>& live;
   AgentCounters& counters;
+  const AgentSettings& settings;
   PeerHub* hub = nullptr;
   Census census;
+
+  // Whether it is, and still is, a peer's.
+  bool admits(const CallerProof& proof) const {
+    return settings.admits == nullptr || settings.admits(proof.caller().name, proof.certificate());
+  }
 };
 
 // What streams of both sides have in common. Base is gRPC's reactor.
@@ -147,6 +153,7 @@ class Stream : public Base, public PeerLink, public std::enable_shared_from_this
     return why_;
   }
   const std::string& peer() const noexcept { return peer_; }
+  const Shared& shared() const noexcept { return shared_; }
 
   virtual void cancel() = 0;
   virtual void finish() = 0;
@@ -234,7 +241,7 @@ class CalledStream final : public Stream<grpc::ServerBidiReactor<PeerMessage, Pe
   CalledStream(Shared& shared, CallerProof proof, grpc::CallbackServerContext& context)
       : Stream(shared, proof.caller().name), proof_(std::move(proof)), context_(context) {}
 
-  bool still_proven() override { return proof_.holds(); }
+  bool still_proven() override { return proof_.holds() && shared().admits(proof_); }
 
   void start() override { begin(); }
   void OnCancel() override { close("the connection was lost"); }
@@ -271,7 +278,7 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
   // One that has no connection yet has proven nothing that could be over.
   bool still_proven() override {
     const std::lock_guard lock(proving_);
-    return !proof_ || proof_->holds();
+    return !proof_ || (proof_->holds() && shared().admits(*proof_));
   }
   void OnDone(const grpc::Status& status) override {
     const bool tells = status.error_code() != grpc::StatusCode::CANCELLED && !status.error_message().empty();
@@ -290,7 +297,8 @@ class CallingStream final : public Stream<grpc::ClientBidiReactor<PeerMessage, P
       if (auth == nullptr) return false;
       proof_.emplace(*auth, live_.get(), pki::Purpose::server);
     }
-    return proof_->caller().kind == Caller::Kind::certified && proof_->caller().name == peer();
+    return proof_->caller().kind == Caller::Kind::certified && proof_->caller().name == peer() &&
+           shared().admits(*proof_);
   }
   std::string end_reason() override { return "the connection was lost, or the peer ended it"; }
 
@@ -311,8 +319,9 @@ class RefusedStream final : public grpc::ServerBidiReactor<PeerMessage, PeerMess
 
 class Streams final : public PeerStreams, private api::Peering::CallbackService {
  public:
-  Streams(const std::string& name, const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters)
-      : shared_{name, live, counters, nullptr, {}} {}
+  Streams(const AgentSettings& settings, const std::shared_ptr<pki::LiveIdentity>& live,
+          AgentCounters& counters)
+      : shared_{settings.name, live, counters, settings, nullptr, {}} {}
 
   void connect(PeerHub& hub) override { shared_.hub = &hub; }
   grpc::Service& service() override { return *this; }
@@ -331,7 +340,10 @@ class Streams final : public PeerStreams, private api::Peering::CallbackService 
     Outcome admitted = Error{Exit::refused, "cannot be connected",
                              caller.why.empty() ? "only peers with a certificate may call that" : caller.why,
                              "", "use TLS, and a certificate that is valid"};
-    if (caller.kind == Caller::Kind::certified) {
+    if (caller.kind == Caller::Kind::certified && !shared_.admits(proof)) {
+      admitted = Error{Exit::refused, "cannot be connected", "its key is not the one that is listed for it",
+                       caller.name, "have it listed: docs/membership.md"};
+    } else if (caller.kind == Caller::Kind::certified) {
       const auto stream = std::make_shared<CalledStream>(shared_, std::move(proof), *context);
       admitted = shared_.hub->called(caller.name, stream);
       if (admitted.ok()) {
@@ -348,10 +360,10 @@ class Streams final : public PeerStreams, private api::Peering::CallbackService 
 
 }  // namespace
 
-std::unique_ptr<PeerStreams> PeerStreams::make(const std::string& name,
+std::unique_ptr<PeerStreams> PeerStreams::make(const AgentSettings& settings,
                                                const std::shared_ptr<pki::LiveIdentity>& live,
                                                AgentCounters& counters) {
-  return std::make_unique<Streams>(name, live, counters);
+  return std::make_unique<Streams>(settings, live, counters);
 }
 
 }  // namespace ssn::agent

@@ -9,6 +9,7 @@
 #include "access.h"
 #include "certificate.h"
 #include "peer_hub.h"
+#include "ssn/dataplane/agent.h"
 
 namespace grpc {
 class Service;
@@ -18,8 +19,9 @@ namespace ssn::agent {
 
 class PeerStreams {
  public:
-  /// `name` is this node's. `live` is there when the first stream is made.
-  static std::unique_ptr<PeerStreams> make(const std::string& name,
+  /// `settings`: name of this node, and which certificates of peers it admits. `live` is there when the first
+  /// stream is made. All outlive it.
+  static std::unique_ptr<PeerStreams> make(const AgentSettings& settings,
                                            const std::shared_ptr<pki::LiveIdentity>& live,
                                            AgentCounters& counters);
   virtual ~PeerStreams() = default;

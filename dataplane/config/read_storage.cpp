@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// [ssa], [shareholder], [controller]: the roles of a node in the storage network.
+// [ssa], [shareholder], [controller], [membership]: the roles of a node in the storage network.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -145,6 +145,20 @@ void read_controller(const ConfigTable& table, Configuration& configuration) {
   controller.key_manager = read_label(table, "key_manager");
 }
 
+void read_membership(const ConfigTable& table, Configuration& configuration) {
+  MembershipConfiguration& membership = configuration.membership;
+  membership.present = table.present();
+  if (!membership.present) {
+    return;
+  }
+  membership.where = table.where("document");
+  membership.document = table.path("document");
+  membership.signatures = table.path("signatures", membership.document + ".p7s");
+  membership.signers = table.path("signers");
+  membership.threshold =
+      static_cast<unsigned>(table.integer("threshold", {1, MembershipConfiguration::threshold_max}));
+}
+
 // Whatever both roles need.
 void check_role(const ConfigTable& table, const ConfigTable& root, const Configuration& configuration) {
   if (!configuration.streams.empty()) {
@@ -181,6 +195,7 @@ void read_storage(const ConfigTable& root, Configuration& configuration) {
   read_ssa(root.table("ssa"), configuration);
   read_shareholder(root.table("shareholder"), configuration);
   read_controller(root.table("controller"), configuration);
+  read_membership(root.table("membership"), configuration);
 }
 
 void check_storage(const ConfigTable& root, const Configuration& configuration) {
@@ -206,6 +221,10 @@ void check_storage(const ConfigTable& root, const Configuration& configuration) 
     }
   } else if (configuration.shareholder.present) {
     check_role(shareholder, root, configuration);
+  } else if (configuration.membership.present) {
+    root.table("membership")
+        .fail("document", "the node has neither [ssa] nor [shareholder]",
+              "add one of them, or leave [membership] out");
   } else if (!configuration.controller.address.empty()) {
     root.table("controller")
         .fail("address", "the node has neither [ssa] nor [shareholder]",

@@ -64,6 +64,7 @@ Outcome Generation::make_storage() {
   setup.implementation = setup_.implementation;
   setup.agent = setup_.agent != nullptr ? setup_.agent->listening() : "";
   setup.version = SSN_VERSION;
+  setup.membership = setup_.membership;
   setup.report = setup_.report;
   setup.call_control = setup_.call_control;
   setup.epochs = [this] { return epochs(); };

@@ -20,6 +20,10 @@
 #include "ssn/dataplane/storage.h"
 #include "ssn/dataplane/wire.h"
 
+namespace ssn::membership {
+class LiveMembership;
+}
+
 namespace ssn::dataplane {
 
 class Generation {
@@ -30,7 +34,8 @@ class Generation {
     unsigned workers = 1;
     const kernels::Implementation* implementation = nullptr;
     hw::OffloadDevice* offload = nullptr;
-    agent::Agent* agent = nullptr;  ///< null: no peers
+    agent::Agent* agent = nullptr;                           ///< null: no peers
+    std::shared_ptr<membership::LiveMembership> membership;  ///< null: none is pinned
     std::function<void(const KeyEvent&)> observer;
     std::function<void(std::string_view)> report;  ///< other events; control thread
     std::function<void()> call_control;            ///< any thread: tend() is wanted soon

@@ -7,10 +7,15 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <ctime>
 
 #include "agent_source.h"
+#include "files.h"
+#include "issuer.h"
 #include "json_text.h"
+#include "live_membership.h"
 #include "parts.h"
+#include "ssn/dataplane/membership_check.h"
 #include "ssn/dataplane/telemetry.h"
 #include "ssn/hw/topology.h"
 
@@ -25,6 +30,18 @@ Outcome bind_to(unsigned cpu) {
   return ::sched_setaffinity(0, sizeof set, &set) == 0
              ? Outcome(done)
              : Outcome(system_error(errno, "cannot run on the control CPU", fmt::format("CPU {}", cpu)));
+}
+
+// A peer's key is the one that is listed for it, whatever an authority says.
+std::function<bool(const std::string&, const std::string&)> admission(
+    std::shared_ptr<membership::LiveMembership> live) {
+  if (live == nullptr) return nullptr;
+  return [live = std::move(live)](const std::string& peer, const std::string& pem) {
+    const std::shared_ptr<const membership::Pinned> pinned = live->pinned();
+    const membership::Node* const listed = pinned->document.node(peer);
+    const pki::CertificatePointer certificate = pki::certificate_from(pem);
+    return listed != nullptr && certificate != nullptr && membership::key_of(*certificate) == listed->key;
+  };
 }
 
 agent::AgentSettings agent_settings(const Configuration& configuration) {
@@ -65,6 +82,9 @@ Result<std::unique_ptr<Process>> Process::start(Configuration configuration, con
     process->log_("falls back to " + fallback);
   }
   if (Outcome outcome = bind_to(plan.main_cpu); !outcome.ok()) {
+    return outcome.error();
+  }
+  if (Outcome outcome = process->pin_membership(*shared); !outcome.ok()) {
     return outcome.error();
   }
   if (Outcome outcome = process->start_agent(*shared); !outcome.ok()) {
@@ -109,12 +129,36 @@ Result<std::unique_ptr<Process>> Process::start(Configuration configuration, con
   return process;
 }
 
+Outcome Process::pin_membership(const Configuration& configuration) {
+  const MembershipConfiguration& from = configuration.membership;
+  if (!from.present) {
+    return done;
+  }
+  const membership::Files files{from.document, from.signatures, from.signers, from.threshold,
+                                configuration.ledger + ".membership"};
+  const auto tell = [log = log_](const std::string& line) { log("membership: " + line); };
+  Result<std::shared_ptr<membership::LiveMembership>> live =
+      membership::LiveMembership::open(files, tell, ::time(nullptr));
+  if (!live.ok()) {
+    return live.error();
+  }
+  const Result<std::string> certificate = pki::read_file(configuration.agent.certificate, pki::file_max,
+                                                         false, "cannot read this node's certificate");
+  if (!certificate.ok()) {
+    return certificate.error();
+  }
+  membership_ = std::move(live.value());
+  return check_membership(membership_->pinned()->document, configuration, certificate.value());
+}
+
 Outcome Process::start_agent(const Configuration& configuration) {
   const AgentConfiguration& settings = configuration.agent;
   if (settings.listen.empty() && settings.socket.empty()) {
     return done;
   }
-  Result<std::unique_ptr<agent::Agent>> agent = agent::Agent::start(agent_settings(configuration));
+  agent::AgentSettings of_agent = agent_settings(configuration);
+  of_agent.admits = admission(membership_);
+  Result<std::unique_ptr<agent::Agent>> agent = agent::Agent::start(of_agent);
   if (!agent.ok()) {
     return agent.error();
   }
@@ -218,6 +262,7 @@ Generation::Setup Process::generation_setup(std::shared_ptr<const Configuration>
   setup.report = log_;
   setup.call_control = [this] { loop_.hurry(); };
   setup.agent = agent_.get();
+  setup.membership = membership_;
   setup.observer = [log = log_](const KeyEvent& event) {
     log(fmt::format("keys: {}: {}{}{}", event.peer, name(event.kind), event.text.empty() ? "" : ": ",
                     event.text));

@@ -19,6 +19,10 @@
 #include "ssn/dataplane/ports.h"
 #include "ssn/dataplane/worker.h"
 
+namespace ssn::membership {
+class LiveMembership;
+}
+
 namespace ssn::dataplane {
 
 class Process {
@@ -66,6 +70,7 @@ class Process {
 
  private:
   Process(const EalPlan& plan, ControlLoop& loop, Log log);
+  Outcome pin_membership(const Configuration& configuration);
   Outcome start_agent(const Configuration& configuration);
   Outcome start_offload(const Configuration& configuration);
   Outcome register_packets();
@@ -80,6 +85,7 @@ class Process {
   ControlLoop& loop_;
   const Log log_;
 
+  std::shared_ptr<membership::LiveMembership> membership_;  // null: none is pinned
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<agent::AgentSource> source_;
   std::unique_ptr<Eal> eal_;

@@ -47,6 +47,14 @@ bool AlarmWatch::happened(const store::StoreEvent& event, std::uint64_t now_ms) 
   return true;
 }
 
+void AlarmWatch::refused(const std::string& text, std::uint64_t now_ms) {
+  monitor_.happened("order_refused", node_, "", text, now_ms);
+}
+
+void AlarmWatch::look_at_membership(const std::string& trouble, std::uint64_t now_ms) {
+  monitor_.set("membership_unusable", node_, "", !trouble.empty(), trouble, now_ms);
+}
+
 void AlarmWatch::look_at_peer(const PeerKeyReport& peer, bool self_quarantine, std::uint64_t now_ms) {
   const bool quarantined = self_quarantine || peer.quarantine != protocol::Quarantine::none;
   monitor_.set("association_quarantined", node_, peer.name, quarantined,

@@ -24,6 +24,10 @@ class AlarmWatch {
   void happened(const roles::SsaEvent& event, const std::string& holder, std::uint64_t now_ms);
   /// Whether a share was hurt.
   bool happened(const store::StoreEvent& event, std::uint64_t now_ms);
+  /// An order of the controller was refused, because of the membership.
+  void refused(const std::string& text, std::uint64_t now_ms);
+  /// Of the membership that is pinned; empty: all is well, or there is none.
+  void look_at_membership(const std::string& trouble, std::uint64_t now_ms);
   /// How it is now; `store` is null where there is none. All that is raised.
   std::vector<alarms::ActiveAlarm> look(const KeyReport& keys, const store::StoreStatus* store,
                                         std::uint64_t now_ms);

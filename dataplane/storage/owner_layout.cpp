@@ -73,11 +73,14 @@ Result<roles::ObjectLayout> OwnerSessions::layout_of(const controller::Object& o
   return layout;
 }
 
-// The controller decides who gets shares; what they may tell is not left to it.
+// The controller decides who gets shares; what they may tell is not left to it, nor is, where operators
+// signed a membership, who may get any.
 Outcome OwnerSessions::check_secrecy(const controller::Object& object) const {
   const SsaConfiguration& ssa = setup_.configuration->ssa;
   const std::uint32_t nothing = controller::secrecy_threshold(object.layout);
-  if (nothing >= ssa.minimum_t) return done;
+  if (nothing >= ssa.minimum_t) {
+    return setup_.guard == nullptr ? Outcome(done) : setup_.guard->check_write(object.id, object.layout);
+  }
   const controller::Layout& layout = object.layout;
   setup_.report(
       fmt::format("object {:016x}: refused: the controller wants it written as {} with k = {}, L = {}",

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "membership_guard.h"
 #include "ssn/dataplane/agent_source.h"
 #include "ssn/dataplane/controller_link.h"
 #include "ssn/dataplane/session_host.h"
@@ -27,6 +28,7 @@ class OwnerSessions final : public agent::SessionHost {
     const Configuration* configuration = nullptr;
     std::vector<StorageMember*> members;
     ControllerLink* controller = nullptr;
+    MembershipGuard* guard = nullptr;  ///< null: no membership is pinned
     roles::SsaOptions options;
     std::uint32_t cell_room = 0;  ///< bytes of the longest cell
     std::uint16_t port = 0;       ///< that owners come by

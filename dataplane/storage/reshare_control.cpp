@@ -101,6 +101,12 @@ Result<OrderReply> ReshareControl::order_reshare(std::uint64_t term, const roles
   if (!seen.ok()) return seen.error();
   OrderReply reply{seen.value(), {}};
   if (reply.term.is_old) return reply;
+  if (setup_.guard != nullptr) {
+    const Result<roles::ReshareAnswer> permitted = setup_.guard->check_order(order);
+    if (!permitted.ok()) return permitted.error();
+    reply.answer = permitted.value();
+    if (reply.answer != roles::ReshareAnswer::taken) return reply;
+  }
   roles::ReshareOrder limited = order;
   limited.bytes_per_second =
       lesser_rate(order.bytes_per_second, setup_.configuration->shareholder.reshare_rate);
@@ -185,6 +191,7 @@ Result<TermState> ReshareControl::erase(std::uint64_t term, std::uint64_t object
 }
 
 void ReshareControl::removed(std::uint64_t object, std::uint32_t generation, const std::string& trouble) {
+  if (trouble.empty() && setup_.guard != nullptr) setup_.guard->forget(object, generation);
   const std::lock_guard lock(mutex_);
   const auto found = waiting_.find({object, generation});
   if (found == waiting_.end()) return;

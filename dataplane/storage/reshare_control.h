@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "errands.h"
+#include "membership_guard.h"
 #include "ssn/dataplane/agent_source.h"
 #include "ssn/dataplane/configuration.h"
 #include "ssn/dataplane/reshare_host.h"
@@ -31,6 +32,7 @@ class ReshareControl final : public agent::ReshareHost {
     const Configuration* configuration = nullptr;
     std::vector<const StorageMember*> members;  ///< by worker; their threads are there before any call
     Errands* errands = nullptr;
+    MembershipGuard* guard = nullptr;  ///< null: no membership is pinned
     /// Orders the removal of a generation, unless the term is old when the worker comes to it; what came of
     /// it goes to removed(). False: not now, or the term was old.
     std::function<bool(std::uint64_t object, std::uint32_t generation, const OrderTerm& term)> remove;

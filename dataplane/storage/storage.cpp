@@ -6,12 +6,14 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <optional>
 #include <thread>
 
 #include "../nodes/storage_nodes.h"
 #include "alarm_watch.h"
 #include "errands.h"
+#include "membership_guard.h"
 #include "owner_sessions.h"
 #include "removal_orders.h"
 #include "reshare_control.h"
@@ -102,6 +104,7 @@ StorageMode::~StorageMode() {
   controller_.reset();
   owners_.reset();
   reshare_.reset();
+  guard_.reset();
   channels_.clear();
   members_.clear();
   store_.reset();
@@ -121,6 +124,7 @@ Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
   for (unsigned i = 0; i < mode->setup_.workers; ++i) {
     if (Outcome outcome = mode->make_worker(i); !outcome.ok()) return outcome.error();
   }
+  if (Outcome outcome = mode->make_guard(); !outcome.ok()) return outcome.error();
   if (Outcome outcome = mode->make_controller_link(); !outcome.ok()) return outcome.error();
   if (configuration.ssa.present) {
     OwnerSessions::Setup owners;
@@ -128,6 +132,7 @@ Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
     for (const std::unique_ptr<StorageMember>& member : mode->members_)
       owners.members.push_back(member.get());
     owners.controller = mode->controller_.get();
+    owners.guard = mode->guard_.get();
     owners.options = ssa_options(configuration, packets_of(*mode->setup_.packets) / mode->setup_.workers);
     owners.cell_room = mode->cell_room_;
     owners.port = mode->setup_.port_id(configuration.ssa.port);
@@ -141,11 +146,26 @@ Result<std::unique_ptr<StorageMode>> StorageMode::make(Setup setup) {
   return mode;
 }
 
+Outcome StorageMode::make_guard() {
+  if (setup_.membership == nullptr) return done;
+  MembershipGuard::Setup setup;
+  setup.live = setup_.membership;
+  setup.configuration = setup_.configuration;
+  setup.report = setup_.report;
+  setup.alarm = [this](const std::string& text) { alarms_->refused(text, clock_ms()); };
+  setup.now = [] { return static_cast<std::int64_t>(::time(nullptr)); };
+  Result<std::unique_ptr<MembershipGuard>> guard = MembershipGuard::make(std::move(setup));
+  if (!guard.ok()) return guard.error();
+  guard_ = std::move(guard.value());
+  return done;
+}
+
 Outcome StorageMode::make_reshare_control() {
   ReshareControl::Setup setup;
   setup.configuration = setup_.configuration;
   for (const std::unique_ptr<StorageMember>& member : members_) setup.members.push_back(member.get());
   setup.errands = errands_.get();
+  setup.guard = guard_.get();
   setup.remove = [this](std::uint64_t object, std::uint32_t generation, const OrderTerm& term) {
     return order_removal(object, generation, term);
   };
@@ -344,6 +364,7 @@ Outcome StorageMode::make_controller_link() {
     }
     const KeyReport keys = setup_.keys();
     report.key_stock = key_stock(keys);
+    alarms_->look_at_membership(guard_ != nullptr ? guard_->trouble() : "", clock_ms());
     report.alarms = alarms_->look(keys, status ? &*status : nullptr, clock_ms());
   };
   setup.associations = [this] {
@@ -490,6 +511,7 @@ Outcome StorageMode::drain() {
 void StorageMode::tend() {
   take_removals();
   take_events();
+  if (guard_ != nullptr) guard_->tend();
   if (owners_ != nullptr) owners_->tend();
   if (reshare_ != nullptr) reshare_->tend();
   reap();
@@ -501,6 +523,11 @@ agent::ReshareHost* StorageMode::reshare_host() const noexcept { return reshare_
 
 void StorageMode::add_status(agent::Status& status) const {
   if (controller_ != nullptr) add_controller_status(*controller_, setup_.configuration->controller, status);
+  if (guard_ != nullptr) {
+    guard_->add_status(status);
+  } else {
+    status.items.push_back({"membership", "none", true, "not pinned: the controller's word counts", {}});
+  }
   if (store_ != nullptr) add_store_status(*store_, setup_.configuration->shareholder, status);
   if (owners_ != nullptr) owners_->add_status(status);
   if (reshare_ != nullptr) reshare_->add_status(status);
@@ -508,6 +535,7 @@ void StorageMode::add_status(agent::Status& status) const {
 
 void StorageMode::add_counters(std::vector<agent::Counter>& out) const {
   if (controller_ != nullptr) add_controller_counters(controller_->state(), out);
+  if (guard_ != nullptr) guard_->add_counters(out);
   if (store_ != nullptr) add_store_counters(*store_, out);
   if (owners_ != nullptr) add_owner_counters(owners_->numbers(), out);
 }

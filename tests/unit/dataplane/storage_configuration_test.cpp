@@ -268,5 +268,32 @@ TEST(StorageConfiguration, EveryPrefixOfAFileIsAnErrorOrGood) {
   }
 }
 
+TEST(MembershipConfiguration, SaysWhereItsFilesAre) {
+  const std::string text = shareholder() + R"(
+[membership]
+document = "m.toml"
+signers = "/etc/signers.crt"
+threshold = 2
+)";
+  const Result<Configuration> read = Configuration::parse(text, file);
+  ASSERT_TRUE(read.ok()) << read.error().why;
+  const MembershipConfiguration& made = read.value().membership;
+  EXPECT_TRUE(made.present);
+  EXPECT_EQ(made.document, "/etc/ssn/m.toml");
+  EXPECT_EQ(made.signatures, "/etc/ssn/m.toml.p7s");
+  EXPECT_EQ(made.signers, "/etc/signers.crt");
+  EXPECT_EQ(made.threshold, 2U);
+  EXPECT_FALSE(Configuration::parse(shareholder(), file).value().membership.present);
+  for (const char* const bad :
+       {"document = \"m\"\nsigners = \"s\"\n", "document = \"m\"\nsigners = \"s\"\nthreshold = 0\n",
+        "document = \"m\"\nthreshold = 1\n", "signers = \"s\"\nthreshold = 1\n"}) {
+    EXPECT_FALSE(Configuration::parse(shareholder() + "[membership]\n" + bad, file).ok()) << bad;
+  }
+  const Result<Configuration> alone = Configuration::parse(
+      std::string(common) + "[membership]\ndocument = \"m\"\nsigners = \"s\"\nthreshold = 1\n", file);
+  ASSERT_FALSE(alone.ok());
+  EXPECT_THAT(alone.error().why, HasSubstr("neither [ssa] nor [shareholder]"));
+}
+
 }  // namespace
 }  // namespace ssn::dataplane

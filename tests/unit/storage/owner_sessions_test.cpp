@@ -8,12 +8,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <thread>
 
 #include "../dataplane/eal_fixture.h"
 #include "host_fixture.h"
 #include "played_controller.h"
+#include "test_guard.h"
 
 namespace ssn::dataplane {
 namespace {
@@ -140,6 +143,7 @@ class OwnerSessionsTest : public testing::Test {
     }
     setup.configuration = &configuration_;
     setup.controller = link_.get();
+    setup.guard = guard_;
     setup.options = options_;
     setup.cell_room = 1344;
     setup.port = 1;
@@ -196,6 +200,7 @@ class OwnerSessionsTest : public testing::Test {
   std::uint64_t open_now() const { return sessions_->numbers().open; }
 
   PlayedObjects played_;
+  MembershipGuard* guard_ = nullptr;  // null: no membership is pinned
   Configuration configuration_;
   roles::SsaOptions options_;
   Counters counters_{2};
@@ -328,6 +333,59 @@ TEST_F(OwnerSessionsTest, WritesNoLayoutWhoseSharesTellSomething) {
   played_.objects[{id, 1}].layout.scheme = Scheme::rs;
   played_.objects[{id, 1}].layout.secret_blocks = 2;
   EXPECT_TRUE(sessions_->open_read(read).ok());
+}
+
+// A controller that turned hostile, and an SSA that has pinned what operators signed. Each of it is written
+// where nothing is pinned.
+TEST_F(OwnerSessionsTest, WritesNothingThatOperatorsDoNotPermit) {
+  using controller::Scheme;
+  std::string folder = testing::TempDir() + "sessions-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  configuration_.ledger = folder + "/node.ledger";
+  ssn::test::MembershipText text;
+  text.minimum_domains = 2;
+  text.schemes = R"("shamir")";
+  text.nodes = {{"ssa", "ssa"},
+                {"holder-1", "shareholder", "1"},
+                {"holder-2", "shareholder", "2"},
+                {"holder-3", "shareholder", "3"},
+                {"holder-5", "shareholder", "3"}};
+  configuration_.peers.emplace_back().name = "holder-5";
+  TestGuard guarded(configuration_);
+  guarded.publish(text);
+  guarded.open();
+  for (const bool pinned : {false, true}) {
+    guard_ = pinned ? guarded.guard.get() : nullptr;
+    open();
+    std::uint64_t id = 0;
+    const auto attack = [&](const char* what, auto change, const char* word) {
+      const SessionRequest request = object(++id, ObjectState::writing);
+      change(played_.objects[{id, 1}].layout);
+      const std::size_t alarms = guarded.alarms.size();
+      const auto answer = sessions_->open_write(request);
+      EXPECT_EQ(answer.ok(), !pinned) << what;
+      EXPECT_EQ(guarded.alarms.size(), alarms + (pinned ? 1 : 0)) << what;
+      if (answer.ok()) {
+        sessions_->close_session(answer.value().session);
+        EXPECT_TRUE(tend([&] { return open_now() == 0; }));
+      } else {
+        EXPECT_EQ(answer.error().code, Exit::refused);
+        EXPECT_THAT(answer.error().why, testing::StartsWith(word)) << what;
+      }
+    };
+    attack("a stranger", [](auto& layout) { layout.holders[1].node = "holder-4"; }, "unlisted: ");
+    attack("one domain", [](auto& layout) { layout.holders[0].node = "holder-5"; }, "domains: ");
+    attack("another scheme", [](auto& layout) { layout.scheme = Scheme::shamir_classic; }, "scheme: ");
+    configuration_.ssa.shortage = KeyShortage::aes_256_gcm;
+    attack("a lower class", [](auto&) {}, "protection: ");
+    configuration_.ssa.shortage = KeyShortage::refuse;
+    EXPECT_TRUE(sessions_->open_write(object(++id, ObjectState::writing)).ok());
+    EXPECT_TRUE(sessions_->open_read(object(++id, ObjectState::committed)).ok());
+    TearDown();
+    workers_.clear();
+  }
+  guard_ = nullptr;
+  std::filesystem::remove_all(folder);
 }
 
 TEST_F(OwnerSessionsTest, OpensNoMoreThanItHasPlacesFor) {

@@ -15,6 +15,7 @@
 #include <thread>
 
 #include "reshare_setup.h"
+#include "test_guard.h"
 
 namespace ssn::dataplane::test {
 namespace {
@@ -104,19 +105,23 @@ class ReshareControlTest : public testing::Test {
 
   // Of jobs those with even numbers are worker 0's where there are two.
   void open(milliseconds patience = seconds(20), unsigned workers = 1) {
-    ReshareControl::Setup setup;
     for (unsigned i = 0; i < workers; ++i) {
       workers_.push_back(std::make_unique<ReshareWorker>(i, configuration_, counters_));
-      setup.members.push_back(&workers_.back()->member);
     }
+    control_ = make_control(patience, nullptr);
+  }
+  std::unique_ptr<ReshareControl> make_control(milliseconds patience, MembershipGuard* guard) {
+    ReshareControl::Setup setup;
+    for (const auto& worker : workers_) setup.members.push_back(&worker->member);
     setup.configuration = &configuration_;
+    setup.guard = guard;
     setup.errands = &errands_;
     setup.remove = [this](std::uint64_t, std::uint32_t, const OrderTerm& term) { return remove_(term); };
     setup.report = [](std::string_view) {};
     setup.patience = patience;
     auto control = ReshareControl::make(std::move(setup));
-    ASSERT_TRUE(control.ok());
-    control_ = std::move(control.value());
+    EXPECT_TRUE(control.ok());
+    return std::move(control.value());
   }
   void start() {
     for (const auto& worker : workers_) worker->start();
@@ -327,6 +332,196 @@ TEST_F(ReshareControlTest, AWorkerThatDoesNotAnswerIsShownSoon) {
   EXPECT_EQ(status.items[1].name, "worker 1");
   EXPECT_FALSE(status.items[1].healthy);
   EXPECT_EQ(status.items[1].condition, "does not answer");
+}
+
+// ---- A controller that turned hostile, and a shareholder that has pinned what operators signed. Every
+// attack is carried out where none is pinned: so it is the membership that stands against it.
+class HostileControllerTest : public ReshareControlTest {
+ protected:
+  static constexpr milliseconds patience = seconds(20);
+
+  void SetUp() override {
+    ReshareControlTest::SetUp();
+    for (const char* const peer : {"sae-e", "sae-f", "sae-g"}) {
+      configuration_.peers.emplace_back().name = peer;
+      configuration_.peers.back().role = PeerConfiguration::Role::shareholder;
+    }
+    // sae-e is a peer that operators took out; sae-b, sae-c and sae-g lie in one domain.
+    text_.minimum_t = 2;
+    text_.minimum_domains = 2;
+    text_.schemes = R"("shamir")";
+    text_.resharing = R"("exchange", "repair", "redistribute")";
+    text_.nodes = {{"sae-a", "shareholder", "1"}, {"sae-b", "shareholder", "2"},
+                   {"sae-c", "shareholder", "2"}, {"sae-d", "shareholder", "3"},
+                   {"sae-f", "shareholder", "4"}, {"sae-g", "shareholder", "2"},
+                   {"sae-s", "ssa", "5"}};
+    guarded_.publish(text_);
+    guarded_.open();
+    open();
+    start();
+    configuration_.shareholder.random = RandomSource::stream;  // as the guard sees it
+    bound_ = make_control(patience, guarded_.guard.get());
+  }
+  void TearDown() override {
+    bound_.reset();
+    ReshareControlTest::TearDown();
+  }
+
+  static std::uint64_t number(const char* name) { return roles::node_number(name); }
+  static roles::ReshareLayout layout(std::uint8_t k, std::initializer_list<const char*> nodes) {
+    roles::ReshareLayout made;
+    made.k = k;
+    made.n = static_cast<std::uint8_t>(nodes.size());
+    for (const char* const node : nodes) made.nodes.push_back(*node == '\0' ? 0 : number(node));
+    return made;
+  }
+  // k = 3: share 1 moves from sae-b to this node.
+  roles::ReshareOrder exchange() {
+    roles::ReshareOrder made = order(++job_);
+    made.object = job_;
+    made.source.layout = layout(3, {"sae-b", "sae-c", "sae-d", "sae-f"});
+    made.target.layout = layout(3, {"sae-a", "sae-c", "sae-d", "sae-f"});
+    return made;
+  }
+  // This node gives share 1 of the object's k = 3.
+  roles::ReshareOrder redistribute(const roles::ReshareLayout& target) {
+    roles::ReshareOrder made = exchange();
+    made.operation = roles::ReshareOperation::redistribute;
+    made.source.layout.nodes[0] = number("sae-a");
+    made.target.layout = target;
+    made.target.generation = 2;
+    made.from = {1, 2, 3};
+    made.to.clear();
+    for (std::uint8_t i = 1; i <= target.n; ++i) made.to.push_back(i);
+    return made;
+  }
+  // sae-a, with k - 1 others, helps to make a share anew elsewhere.
+  roles::ReshareOrder repair(std::uint64_t object, std::uint8_t share, const char* taker) {
+    roles::ReshareOrder made = exchange();
+    made.operation = roles::ReshareOperation::repair;
+    made.object = object;
+    made.source.layout = layout(3, {"sae-a", "sae-c", "sae-d", "", ""});
+    made.target.layout = made.source.layout;
+    made.target.layout.nodes[share - 1U] = number(taker);
+    made.from = {1, 2, 3};
+    made.to = {share};
+    return made;
+  }
+
+  ReshareAnswer bound(const roles::ReshareOrder& order) {
+    const auto reply = bound_->order_reshare(5, order);
+    EXPECT_TRUE(reply.ok()) << reply.error().why;
+    return reply.ok() ? reply.value().answer : ReshareAnswer::busy;
+  }
+  // What is refused here is taken where nothing is pinned.
+  void attack(const char* what, const roles::ReshareOrder& order, ReshareAnswer answer, const char* counter) {
+    const std::string name = std::string("refused_").append(counter);
+    const std::uint64_t before = guarded_.counter(name);
+    const std::size_t alarms = guarded_.alarms.size();
+    EXPECT_EQ(bound(order), answer) << what;
+    EXPECT_EQ(guarded_.counter(name), before + 1) << what;
+    EXPECT_EQ(guarded_.alarms.size(), alarms + 1) << what;
+    EXPECT_THAT(running(), IsEmpty()) << what;
+    const auto free = control_->order_reshare(5, order);
+    ASSERT_TRUE(free.ok()) << what;
+    EXPECT_EQ(free.value().answer, ReshareAnswer::taken) << what << ": no attack at all";
+    EXPECT_TRUE(control_->cancel_reshare(5, order.job).value().known);
+  }
+
+  ssn::test::MembershipText text_;
+  TestGuard guarded_{configuration_};
+  std::unique_ptr<ReshareControl> bound_;
+  std::uint64_t job_ = 100;
+};
+
+TEST_F(HostileControllerTest, WhatOperatorsPermitIsDone) {
+  EXPECT_EQ(bound(exchange()), ReshareAnswer::taken);
+  EXPECT_EQ(bound(redistribute(layout(3, {"sae-a", "sae-c", "sae-d", "sae-f"}))), ReshareAnswer::taken);
+  EXPECT_EQ(running().size(), 2U);
+  EXPECT_THAT(guarded_.alarms, IsEmpty());
+}
+
+TEST_F(HostileControllerTest, NoShareGoesToOrComesFromOneThatIsNotListed) {
+  roles::ReshareOrder away = exchange();
+  away.source.layout.nodes[0] = number("sae-a");
+  away.target.layout.nodes[0] = number("sae-e");
+  attack("to a stranger", away, ReshareAnswer::unlisted, "unlisted");
+  roles::ReshareOrder from = exchange();
+  from.source.layout.nodes[0] = number("sae-e");
+  attack("from a stranger", from, ReshareAnswer::unlisted, "unlisted");
+  roles::ReshareOrder beside = exchange();
+  beside.source.layout.nodes[3] = beside.target.layout.nodes[3] = number("sae-e");
+  attack("beside a stranger", beside, ReshareAnswer::unlisted, "unlisted");
+}
+
+TEST_F(HostileControllerTest, NothingIsMadeBelowTheFloor) {
+  attack("t = 1", redistribute(layout(2, {"sae-a", "sae-c", "sae-d"})), ReshareAnswer::below_floor,
+         "threshold");
+  attack("three shares in one domain", redistribute(layout(3, {"sae-a", "sae-b", "sae-c", "sae-g"})),
+         ReshareAnswer::below_floor, "domains");
+  roles::ReshareOrder classic = exchange();
+  classic.source.layout.scheme = classic.target.layout.scheme = kernels::Scheme::classic;
+  attack("another scheme", classic, ReshareAnswer::below_floor, "scheme");
+  roles::ReshareOrder refresh = redistribute(layout(3, {"sae-a", "sae-c", "sae-d", "sae-f"}));
+  refresh.operation = roles::ReshareOperation::refresh;
+  attack("an operation", refresh, ReshareAnswer::forbidden, "operation");
+}
+
+// With a few repairs under different names one node would have enough shares.
+TEST_F(HostileControllerTest, NobodyIsHelpedToASecondShare) {
+  ASSERT_EQ(bound(repair(7, 4, "sae-f")), ReshareAnswer::taken);
+  ASSERT_TRUE(bound_->cancel_reshare(5, job_).value().known);
+  attack("a second share", repair(7, 5, "sae-f"), ReshareAnswer::below_floor, "repeated");
+  // Nor to one beside that which it has had before it moved.
+  ASSERT_EQ(bound(repair(7, 4, "sae-b")), ReshareAnswer::taken);
+  ASSERT_TRUE(bound_->cancel_reshare(5, job_).value().known);
+  attack("a third one in a domain", repair(7, 5, "sae-g"), ReshareAnswer::below_floor, "domains");
+  // Not after a restart either.
+  guarded_.open();
+  bound_ = make_control(patience, guarded_.guard.get());
+  attack("after a restart", repair(7, 5, "sae-f"), ReshareAnswer::below_floor, "repeated");
+  // What was erased here is nothing that this node could help with.
+  bound_->removed(7, 1, "");
+  EXPECT_EQ(bound(repair(7, 5, "sae-f")), ReshareAnswer::taken);
+}
+
+// A false scheme could make a share's point of the secret's: resharing.h.
+TEST_F(HostileControllerTest, NoTwoStoriesAreTold) {
+  roles::ReshareOrder first = repair(8, 4, "sae-f");
+  ASSERT_EQ(bound(first), ReshareAnswer::taken);
+  ASSERT_TRUE(bound_->cancel_reshare(5, first.job).value().known);
+  roles::ReshareOrder other = repair(8, 4, "sae-f");
+  for (roles::ReshareGeneration* const each : {&other.source, &other.target}) {
+    each->layout.row_rule = roles::RowRule::rotating;
+    each->layout.cells_per_turn = 64;
+  }
+  attack("other rows", other, ReshareAnswer::unpinned, "contradicts");
+}
+
+TEST_F(HostileControllerTest, NothingIsDoneOnceItHasEnded) {
+  EXPECT_EQ(guarded_.guard->trouble(), "the membership 1 does not list sae-e");
+  text_.until = guarded_.now + 100;
+  text_.serial = 2;
+  guarded_.publish(text_);
+  guarded_.guard->tend();
+  EXPECT_EQ(guarded_.counter("serial"), 2U);
+  EXPECT_EQ(guarded_.guard->trouble(), "ends in 0 hours");
+  guarded_.now += 100;
+  attack("after the end", exchange(), ReshareAnswer::forbidden, "ended");
+}
+
+// Random blocks from a generator, or a cipher where keys run out, are of a lower class.
+TEST_F(HostileControllerTest, NothingIsMadeOfALowerClass) {
+  ASSERT_EQ(configuration_.shareholder.random, RandomSource::stream);
+  configuration_.shareholder.shortage = KeyShortage::aes_256_gcm;
+  attack("under a cipher", exchange(), ReshareAnswer::below_floor, "protection");
+}
+
+TEST_F(HostileControllerTest, TheSecretsPointIsNoTarget) {
+  roles::ReshareOrder secret = repair(9, 4, "sae-f");
+  secret.to = {0};
+  EXPECT_EQ(bound(secret), ReshareAnswer::malformed);
+  EXPECT_EQ(control_->order_reshare(5, secret).value().answer, ReshareAnswer::malformed);
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,7 +41,10 @@ struct AgentSettings {
   bool owners = false;     ///< this node is an SSA: certificates with the OU owner may ask for sessions
   bool reshares = false;   ///< this node is a shareholder that makes shares anew
   std::string controller;  ///< CN of the controller that may order that, as operators may; empty: none
-  std::string crl = {};    ///< PEM file: what the authorities in `ca` revoked; empty: nobody is looked up
+  /// Whether the certificate (PEM) of that name may be a peer's, beside all else that is asked of it; asked
+  /// again and again while it is connected. Null: any. Any thread.
+  std::function<bool(const std::string& peer, const std::string& certificate)> admits = nullptr;
+  std::string crl = {};  ///< PEM file: what the authorities in `ca` revoked; empty: nobody is looked up
 };
 
 inline constexpr std::size_t peers_max = 512;

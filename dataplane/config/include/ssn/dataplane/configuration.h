@@ -167,6 +167,19 @@ struct ShareholderConfiguration {
   std::string where;
 };
 
+/// [membership]: what operators signed, and what counts against whatever a controller says. Without it there
+/// are only the local floors, minimum_t of [ssa] and [shareholder].
+struct MembershipConfiguration {
+  static constexpr unsigned threshold_max = 32;
+
+  bool present = false;
+  std::string document;    ///< TOML: docs/membership.md
+  std::string signatures;  ///< CMS in PEM
+  std::string signers;     ///< certificates in PEM: who may sign
+  unsigned threshold = 1;  ///< so many of them must have
+  std::string where;
+};
+
 /// [controller]. No address: there is none.
 struct ControllerConfiguration {
   std::string address;  ///< "host:port"
@@ -237,6 +250,7 @@ struct Configuration {
   SsaConfiguration ssa;
   ShareholderConfiguration shareholder;
   ControllerConfiguration controller;
+  MembershipConfiguration membership;
 
   /// Whether the node plays a role of the storage network: [ssa] or [shareholder].
   bool is_storage() const noexcept { return ssa.present || shareholder.present; }

@@ -36,6 +36,9 @@ struct rte_mempool;
 namespace ssn::controller {
 struct ObjectKey;
 }
+namespace ssn::membership {
+class LiveMembership;
+}
 namespace ssn::store {
 class StoreThread;
 }
@@ -45,6 +48,7 @@ namespace ssn::dataplane {
 class AlarmWatch;
 class ControllerLink;
 class Errands;
+class MembershipGuard;
 class OwnerSessions;
 class RemovalOrders;
 class ReshareControl;
@@ -59,8 +63,10 @@ class StorageMode final : public ConnectionSink {
     const Configuration* configuration = nullptr;
     unsigned workers = 1;
     const kernels::Implementation* implementation = nullptr;
-    std::string agent;                             ///< where it listens: "192.0.2.1:7000"
-    std::string version;                           ///< of the program
+    std::string agent;    ///< where it listens: "192.0.2.1:7000"
+    std::string version;  ///< of the program
+    /// What operators signed; null: nothing is pinned.
+    std::shared_ptr<membership::LiveMembership> membership;
     std::function<void(std::string_view)> report;  ///< events, for a log; any thread
     /// Peers and the epochs of their keys; any thread.
     std::function<std::vector<std::pair<std::string, std::uint64_t>>()> epochs;
@@ -120,6 +126,7 @@ class StorageMode final : public ConnectionSink {
   Outcome start_store();
   Outcome make_controller_link();
   Outcome make_reshare_control();
+  Outcome make_guard();
   Result<std::unique_ptr<StorageChannel>> make_channel(Connection& connection);
   void reap();
   void take_removals();
@@ -131,6 +138,7 @@ class StorageMode final : public ConnectionSink {
   std::uint32_t cell_room_ = 0;  // bytes of the longest cell that fits all links
   std::unique_ptr<store::StoreThread> store_;
   const std::unique_ptr<AlarmWatch> alarms_;
+  std::unique_ptr<MembershipGuard> guard_;  // null: no membership is pinned
   std::vector<std::unique_ptr<StorageMember>> members_;
   std::unique_ptr<ControllerLink> controller_;
   std::unique_ptr<OwnerSessions> owners_;
