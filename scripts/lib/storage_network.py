@@ -23,8 +23,10 @@ different secrets, each is delivered once, and no site is given those of another
 knows them all, as one machine knows all of this network. `labels=False`: nobody says anything, which is
 the default of the programs.
 """
+import datetime
 import json
 import os
+import subprocess
 
 from network import Network, stop
 from processes import READY_SECONDS, DataPlane, KeyManagers, cpus, last_lines, remove, toml, wait_for
@@ -136,10 +138,11 @@ class StorageNetwork(Network):
     """Everything of the picture above."""
 
     def __init__(self, folder, programs, k=3, n=5, cell=1344, mtu=1500, store='rocksdb', links='veth',
-                 labels=True, device='packet_socket', standbys=None, repair_after=None):
-        """`standbys`: so many more shareholders than shares; all of them make shares anew with each other.
-        `repair_after`: the controller has that done by itself for a shareholder that is down for so long; the
-        additional ones are on standby then."""
+                 labels=True, device='packet_socket', standbys=None, repair_after=None, membership=False):
+        """`membership`: operators signed one, and data planes have it pinned. `standbys`: so many more
+        shareholders than shares; all of them make shares anew with each other. `repair_after`: the controller
+        has that done by itself for a shareholder that is down for so long; the additional ones are on standby
+        then."""
         super().__init__()
         self.mesh, self.repairs = standbys is not None, repair_after is not None
         # Only packet sockets of ours take several datagrams as one frame.
@@ -169,6 +172,8 @@ class StorageNetwork(Network):
             if links == 'vhost-user':
                 self._share_memory()
             self._give_roles(store, labels)
+            if membership:
+                self._sign_membership()
             self.owner_file, self.operator_file = (self._write_user(each) for each in ('owner', 'operator'))
         except BaseException:
             self.close()
@@ -210,6 +215,41 @@ class StorageNetwork(Network):
             holder.add_peer(self.ssa, 'ssa')
         if self.mesh:
             self._join_holders(labels)
+
+    def _sign_membership(self):
+        """Two of three operators, with an authority of their own, sign who belongs to the network and what
+        the policy must not go below."""
+        folder = os.path.join(self.folder, 'membership')
+        os.mkdir(folder)
+        document, signers = (os.path.join(folder, name) for name in ('membership.toml', 'signers.crt'))
+
+        def ssn(*arguments):
+            return subprocess.run([self.programs.ssn, *arguments], cwd=folder, check=True, text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+        now = datetime.datetime.now(datetime.timezone.utc)
+        start, end = (f'{now + datetime.timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}' for days in (-1, 365))
+        text = '\n'.join([*toml({
+            'schema': 'ssn.membership/1', 'network': 'demo', 'serial': 1, 'from': start, 'until': end,
+            'floor': {'minimum_t': self.k - 1, 'minimum_domains': self.n,
+                      'protection': 'information-theoretic', 'schemes': ['shamir'],
+                      'resharing': ['exchange', 'repair', 'refresh', 'redistribute']}}), ''])
+        for node in self.nodes:
+            role = 'ssa' if node is self.ssa else 'shareholder'
+            text += ssn('membership', 'node', self.keys.path(f'{node.name}.crt'), '--role', role,
+                        '--domain', node.site)
+        with open(document, 'w', encoding='utf-8') as file:
+            file.write(text)
+        ssn('pki', 'init', '-q')
+        with open(signers, 'w', encoding='utf-8') as file:
+            for signer in ('dave', 'erin', 'frank'):
+                ssn('pki', 'issue', signer, '--role', 'signer', '-q')
+                with open(os.path.join(folder, f'{signer}.crt'), encoding='utf-8') as certificate:
+                    file.write(certificate.read())
+        for signer in ('dave', 'erin'):
+            ssn('membership', 'sign', document, '-q', '--certificate', f'{signer}.crt', '--key',
+                f'{signer}.key')
+        for node in self.nodes:
+            node.configuration['membership'] = {'document': document, 'signers': signers, 'threshold': 2}
 
     def _join_holders(self, labels):
         """Each with each, for making shares anew, which needs a threshold of as many as the policy's."""
@@ -285,5 +325,6 @@ class StorageNetwork(Network):
 
 def network_to_show(folder, programs):
     """What `scripts/quickstart` shows and `ssn demo` runs: two shareholders more than shares, and a
-    controller that has lost shares made again on them."""
-    return StorageNetwork(folder, programs, standbys=2, repair_after='5 s')
+    controller that has lost shares made again on them. What it may ask for is in a membership that operators
+    signed."""
+    return StorageNetwork(folder, programs, standbys=2, repair_after='5 s', membership=True)
