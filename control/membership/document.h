@@ -39,7 +39,8 @@ struct Node {
 struct Floor {
   std::uint32_t minimum_t = 1;        ///< shares that tell nothing, of all that is written or made anew
   std::uint32_t minimum_domains = 1;  ///< that the shares of a generation lie in
-  /// Of all that is written or made anew.
+  /// Of shares: their random blocks, and what carries them between nodes. How data came to an SSA is not in
+  /// it.
   controller::Protection protection = controller::Protection::computational;
   std::vector<controller::Scheme> schemes;  ///< that are permitted; not empty
   std::uint8_t resharing = no_resharing;    ///< operations that are permitted

@@ -37,7 +37,8 @@ struct Verdict {
 Verdict holds(const Document& document, std::int64_t now);
 /// Whether the node is listed, with this role.
 Verdict lists(const Document& document, std::string_view node, pki::Role role);
-/// A layout that is to be written; `protection`: the best that the writer's own settings are sure of.
+/// A layout that is to be written; `protection` of its shares: the best that the writer's own settings are
+/// sure of.
 Verdict permits(const Document& document, const controller::Layout& layout,
                 controller::Protection protection);
 
