@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // Messages between peers' agents, over real connections.
+#include <atomic>
+
 #include "support.h"
 
 namespace ssn::agent::test {
@@ -134,6 +136,38 @@ TEST_F(Peers, AStrangerIsNoPeer) {
   ASSERT_TRUE(b->set_peers({}).ok());
   EXPECT_TRUE(wait_for([&] { return !a->peers()[0].connected; }));
   b->peer_channel()->listen(nullptr);
+}
+
+// Whoever commands the authority commands no key that is listed elsewhere: each side asks for itself, and
+// again while they are connected.
+TEST_F(Peers, ACertificateThatIsNotAdmittedIsNoPeers) {
+  std::atomic<bool> a_admits{false}, b_admits{false};
+  const auto admits = [](const char* name, std::atomic<bool>& does) {
+    return [name, &does](const std::string& peer, const std::string& certificate) {
+      EXPECT_EQ(peer, name);
+      EXPECT_NE(certificate.find("BEGIN CERTIFICATE"), std::string::npos);
+      return does.load();
+    };
+  };
+  AgentSettings of_b = settings("sae-b");
+  of_b.peers = {{"sae-a", ""}};
+  of_b.admits = admits("sae-a", b_admits);
+  const auto b = start(of_b);
+  AgentSettings of_a = settings("sae-a");
+  of_a.peers = {{"sae-b", b->listening()}};
+  of_a.admits = admits("sae-b", a_admits);
+  const auto a = start(of_a);
+  const auto connected = [&] { return a->peers()[0].connected && b->peers()[0].connected; };
+  ASSERT_TRUE(wait_for([&] {
+    return a->peers()[0].trouble.find("its key is not the one") != std::string::npos;
+  })) << a->peers()[0].trouble;
+  b_admits = true;
+  ASSERT_TRUE(wait_for([&] { return b->peers()[0].connections != 0; }));
+  EXPECT_FALSE(a->peers()[0].connected) << "the other side must be admitted, too";
+  a_admits = true;
+  ASSERT_TRUE(wait_for(connected));
+  b_admits = false;  // it was taken out
+  EXPECT_TRUE(wait_for([&] { return !a->peers()[0].connected && !b->peers()[0].connected; }));
 }
 
 TEST_F(Peers, AnotherNodeAtTheAddressIsNotTrusted) {
