@@ -95,8 +95,10 @@ std::string object_name(std::uint64_t number) { return fmt::format("photos/{:08}
 Outcome fill(const Filling& filling) {
   const auto memory = make_memory_database();
   const Now now{1'700'000'000'000, 1000};
-  Policy policy;
-  policy.lease_ms = 3'600'000;
+  Policy policy;  // nobody is down, and no lease over, only because the machine is busy
+  policy.report_ms = 600'000;
+  policy.lease_ms = 24 * 3'600'000;
+  policy.writes_max = 100'000;
   std::mt19937_64 random{2};
   auto catalogue = Catalogue::open(
       *memory, policy,

@@ -57,7 +57,7 @@ constexpr AlarmType types[] = {
      "there is stock again"},
     {"labels_contradict", Resource::node, warning, processing, by_controller, false, false, 0, second,
      "a node says it stands elsewhere than the operator says", "one of the configurations is wrong",
-     "correct [[node]] of the controller or [controller] of the node: docs/controller.md", "they agree"},
+     "correct [[node]] (ssn config) or [controller] of the node: docs/controller.md", "they agree"},
     {"ledger_failed", Resource::node, critical, equipment, by_nodes, false, true, 0, 0,
      "a node cannot write its ledger of used pads, and sends nothing any more",
      "its disk is full, read-only or broken", "give it a good disk and start it again", "it was restarted"},

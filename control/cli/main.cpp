@@ -28,6 +28,11 @@ constexpr const char* overview =
 // Groups of commands, in the order of the help; behind the commands without a group.
 std::vector<CommandGroup> make_groups() {
   return {
+      {"config", "Operators: the network's configuration, and its versions",
+       "  ssn config show > network.toml   what is in force\n"
+       "  ssn config diff network.toml     what the edited file would change\n"
+       "  ssn config apply network.toml    puts it into force\n"
+       "  ssn config rollback 7            as it was in version 7\n"},
       {"node", "Operators: what nodes are for",
        "  ssn node set sae-h6 standby   takes over when another one fails, and gets nothing before\n"},
       {"reshare", "Make shares anew: repair, refresh, other k and n",
@@ -74,6 +79,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
       commands.push_back(std::move(command));
     }
   }
+  commands.push_back(make_accounting_command());
   commands.push_back(make_status_command());
   commands.push_back(make_doctor_command());
   commands.push_back(make_topology_command());
@@ -81,8 +87,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
   for (auto make_group :
-       {make_node_commands, make_reshare_commands, make_dataplane_commands, make_kme_commands,
-        make_pki_commands, make_membership_commands, make_demo_commands}) {
+       {make_config_commands, make_node_commands, make_reshare_commands, make_dataplane_commands,
+        make_kme_commands, make_pki_commands, make_membership_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

@@ -146,6 +146,7 @@ class ExplainCommand final : public CatalogueCommand {
   std::string name_;
   std::string owner_;
   bool dry_run_ = false;
+  std::string class_;
   std::string scheme_;
   unsigned k_ = 0;
   unsigned n_ = 0;
@@ -159,6 +160,7 @@ void ExplainCommand::declare_more(OptionTable& table) {
   constexpr unsigned shares = controller::shares_max;
   table.optional_argument("NAME", name_, "The object");
   table.flag("--dry-run", dry_run_, "Explain a write instead, which is not made");
+  table.text("--class", class_, "NAME", optional, "As in ssn put (default: the owner's)");
   table.choice("--scheme", scheme_, {"shamir", "shamir-classic", "ramp", "rs"},
                "With --dry-run: how it is shared (default: the controller's policy)");
   table.number("-k,--k", k_, 1, shares, optional, "How many shares restore it (default: policy)");
@@ -188,6 +190,7 @@ Result<controller::WriteRequest> ExplainCommand::request() const {
   for (const PadShares pads : {PadShares::automatic, PadShares::yes, PadShares::no}) {
     request.pad_shares = controller::name(pads) == pad_shares_ ? pads : request.pad_shares;
   }
+  request.class_name = class_;
   request.k = k_;
   request.n = n_;
   request.ssa = ssa_;

@@ -52,8 +52,10 @@ std::vector<std::unique_ptr<Command>> make_object_commands();   // ls, stat, rm
 std::vector<std::unique_ptr<Command>> make_network_commands();  // explain, nodes
 std::vector<std::unique_ptr<Command>> make_alarm_commands();    // alarms, events
 std::unique_ptr<Command> make_status_command();
+std::unique_ptr<Command> make_accounting_command();
 std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
 std::vector<std::unique_ptr<Command>> make_node_commands();      // the group node
+std::vector<std::unique_ptr<Command>> make_config_commands();    // the group config
 std::vector<std::unique_ptr<Command>> make_reshare_commands();   // the groups reshare and shareholder
 
 /// As people and scripts read it: 16 hexadecimal digits.

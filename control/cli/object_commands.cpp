@@ -123,7 +123,7 @@ void StatCommand::print_json(const controller::Object& object, std::uint32_t up)
   json.member("name", object.name).member("owner", object.owner).member("id", id_text(object.id));
   json.member("generation", object.generation).member("state", controller::name(object.state));
   json.member("size", object.size).member("cells", object.cells).member("cell_bytes", object.cell_bytes);
-  json.member("protection", controller::name(object.protection));
+  json.member("protection", controller::name(object.protection)).member("class", object.class_name);
   json.member("created_ms", object.created_ms).member("committed_ms", object.committed_ms);
   json.member("health", health_of(up, layout.k, layout.n)).key("layout").begin_object();
   json.member("scheme", controller::name(layout.scheme)).member("k", layout.k).member("n", layout.n);
@@ -153,13 +153,14 @@ std::string pads_line(const controller::Layout& layout) {
 
 void StatCommand::print_all(const controller::Object& object, std::uint32_t up) {
   const controller::Layout& layout = object.layout;
-  print_text(
-      fmt::format("{}, {}, {}\nobject {}, generation {}, of {}, committed {} UTC\n"
-                  "{}, any {} of {} shares restore it, {} up, protection {}\n{}\n{}\n",
-                  shown_name(object.name), format_bytes(object.size), health_of(up, layout.k, layout.n),
-                  id_text(object.id), object.generation, shown_name(object.owner),
-                  shown_committed(object.committed_ms), controller::name(layout.scheme), layout.k, layout.n,
-                  up, controller::name(object.protection), shown_name(layout.reason), pads_line(layout)));
+  print_text(fmt::format(
+      "{}, {}, {}\nobject {}, generation {}, of {}, committed {} UTC\n"
+      "{}, any {} of {} shares restore it, {} up, protection {}{}\n{}\n{}\n",
+      shown_name(object.name), format_bytes(object.size), health_of(up, layout.k, layout.n),
+      id_text(object.id), object.generation, shown_name(object.owner), shown_committed(object.committed_ms),
+      controller::name(layout.scheme), layout.k, layout.n, up, controller::name(object.protection),
+      object.class_name.empty() ? "" : ", class " + shown_name(object.class_name), shown_name(layout.reason),
+      pads_line(layout)));
   TextTable table({"", "SHARE>", "NODE", "DOMAIN", "STATE", "NODE IS", ""});
   for (std::size_t i = 0; i < layout.holders.size(); ++i) {
     const controller::Holder& holder = layout.holders[i];

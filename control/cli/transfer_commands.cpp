@@ -102,6 +102,7 @@ class PutCommand final : public TransferCommand {
   std::string input_;
   std::string object_;
   std::string scheme_;
+  std::string class_;
   unsigned k_ = 0;
   unsigned n_ = 0;
   unsigned data_blocks_ = 0;
@@ -120,6 +121,8 @@ void PutCommand::declare_options(OptionTable& table) {
   constexpr unsigned shares = controller::shares_max;
   table.argument("FILE", input_, "What to store; - is standard input");
   table.argument("NAME", object_, "The name that it gets; an object of that name is replaced");
+  table.text("--class", class_, "NAME", optional,
+             "Class of objects, of the network's configuration (default: the owner's)");
   table.choice("--scheme", scheme_, {"shamir", "shamir-classic", "ramp", "rs"},
                "How it is shared (default: the controller's policy); rs keeps NOTHING secret");
   table.number("-k,--k", k_, 1, shares, optional, "How many shares restore it (default: policy)");
@@ -157,6 +160,7 @@ Result<client::PutOptions> PutCommand::options() const {
     return Error{Exit::usage, "cannot use this cell size", "it is no multiple of 64", "--cell-size",
                  "choose a multiple of 64"};
   }
+  request.class_name = class_;
   request.k = k_;
   request.n = n_;
   request.secret_blocks = data_blocks_;

@@ -8,9 +8,11 @@
 
 #include "call_error.h"
 #include "caller.h"
+#include "configuration.grpc.pb.h"
 #include "controller.grpc.pb.h"
 #include "credentials.h"
 #include "messages.h"
+#include "messages_configuration.h"
 
 namespace ssn::client {
 namespace {
@@ -216,6 +218,45 @@ class Client final : public ControllerClient {
     return ask<AlarmPage>(&v1::Administration::Stub::ListAlarms, message, v1::AlarmList());
   }
 
+  Result<ConfigurationVersion> configuration(std::uint64_t version) override {
+    v1::GetConfigurationRequest message;
+    message.set_version(version);
+    return ask<ConfigurationVersion>(&v1::Configuration::Stub::Get, message, v1::ConfigurationVersion());
+  }
+  Result<std::vector<ConfigurationVersion>> configurations() override {
+    v1::ConfigurationVersionList answer;
+    const Outcome called = call(&v1::Configuration::Stub::ListVersions, v1::ListVersionsRequest(), answer);
+    return called.ok()
+               ? Result<std::vector<ConfigurationVersion>>(all<ConfigurationVersion>(answer.versions()))
+               : called.error();
+  }
+  Result<ConfigurationChange> configure(const ConfigurationRequest& request) override {
+    v1::ApplyConfigurationRequest message;
+    controller::write(request, message);
+    return ask<ConfigurationChange>(&v1::Configuration::Stub::Apply, message, v1::ConfigurationChange());
+  }
+
+  Result<AccountPage> accounts(const AccountFilter& filter, std::uint64_t after,
+                               std::uint32_t limit) override {
+    v1::ListAccountsRequest message;
+    message.set_owner(filter.owner);
+    message.set_since_ms(filter.since_ms);
+    message.set_after(after);
+    message.set_limit(limit);
+    return ask<AccountPage>(&v1::Accounting::Stub::ListRecords, message, v1::AccountList());
+  }
+  Result<std::vector<Usage>> usage(const std::string& owner, const std::string& after, std::uint32_t limit,
+                                   std::string& next) override {
+    v1::ListUsageRequest message;
+    v1::UsageList answer;
+    message.set_owner(owner);
+    message.set_after(after);
+    message.set_limit(limit);
+    const Outcome called = call(&v1::Accounting::Stub::ListUsage, message, answer);
+    next = answer.next();
+    return called.ok() ? Result<std::vector<Usage>>(all<Usage>(answer.owners())) : called.error();
+  }
+
   Result<ReshareView> start_reshare(const ReshareRequest& request, bool dry_run) override {
     v1::StartReshareRequest message;
     controller::write(request, message);
@@ -309,6 +350,15 @@ class Client final : public ControllerClient {
   static std::unique_ptr<v1::Reshares::Stub> new_stub(const v1::Reshares::Stub*,
                                                       const std::shared_ptr<grpc::Channel>& channel) {
     return v1::Reshares::NewStub(channel);
+  }
+
+  static std::unique_ptr<v1::Configuration::Stub> new_stub(const v1::Configuration::Stub*,
+                                                           const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Configuration::NewStub(channel);
+  }
+  static std::unique_ptr<v1::Accounting::Stub> new_stub(const v1::Accounting::Stub*,
+                                                        const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Accounting::NewStub(channel);
   }
 
   // On the channel of now: it is another one once our certificate was renewed.

@@ -73,6 +73,22 @@ class ControllerClient {
   virtual Result<controller::AlarmPage> alarms(const controller::AlarmFilter& filter,
                                                const std::string& after, std::uint32_t limit) = 0;
 
+  // The network's configuration.
+  /// 0: the version in force.
+  virtual Result<controller::ConfigurationVersion> configuration(std::uint64_t version) = 0;
+  /// The newest first, without texts.
+  virtual Result<std::vector<controller::ConfigurationVersion>> configurations() = 0;
+  virtual Result<controller::ConfigurationChange> configure(
+      const controller::ConfigurationRequest& request) = 0;
+
+  // Accounting. Owners their own.
+  /// A page behind `after`; it may be short and yet have a next one.
+  virtual Result<controller::AccountPage> accounts(const controller::AccountFilter& filter,
+                                                   std::uint64_t after, std::uint32_t limit) = 0;
+  /// A page of owners behind `after`; `next`: for the page behind it, empty: that was all.
+  virtual Result<std::vector<controller::Usage>> usage(const std::string& owner, const std::string& after,
+                                                       std::uint32_t limit, std::string& next) = 0;
+
   // Re-sharing. Owners their own objects.
   virtual Result<controller::ReshareView> start_reshare(const controller::ReshareRequest& request,
                                                         bool dry_run) = 0;

@@ -19,10 +19,10 @@ constexpr std::size_t forgotten_at_once = 100;
 
 }  // namespace
 
-Result<std::unique_ptr<Catalogue>> Catalogue::open(Database& database, const Policy& policy, Random random,
+Result<std::unique_ptr<Catalogue>> Catalogue::open(Database& database, const Policy& first, Random random,
                                                    Now now) {
-  std::unique_ptr<Catalogue> catalogue(new Catalogue(database, policy, std::move(random)));
-  if (Outcome loaded = catalogue->load(now); !loaded.ok()) {
+  std::unique_ptr<Catalogue> catalogue(new Catalogue(database, std::move(random)));
+  if (Outcome loaded = catalogue->load(now, first); !loaded.ok()) {
     return loaded.error();
   }
   return catalogue;
@@ -40,6 +40,7 @@ Outcome Catalogue::load_meta() {
     return done;
   }
   MetaRecord fresh;
+  fresh.bytes_counted = true;
   random_(fresh.catalogue.data(), fresh.catalogue.size());
   catalogue_id_ = fresh.catalogue;
   changes.put(keys::meta(), fresh);
@@ -54,7 +55,7 @@ Outcome Catalogue::count(std::string_view prefix, std::uint64_t& into) {
   });
 }
 
-Outcome Catalogue::load(Now now) {
+Outcome Catalogue::load(Now now, const Policy& first) {
   if (Outcome checked = check_records(database_); !checked.ok()) {
     return checked;
   }
@@ -93,6 +94,12 @@ Outcome Catalogue::load(Now now) {
     }
     nodes_[row.key.substr(1)].record = std::move(record.value());
   }
+  if (Outcome loaded = load_configuration(now, first); !loaded.ok()) {
+    return loaded;
+  }
+  if (Outcome counted = count_bytes(); !counted.ok()) {
+    return counted;
+  }
   if (Outcome loaded = load_alarms(now); !loaded.ok()) {
     return loaded;
   }
@@ -126,12 +133,15 @@ void Catalogue::note_closed(std::uint64_t id) {
 }
 
 bool Catalogue::is_up(const NodeState& node, Now now) const {
-  return node.health.reported &&
-         now.since_ms(node.health.monotonic_ms) <= down_after_reports * policy_.report_ms;
+  // Where reports became more frequent nodes hear of it with their next one.
+  const std::uint64_t report_ms =
+      now.monotonic_ms < slow_until_ms_ ? slow_report_ms_ : std::uint64_t{policy_.report_ms};
+  return node.health.reported && now.since_ms(node.health.monotonic_ms) <= down_after_reports * report_ms;
 }
 
-std::string Catalogue::why_not(const NodeState& node, Now now, Purpose purpose) const {
-  const ServiceState service = node.record.service;
+std::string Catalogue::why_not(const std::string& node_name, const NodeState& node, Now now,
+                               Purpose purpose) const {
+  const ServiceState service = service_of(node_name);
   const bool serves = service == ServiceState::in_service ||
                       (service != ServiceState::out_of_service && purpose == Purpose::named) ||
                       (service == ServiceState::standby && purpose == Purpose::take_over);
@@ -147,7 +157,7 @@ Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted) co
   for (const Purpose purpose : {Purpose::write, Purpose::take_over}) {
     for (const auto& [name, state] : nodes_) {
       if (state.record.registration.roles.has(pki::Role::ssa) && (wanted.empty() || wanted == name) &&
-          why_not(state, now, wanted.empty() ? purpose : Purpose::named).empty()) {
+          why_not(name, state, now, wanted.empty() ? purpose : Purpose::named).empty()) {
         const auto found = load_.find(name);
         load[name] = found == load_.end() ? 0 : found->second;
       }
@@ -298,6 +308,12 @@ Outcome Catalogue::tick(Now now) {
     if (Outcome ended = end_write(now, id, "its lease ran out"); !ended.ok()) {
       return ended;
     }
+  }
+  if (Outcome written = write_reads(); !written.ok()) {
+    return written;
+  }
+  if (Outcome forgotten = forget_accounts(now); !forgotten.ok()) {
+    return forgotten;
   }
   if (Outcome forgotten = forget_jobs(now); !forgotten.ok()) {
     return forgotten;

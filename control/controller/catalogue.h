@@ -46,6 +46,10 @@ inline constexpr std::size_t alarms_max = 4096;       ///< that are raised
 inline constexpr std::size_t alarms_kept_max = 1000;  ///< that were cleared
 inline constexpr std::uint64_t alarms_kept_ms = 7ULL * 24 * 3600 * 1000;
 
+inline constexpr std::size_t reads_max = 4096;  ///< of accounting, that wait for being written down
+
+/// Of `shares` of its shares: one byte of pad for each byte that travels or is kept.
+std::uint64_t pads_of(const Object& object, std::uint64_t shares) noexcept;
 /// What an alarm about an object names.
 std::string alarm_resource(std::uint64_t object);
 
@@ -54,8 +58,9 @@ class Catalogue {
  public:
   using Random = std::function<void(std::uint8_t* out, std::size_t bytes)>;
 
-  /// The database must outlive it. Leases of open writes begin anew.
-  static Result<std::unique_ptr<Catalogue>> open(Database& database, const Policy& policy, Random random,
+  /// The database must outlive it. Leases of open writes begin anew. `first`: what version 1 of the network's
+  /// configuration says, where the database has no version yet; otherwise it does not matter.
+  static Result<std::unique_ptr<Catalogue>> open(Database& database, const Policy& first, Random random,
                                                  Now now);
 
   // Owners.
@@ -72,7 +77,7 @@ class Catalogue {
   /// Why it lies where it does, and what placement would say of each shareholder now.
   Result<Explanation> explain(Now now, const std::string& owner, const std::string& name);
   /// The same of a write that nobody makes; its token and name do not matter.
-  Result<Explanation> explain_write(Now now, const WriteRequest& request);
+  Result<Explanation> explain_write(Now now, const WriteRequest& request, const std::string& owner = "");
 
   // Nodes.
   Result<RegisterAnswer> register_node(Now now, const std::string& node, pki::Roles roles,
@@ -86,7 +91,9 @@ class Catalogue {
 
   // Operators.
   Result<std::vector<Node>> nodes(Now now);
-  Result<Node> set_node(Now now, const std::string& node, ServiceState service);
+  /// A new version of the network's configuration with this service state in it.
+  Result<Node> set_node(Now now, const std::string& node, ServiceState service,
+                        const std::string& who = "an operator");
   /// Forgets a node. refused: it is up, holds shares, is being replaced, or has not confirmed that it erased
   /// what it had; the last is over where its store was destroyed.
   Outcome remove_node(Now now, const std::string& node, StoreDestroyed destroyed = StoreDestroyed::no);
@@ -97,6 +104,24 @@ class Catalogue {
   /// In the order of their keys, behind `after`: a page's next; empty: from the first one.
   Result<AlarmPage> alarms(Now now, const AlarmFilter& filter, const std::string& after, std::size_t limit);
   Result<Status> status();
+
+  // The network's configuration.
+  /// 0: the version in force.
+  Result<ConfigurationVersion> configuration(std::uint64_t version);
+  /// All that are kept, the newest first, without texts.
+  Result<std::vector<ConfigurationVersion>> configurations();
+  /// Whether it was changed, and what would be, is in the answer. refused: another version than the base is
+  /// in force, or a node that is being replaced would get shares. not_found: there is no version to go back
+  /// to.
+  Result<ConfigurationChange> configure(Now now, const ConfigurationRequest& request, const std::string& who);
+  /// What is decided now, if that is not version `known` any more; then `known` is the new one.
+  std::optional<Policy> policy_after(std::uint64_t& known);
+
+  // Accounting.
+  /// Those behind `after`, the oldest first. A page may be short, even empty, and yet have a next one.
+  Result<AccountPage> accounts(Now now, const AccountFilter& filter, std::uint64_t after, std::size_t limit);
+  /// Of owners behind `after`, by name; of `owner` alone if that is not empty.
+  Result<std::vector<Usage>> usage(const std::string& owner, const std::string& after, std::size_t limit);
 
   // Re-sharing: reshare_manager.h drives it. Each of these is one transaction.
   /// What start_reshare() would begin; changes nothing.
@@ -163,10 +188,27 @@ class Catalogue {
     std::uint64_t removals = 0;
   };
 
-  Catalogue(Database& database, const Policy& policy, Random random)
-      : database_(database), policy_(policy), random_(std::move(random)) {}
+  Catalogue(Database& database, Random random) : database_(database), random_(std::move(random)) {}
 
-  Outcome load(Now now);
+  Outcome load(Now now, const Policy& first);
+  Outcome load_configuration(Now now, const Policy& first);
+  Outcome count_bytes();
+  Result<ConfigurationChange> compare(const ConfigurationVersion& wanted, const Policy& policy,
+                                      bool changed) const;
+  Outcome check_services(const Policy& policy) const;
+  Result<ConfigurationVersion> put_configuration(Transaction& changes, Now now, const std::string& text,
+                                                 const std::string& who, const std::string& comment);
+  void follow(Now now, ConfigurationVersion version, const Policy& policy);
+  ServiceState service_of(const std::string& node) const;
+  bool is_out(const std::string& node) const { return service_of(node) == ServiceState::out_of_service; }
+  Result<ConfigurationVersion> put_service(Transaction& changes, Now now, const std::string& node,
+                                           ServiceState service, const std::string& who, Policy& policy);
+  Outcome note_account(Transaction& changes, Account account);
+  Outcome note_account(Transaction& changes, Now now, AccountOperation operation, const Object& object,
+                       std::uint64_t pad_bytes);
+  void note_read(Now now, const Object& object);
+  Outcome write_reads();
+  Outcome forget_accounts(Now now);
   Outcome load_meta();
   Outcome load_replacements();
   Outcome load_alarms(Now now);
@@ -177,7 +219,7 @@ class Catalogue {
   bool is_up(const NodeState& node, Now now) const;
   /// What somebody is wanted for.
   enum class Purpose : std::uint8_t { write, pads, take_over, named };
-  std::string why_not(const NodeState& node, Now now, Purpose purpose) const;
+  std::string why_not(const std::string& name, const NodeState& node, Now now, Purpose purpose) const;
   const Labels& said_of(const std::string& node) const;
   bool delivers_once(const std::string& key_manager) const;
   std::string contradiction(const std::string& node, const Labels& claimed) const;
@@ -203,13 +245,15 @@ class Catalogue {
                                 Transaction& changes);
   Result<WriteTicket> store_write(Now now, const ObjectRecord& record, Transaction& changes);
   Result<WriteTicket> ticket(const ObjectRecord& record, Now now) const;
-  Outcome check_room(Transaction& changes, const std::string& owner);
+  Outcome check_room(Transaction& changes, const std::string& owner, const WriteRequest& request,
+                     bool replaces);
+  Outcome check_commit(Transaction& changes, const Object& object, const Object* replaced);
   Result<std::uint64_t> new_id(Transaction& changes);
   Result<CommitAnswer> first_commit(Now now, ObjectRecord record, Transaction& changes, bool degraded);
   Outcome end_object(Transaction& changes, ObjectRecord& record, Now now, std::string reason);
   Outcome end_write(Now now, std::uint64_t id, const std::string& reason);
-  Outcome change_owner(Transaction& changes, const std::string& owner, std::int64_t objects,
-                       std::int64_t writes);
+  /// One more or less (`by`) of what the object is: a write that is open, or an object.
+  Outcome count_object(Transaction& changes, const Object& object, std::int64_t by);
   Outcome confirm_removal(Transaction& changes, const std::string& node, const ObjectKey& key, Now now,
                           const char* how, std::uint64_t& confirmed);
   Outcome check_removable(Now now, const std::string& node) const;
@@ -280,7 +324,12 @@ class Catalogue {
   std::optional<std::uint64_t> failed_for(Now now, const std::string& node, std::string& why) const;
 
   WatchedDatabase database_;
-  const Policy policy_;
+  Policy policy_;                       // of configuration_
+  ConfigurationVersion configuration_;  // that is in force
+  std::uint64_t slow_report_ms_ = 0;    // that nodes may still go by, until then
+  std::uint64_t slow_until_ms_ = 0;     // monotonic
+  std::vector<Account> reads_;          // not written down yet
+  std::uint64_t reads_lost_ = 0;        // that nobody could write down
   const Random random_;
   std::mutex mutex_;
   Bytes16 catalogue_id_{};

@@ -36,8 +36,6 @@ bool has_source(const Alarm& alarm, const std::string& source) {
          std::find(alarm.sources.begin(), alarm.sources.end(), source) != alarm.sources.end();
 }
 
-bool is_out(const NodeRecord& node) { return node.service == ServiceState::out_of_service; }
-
 }  // namespace
 
 std::string alarm_resource(std::uint64_t object) { return fmt::format("{:016x}", object); }
@@ -195,7 +193,7 @@ std::vector<ActiveAlarm> Catalogue::admitted(Now now, const std::string& node, p
     if (type->resource == alarms::Resource::association) {
       const auto peer = nodes_.find(alarm.key.peer);
       // With one that was taken away nothing has to go on.
-      paired = peer != nodes_.end() && (!is_out(peer->second.record) || is_up(peer->second, now));
+      paired = peer != nodes_.end() && (!is_out(peer->first) || is_up(peer->second, now));
     }
     if (about && paired) all.push_back(alarm);
   }
@@ -210,7 +208,7 @@ void Catalogue::watch_node_alarms(Now now, const std::string& name, const NodeSt
       !state.health.reported && now.since_ms(opened_ms_) <= down_after_reports * policy_.report_ms;
   if (!early) {
     monitor_.set(
-        "node_down", name, "", !up && (!is_out(state.record) || holds_something),
+        "node_down", name, "", !up && (!is_out(name) || holds_something),
         state.health.reported ? "it does not report any more" : "it has not reported since the start", time);
   }
   const std::string why = contradiction(name, state.record.registration.labels);
@@ -229,18 +227,25 @@ Outcome Catalogue::forget_node_alarms(Transaction& changes, Now now, const std::
   return clear_alarm(changes, now, {"unknown_holdings", node, ""}, "", "the node was removed");
 }
 
-// Whether a write that says nothing would find its holders.
+// Whether a write that says nothing, or a class, would find its holders.
 void Catalogue::watch_placement(Now now) {
   if (now.monotonic_ms < placement_next_ms_) return;
   placement_next_ms_ = now.monotonic_ms + placement_each_ms;
-  WriteRequest request;
-  Result<Layout> layout = layout_for(request, policy_);
   const bool early = now.since_ms(opened_ms_) <= down_after_reports * policy_.report_ms;
-  if (!layout.ok() || nodes_.empty() || early) return;
-  const Outcome placed =
-      place_object(now, PadShares::no, "", {0, 0, policy_.domains}, layout.value(), nullptr);
-  monitor_.set("too_few_nodes", "network", "", !placed.ok(), placed.ok() ? "" : placed.error().why,
-               now.monotonic_ms);
+  if (nodes_.empty() || early) return;
+  const auto trouble_of = [&](const ClassPolicy& policy) {
+    Result<Layout> layout = layout_for(WriteRequest(), policy);
+    const Outcome placed =
+        layout.ok() ? place_object(now, PadShares::no, "", {0, 0, policy.domains}, layout.value(), nullptr)
+                    : Outcome(layout.error());
+    return placed.ok() ? std::string() : placed.error().why;
+  };
+  std::string why = trouble_of(policy_);
+  for (auto at = policy_.classes.begin(); why.empty() && at != policy_.classes.end(); ++at) {
+    why = trouble_of(at->second);
+    why = why.empty() ? why : fmt::format("class {}: {}", at->first, why);
+  }
+  monitor_.set("too_few_nodes", "network", "", !why.empty(), why, now.monotonic_ms);
 }
 
 // While it cannot be written the alarm is in memory only; afterwards its story is written down.
@@ -276,7 +281,7 @@ Outcome Catalogue::watch_alarms(Now now) {
   if (Outcome watched = watch_database(now); !watched.ok()) return watched;
   for (const auto& [name, state] : nodes_) {
     bool holds = true;
-    if (is_out(state.record) && !is_up(state, now)) {
+    if (is_out(name) && !is_up(state, now)) {
       const std::string prefix = keys::holdings(name);
       const Result<std::vector<Row>> any = database_.scan(prefix, keys::end_of(prefix), 1);
       if (!any.ok()) return any.error();
@@ -289,7 +294,7 @@ Outcome Catalogue::watch_alarms(Now now) {
   if (Outcome taken = take_own_alarms(changes, now); !taken.ok()) return taken;
   // What a node said that will not come back is not true for ever.
   for (const auto& [name, state] : nodes_) {
-    if (!is_out(state.record) || is_up(state, now)) continue;
+    if (!is_out(name) || is_up(state, now)) continue;
     if (Outcome taken = take_alarms(changes, now, name, {}); !taken.ok()) return taken;
   }
   if (Outcome forgotten = forget_alarms(changes, now); !forgotten.ok()) return forgotten;

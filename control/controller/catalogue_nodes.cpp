@@ -32,7 +32,7 @@ Node Catalogue::describe(const std::string& name, const NodeState& state, Now no
           known.labels,
           known.key_paths,
           delivers_once(said_of(name)[Label::key_manager]),
-          state.record.service,
+          service_of(name),
           is_up(state, now),
           health.read_only,
           health.capacity_bytes,
@@ -55,9 +55,9 @@ Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node
                  "raise [limits] nodes"};
   }
   Transaction changes(database_);
-  NodeRecord record{registration,
-                    known != nodes_.end() ? known->second.record.service : ServiceState::in_service,
-                    now.wall_ms};
+  NodeRecord record;
+  record.registration = registration;
+  record.registered_ms = now.wall_ms;
   changes.put(keys::node(node), record);
   const bool restarted =
       known == nodes_.end() || known->second.record.registration.instance != registration.instance;
@@ -299,8 +299,16 @@ Result<SealedAnswer> Catalogue::sealed(Now now, const std::string& node, const S
                  "the object had other contents before: shares of two attempts never combine",
                  shown(object.id), "write it again"};
   }
-  object.size = report.size;
-  object.size_known = true;
+  if (!object.size_known) {  // from now on the owner's limits count it
+    if (Outcome counted = count_object(changes, object, -1); !counted.ok()) {
+      return counted.error();
+    }
+    object.size = report.size;
+    object.size_known = true;
+    if (Outcome counted = count_object(changes, object, 1); !counted.ok()) {
+      return counted.error();
+    }
+  }
   object.cells = report.cells;
   object.attempts = report.attempts;
   // It never rises: what was weaker once stays so.
@@ -336,7 +344,8 @@ Result<std::vector<Node>> Catalogue::nodes(Now now) {
   return all;
 }
 
-Result<Node> Catalogue::set_node(Now now, const std::string& node, ServiceState service) {
+Result<Node> Catalogue::set_node(Now now, const std::string& node, ServiceState service,
+                                 const std::string& who) {
   constexpr const char* what = "cannot change the node";
   const std::lock_guard lock(mutex_);
   const auto known = nodes_.find(node);
@@ -350,19 +359,22 @@ Result<Node> Catalogue::set_node(Now now, const std::string& node, ServiceState 
     return Error{Exit::refused, what, "its shares are going to others, and new ones would follow them", node,
                  "cancel that first: ssn reshare cancel --replacement"};
   }
-  if (known->second.record.service != service) {
+  if (const ServiceState before = service_of(node); before != service) {
     Transaction changes(database_);
-    NodeRecord record = known->second.record;
-    const std::string text = fmt::format("{}, was {}: by an operator", name(service), name(record.service));
-    record.service = service;
-    changes.put(keys::node(node), record);
+    Policy policy;
+    Result<ConfigurationVersion> version = put_service(changes, now, node, service, who, policy);
+    if (!version.ok()) {
+      return version.error();
+    }
+    const std::string text = fmt::format("{}, was {}: by {}, version {} of the configuration", name(service),
+                                         name(before), who, version.value().number);
     if (Outcome noted = note(changes, now, false, "node_service", node, text); !noted.ok()) {
       return noted.error();
     }
     if (Outcome committed = changes.commit(); !committed.ok()) {
       return committed.error();
     }
-    known->second.record = std::move(record);
+    follow(now, std::move(version.value()), policy);
   }
   return describe(node, known->second, now);
 }

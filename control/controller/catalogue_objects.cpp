@@ -18,8 +18,22 @@ Error no_object(const char* what, std::string where) {
   return {Exit::not_found, what, "there is no such object", std::move(where), "see `ssn ls`"};
 }
 
-bool is_open(const Object& object) {
-  return object.state == ObjectState::writing || object.state == ObjectState::sealed;
+// What reveals no more than the class, or the write, allows.
+Result<Layout> secret_layout_for(const WriteRequest& request, const ClassPolicy& policy) {
+  Result<Layout> layout = layout_for(request, policy);
+  if (!layout.ok()) {
+    return layout.error();
+  }
+  const Outcome secret = check_secrecy(layout.value(), protection_for(request, policy));
+  return secret.ok() ? std::move(layout) : Result<Layout>(secret.error());
+}
+
+Outcome check_cell(std::uint32_t bytes) {
+  if (bytes % 64 == 0 && bytes <= cell_bytes_max) {
+    return done;
+  }
+  return Error{Exit::usage, what_begin, fmt::format("a cell of {} bytes is none", bytes), "cell_bytes",
+               fmt::format("give a multiple of 64 up to {}", cell_bytes_max)};
 }
 
 // Whose id the name has.
@@ -69,30 +83,65 @@ Result<ObjectRecord> Catalogue::named_object(Transaction& changes, const std::st
   return id.value() ? object_of_name(changes, *id.value(), name, what) : no_object(what, name);
 }
 
-Outcome Catalogue::change_owner(Transaction& changes, const std::string& owner, std::int64_t objects,
-                                std::int64_t writes) {
-  Result<OwnerRecord> record = changes.get_or_new<OwnerRecord>(keys::owner(owner));
+Outcome Catalogue::count_object(Transaction& changes, const Object& object, std::int64_t by) {
+  Result<OwnerRecord> record = changes.get_or_new<OwnerRecord>(keys::owner(object.owner));
   if (!record.ok()) {
     return record.error();
   }
-  record.value().objects += static_cast<std::uint64_t>(objects);
-  record.value().writes += static_cast<std::uint64_t>(writes);
-  changes.put(keys::owner(owner), record.value());
+  OwnerRecord& has = record.value();
+  const std::uint64_t bytes = object.size_known ? object.size : 0;
+  (is_open(object) ? has.writes : has.objects) += static_cast<std::uint64_t>(by);
+  (is_open(object) ? has.writing_bytes : has.bytes) += static_cast<std::uint64_t>(by) * bytes;
+  changes.put(keys::owner(object.owner), has);
   return done;
 }
 
-Outcome Catalogue::check_room(Transaction& changes, const std::string& owner) {
+// What is being written counts as if it were there, and what it replaces is until then: so open writes never
+// exceed the limit together. One that did not say how much is looked at when it commits.
+Outcome Catalogue::check_room(Transaction& changes, const std::string& owner, const WriteRequest& request,
+                              bool replaces) {
   const Result<OwnerRecord> record = changes.get_or_new<OwnerRecord>(keys::owner(owner));
   if (!record.ok()) {
     return record.error();
   }
-  if (record.value().writes >= policy_.writes_max) {
-    return Error{Exit::temporary, what_begin, fmt::format("{} writes are open already", policy_.writes_max),
-                 owner, "commit or abort some, or wait until they end"};
+  const OwnerRecord& has = record.value();
+  const OwnerLimits limits = limits_of(policy_, owner);
+  if (has.writes >= limits.writes) {
+    return Error{Exit::temporary, what_begin, fmt::format("{} writes are open already", has.writes), owner,
+                 "commit or abort some, or wait until they end"};
   }
-  if (record.value().objects >= policy_.objects_max) {
-    return Error{Exit::temporary, what_begin, fmt::format("{} objects are the most", policy_.objects_max),
-                 owner, "remove some, or raise [limits] objects"};
+  if (!replaces && has.objects >= limits.objects) {
+    return Error{Exit::temporary, what_begin, fmt::format("{} objects are the most", limits.objects), owner,
+                 "remove some, or have the limit raised: [limits] or [[owner]] objects"};
+  }
+  const std::uint64_t used = has.bytes + has.writing_bytes;
+  const std::uint64_t free = limits.bytes - std::min(limits.bytes, used);
+  if (limits.bytes != 0 && (free == 0 || request.size.value_or(0) > free)) {
+    return Error{Exit::temporary, what_begin,
+                 fmt::format("{} of at most {} bytes are used, {} of them by open writes", used, limits.bytes,
+                             has.writing_bytes),
+                 owner, "remove some objects, or have the limit raised: [limits] or [[owner]] bytes"};
+  }
+  return done;
+}
+
+// Exact: what is counted is what this transaction leaves.
+Outcome Catalogue::check_commit(Transaction& changes, const Object& object, const Object* replaced) {
+  const Result<OwnerRecord> record = changes.get_or_new<OwnerRecord>(keys::owner(object.owner));
+  if (!record.ok()) {
+    return record.error();
+  }
+  const OwnerLimits limits = limits_of(policy_, object.owner);
+  const std::uint64_t others = record.value().bytes - (replaced == nullptr ? 0 : replaced->size);
+  if (replaced == nullptr && record.value().objects >= limits.objects) {
+    return Error{Exit::temporary, what_commit, fmt::format("{} objects are the most", limits.objects),
+                 object.owner, "remove some, or have the limit raised: [limits] or [[owner]] objects"};
+  }
+  if (limits.bytes != 0 && object.size > limits.bytes - std::min(limits.bytes, others)) {
+    return Error{Exit::temporary, what_commit,
+                 fmt::format("with its {} bytes there would be {}, at most {} are allowed", object.size,
+                             others + object.size, limits.bytes),
+                 object.owner, "remove some objects, or have the limit raised: [limits] or [[owner]] bytes"};
   }
   return done;
 }
@@ -150,19 +199,20 @@ Result<WriteTicket> Catalogue::begin_write(Now now, const std::string& owner, co
 
 Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, const WriteRequest& request,
                                          Transaction& changes) {
-  Result<Layout> layout = layout_for(request, policy_);
+  Result<std::string> chosen = class_for(request, owner, policy_);
+  if (!chosen.ok()) {
+    return chosen.error();
+  }
+  const ClassPolicy& policy = class_of(policy_, chosen.value());
+  Result<Layout> layout = secret_layout_for(request, policy);
   if (!layout.ok()) {
     return layout.error();
   }
-  if (Outcome secret = check_secrecy(layout.value(), protection_for(request, policy_)); !secret.ok()) {
-    return secret.error();
-  }
   ObjectRecord record;
   Object& object = record.object;
-  object.cell_bytes = request.cell_bytes == 0 ? policy_.cell_bytes : request.cell_bytes;
-  if (object.cell_bytes % 64 != 0 || object.cell_bytes > cell_bytes_max) {
-    return Error{Exit::usage, what_begin, fmt::format("a cell of {} bytes is none", object.cell_bytes),
-                 "cell_bytes", fmt::format("give a multiple of 64 up to {}", cell_bytes_max)};
+  object.cell_bytes = request.cell_bytes == 0 ? policy.cell_bytes : request.cell_bytes;
+  if (Outcome cell = check_cell(object.cell_bytes); !cell.ok()) {
+    return cell.error();
   }
   object.size_known = request.size.has_value();
   object.size = request.size.value_or(0);
@@ -170,13 +220,13 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   if (cells > cells_max) {
     return Error{Exit::usage, what_begin, "it has too many cells", "size", "write several objects"};
   }
-  if (Outcome room = check_room(changes, owner); !room.ok()) {
-    return room.error();
-  }
   const Result<std::optional<NumberRecord>> there =
       changes.get<NumberRecord>(keys::name(owner, request.name));
   if (!there.ok()) {
     return there.error();
+  }
+  if (Outcome room = check_room(changes, owner, request, there.value().has_value()); !room.ok()) {
+    return room.error();
   }
   if (request.create_only && there.value()) {
     return Error{Exit::refused, what_begin, "the name has an object", request.name,
@@ -191,8 +241,8 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
     return id.error();
   }
   if (Outcome placed =
-          place_object(now, pads_for(request, policy_), ssa.value(),
-                       {id.value(), cells * object.cell_bytes, policy_.domains}, layout.value(), nullptr);
+          place_object(now, pads_for(request, policy), ssa.value(),
+                       {id.value(), cells * object.cell_bytes, policy.domains}, layout.value(), nullptr);
       !placed.ok()) {
     return placed.error();
   }
@@ -202,7 +252,8 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   object.state = ObjectState::writing;
   object.generation = 1;
   object.layout = std::move(layout.value());
-  object.minimum_protection = protection_for(request, policy_);
+  object.minimum_protection = protection_for(request, policy);
+  object.class_name = std::move(chosen.value());
   object.created_ms = now.wall_ms;
   object.ssa = ssa.value();
   record.token = request.token;
@@ -213,9 +264,7 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
     return noted.error();
   }
   Result<WriteTicket> written = store_write(now, record, changes);
-  if (written.ok() && noted.value()) {
-    pads_noted_[record.object.ssa] = record.object.layout.pad_rule;
-  }
+  if (written.ok() && noted.value()) pads_noted_[object.ssa] = object.layout.pad_rule;
   return written;
 }
 
@@ -227,7 +276,7 @@ Result<WriteTicket> Catalogue::store_write(Now now, const ObjectRecord& record, 
   for (std::uint32_t i = 0; i < object.layout.n; ++i) {
     changes.put(keys::holding(object.layout.holders[i].node, object.key()), NumberRecord{i + 1});
   }
-  if (Outcome counted = change_owner(changes, object.owner, 0, 1); !counted.ok()) {
+  if (Outcome counted = count_object(changes, object, 1); !counted.ok()) {
     return counted.error();
   }
   if (Outcome committed = changes.commit(); !committed.ok()) {
@@ -242,13 +291,15 @@ Outcome Catalogue::end_object(Transaction& changes, ObjectRecord& record, Now no
   Object& object = record.object;
   if (is_open(object)) {
     changes.erase(keys::open(object.id));
-    if (Outcome counted = change_owner(changes, object.owner, 0, -1); !counted.ok()) {
-      return counted;
-    }
-  } else {
-    if (Outcome counted = change_owner(changes, object.owner, -1, 0); !counted.ok()) {
-      return counted;
-    }
+  }
+  if (Outcome counted = count_object(changes, object, -1); !counted.ok()) {
+    return counted;
+  }
+  const AccountOperation operation = is_open(object) ? AccountOperation::abandoned : AccountOperation::remove;
+  if (Outcome noted = note_account(changes, now, operation, object,
+                                   is_open(object) ? pads_of(object, object.layout.n) : 0);
+      !noted.ok()) {
+    return noted;
   }
   object.state = ObjectState::deleting;
   object.end_reason = std::move(reason);
@@ -332,10 +383,17 @@ Result<CommitAnswer> Catalogue::first_commit(Now now, ObjectRecord record, Trans
                  "choose another name, or allow it to be replaced"};
   }
   std::uint64_t removals = 0;
-  if (before.value()) {
+  if (!before.value()) {
+    if (Outcome room = check_commit(changes, object, nullptr); !room.ok()) {
+      return room.error();
+    }
+  } else {
     Result<ObjectRecord> old = named_object(changes, object.owner, object.name, what_commit);
     if (!old.ok()) {
       return old.error();
+    }
+    if (Outcome room = check_commit(changes, object, &old.value().object); !room.ok()) {
+      return room.error();
     }
     if (Outcome ended = end_object(changes, old.value(), now, fmt::format("replaced by {:016x}", object.id));
         !ended.ok()) {
@@ -343,13 +401,21 @@ Result<CommitAnswer> Catalogue::first_commit(Now now, ObjectRecord record, Trans
     }
     removals = old.value().object.layout.n;
   }
+  if (Outcome counted = count_object(changes, object, -1); !counted.ok()) {
+    return counted.error();
+  }
   object.state = ObjectState::committed;
   object.committed_ms = std::max<std::uint64_t>(now.wall_ms, 1);
   changes.put(name_key, NumberRecord{object.id});
   changes.put(keys::object(object.id), record);
   changes.erase(keys::open(object.id));
-  if (Outcome counted = change_owner(changes, object.owner, 1, -1); !counted.ok()) {
+  if (Outcome counted = count_object(changes, object, 1); !counted.ok()) {
     return counted.error();
+  }
+  if (Outcome noted =
+          note_account(changes, now, AccountOperation::put, object, pads_of(object, object.layout.n));
+      !noted.ok()) {
+    return noted.error();
   }
   if (Outcome committed = changes.commit(); !committed.ok()) {
     return committed.error();
@@ -479,6 +545,7 @@ Result<ReadTicket> Catalogue::open_read(Now now, const std::string& owner, const
     return ssa.error();
   }
   ReadTicket ticket{std::move(record.value().object), address_of(ssa.value())};
+  note_read(now, ticket.object);
   fill_in(ticket.object, now);
   return ticket;
 }

@@ -103,7 +103,7 @@ std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Pu
                         either(said, claimed.labels, Label::site),
                         {},
                         health.capacity_bytes - std::min(health.capacity_bytes, health.used_bytes),
-                        why_not(state, now, purpose)};
+                        why_not(node, state, now, purpose)};
     for (const Label label : {Label::operated_by, Label::power, Label::key_manager}) {
       if (const std::string& value = either(said, claimed.labels, label); !value.empty()) {
         candidate.domains.push_back({name(label), value});
@@ -193,9 +193,10 @@ Result<Explanation> Catalogue::explain(Now now, const std::string& owner, const 
   Explanation explanation;
   explanation.ssa = object.ssa;
   Layout again = object.layout;
+  const std::uint32_t domains = class_of(policy_, object.class_name).domains;
   const Outcome placed =
-      place_object(now, pads, object.ssa, {object.id, object.cells * object.cell_bytes, policy_.domains},
-                   again, &explanation.choices);
+      place_object(now, pads, object.ssa, {object.id, object.cells * object.cell_bytes, domains}, again,
+                   &explanation.choices);
   explanation.refused = placed.ok() ? "" : placed.error().why;
   for (NodeChoice& choice : explanation.choices) {
     for (std::size_t i = 0; i < object.layout.holders.size(); ++i) {
@@ -209,7 +210,7 @@ Result<Explanation> Catalogue::explain(Now now, const std::string& owner, const 
   return explanation;
 }
 
-Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given) {
+Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given, const std::string& owner) {
   WriteRequest request = given;
   request.token[0] = 1;
   request.name = request.name.empty() ? "any" : request.name;
@@ -217,12 +218,17 @@ Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given)
     return checked.error();
   }
   const std::lock_guard lock(mutex_);
-  Result<Layout> layout = layout_for(request, policy_);
+  const Result<std::string> chosen = class_for(request, owner, policy_);
+  if (!chosen.ok()) {
+    return chosen.error();
+  }
+  const ClassPolicy& policy = class_of(policy_, chosen.value());
+  Result<Layout> layout = layout_for(request, policy);
   const Result<std::string> ssa = choose_ssa(now, request.ssa);
   if (!layout.ok() || !ssa.ok()) {
     return layout.ok() ? ssa.error() : layout.error();
   }
-  if (Outcome secret = check_secrecy(layout.value(), protection_for(request, policy_)); !secret.ok()) {
+  if (Outcome secret = check_secrecy(layout.value(), protection_for(request, policy)); !secret.ok()) {
     return secret.error();
   }
   Transaction reads(database_);
@@ -230,12 +236,12 @@ Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given)
   if (!id.ok()) {
     return id.error();
   }
-  const std::uint32_t cell = request.cell_bytes == 0 ? policy_.cell_bytes : request.cell_bytes;
+  const std::uint32_t cell = request.cell_bytes == 0 ? policy.cell_bytes : request.cell_bytes;
   const std::uint64_t bytes = cells_for(request.size.value_or(0), cell, layout.value().secret_blocks) * cell;
   Explanation explanation;
   explanation.ssa = ssa.value();
   const Outcome placed =
-      place_object(now, pads_for(request, policy_), ssa.value(), {id.value(), bytes, policy_.domains},
+      place_object(now, pads_for(request, policy), ssa.value(), {id.value(), bytes, policy.domains},
                    layout.value(), &explanation.choices);
   if (!placed.ok()) {
     explanation.refused = placed.error().why;

@@ -105,7 +105,6 @@ Result<Replacement> Catalogue::replace_node(Now now, const std::string& from, co
                                             const std::string& reason) {
   const std::lock_guard lock(mutex_);
   if (Outcome checked = check_replacement(from, to); !checked.ok()) return checked.error();
-  const auto known = nodes_.find(from);
   if (const auto runs = replacing_.find(from); runs != replacing_.end()) {
     if (runs->second.to == to) return shown(from, runs->second);  // again
     return Error{
@@ -115,15 +114,20 @@ Result<Replacement> Catalogue::replace_node(Now now, const std::string& from, co
   }
   Transaction changes(database_);
   ReplacementRecord record{to, alarms::cut_text(reason, text_max), 0, 0, 0, "", now.wall_ms, false};
-  NodeRecord node = known->second.record;
-  node.service = ServiceState::out_of_service;  // or new shares would come
   changes.put(keys::replacement(from), record);
-  changes.put(keys::node(from), node);
+  std::optional<ConfigurationVersion> version;
+  Policy policy;
+  if (!is_out(from)) {  // or new shares would come
+    Result<ConfigurationVersion> changed =
+        put_service(changes, now, from, ServiceState::out_of_service, reason, policy);
+    if (!changed.ok()) return changed.error();
+    version = std::move(changed.value());
+  }
   if (Outcome noted = note(changes, now, false, "replacement_started", from, reason); !noted.ok()) {
     return noted.error();
   }
   if (Outcome committed = changes.commit(); !committed.ok()) return committed.error();
-  known->second.record = std::move(node);
+  if (version) follow(now, std::move(*version), policy);
   return shown(from, replacing_[from] = std::move(record));
 }
 

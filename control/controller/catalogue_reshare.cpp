@@ -201,6 +201,12 @@ Result<ReshareJob> Catalogue::commit_reshare(Now now, const ReshareJob& given) {
           !noted.ok()) {
         return noted.error();
       }
+      const std::uint64_t shares = std::uint64_t{job.from.size()} * job.to.size();
+      if (Outcome noted =
+              note_account(changes, now, AccountOperation::reshare, object, pads_of(object, shares));
+          !noted.ok()) {
+        return noted.error();
+      }
       if (Outcome told = tell_of_commit(changes, now, job); !told.ok()) return told.error();
     }
   }

@@ -60,7 +60,7 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
     }
   }
   const auto rank = [&](const Candidate& candidate) {
-    const bool standby = nodes_.at(candidate.node).record.service == ServiceState::standby;
+    const bool standby = service_of(candidate.node) == ServiceState::standby;
     return std::pair(standby ? 0 : 1, weight_of(object.id, candidate.node));
   };
   std::sort(others.begin(), others.end(),
@@ -69,8 +69,9 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
   for (const Candidate& candidate : others) {
     std::vector<Candidate> all = kept;
     all.push_back(candidate);
-    const Result<Placement> placed =
-        place(object.layout, {object.id, object.cells * object.cell_bytes, policy_.domains}, all);
+    const Result<Placement> placed = place(
+        object.layout,
+        {object.id, object.cells * object.cell_bytes, class_of(policy_, object.class_name).domains}, all);
     if (placed.ok()) return Holder{candidate.node, candidate.site, ShareState::sealed, "", "", {}, false};
     why = candidate.excluded.empty() ? placed.error().why
                                      : fmt::format("{} is {}", candidate.node, candidate.excluded);
@@ -163,13 +164,14 @@ Outcome Catalogue::plan_generation(Now now, const ObjectRecord& record, const Re
   wish.k = request.k == 0 ? object.layout.k : request.k;
   wish.n = request.n == 0 ? object.layout.n : request.n;
   wish.secret_blocks = object.layout.secret_blocks;
-  Result<Layout> layout = layout_for(wish, policy_);
+  const ClassPolicy& policy = class_of(policy_, object.class_name);
+  Result<Layout> layout = layout_for(wish, policy);
   if (!layout.ok()) return layout.error();
   if (secrecy_threshold(layout.value()) == 0 && secrecy_threshold(object.layout) != 0) {
     return refused("the new scheme would keep nothing secret", where, "choose a larger k");
   }
   Result<Placement> placed =
-      place(layout.value(), {object.id, object.cells * object.cell_bytes, policy_.domains},
+      place(layout.value(), {object.id, object.cells * object.cell_bytes, policy.domains},
             candidates(now, object.ssa, Purpose::write));
   if (!placed.ok()) return placed.error();
   job.target = std::move(layout.value());

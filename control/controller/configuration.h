@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The configuration of ssn-controller: docs/controller.md.
+// The configuration of the process ssn-controller: docs/controller.md. What it decides by is the network's:
+// network_document.h.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@ namespace ssn::controller {
 struct Configuration {
   ServerSettings server;
   std::string database;
-  Policy policy;
+  Policy first;  ///< version 1 of the network's configuration, for a database without one
 };
 
 /// Unknown keys and values that do not fit are errors with file and line.

@@ -70,5 +70,7 @@ grpc::Status answer(const Result<T>& result, Message& message) {
 }
 
 std::unique_ptr<grpc::Service> make_reshare_service(const Desk& desk);
+std::unique_ptr<grpc::Service> make_configuration_service(const Desk& desk);
+std::unique_ptr<grpc::Service> make_accounting_service(const Desk& desk);
 
 }  // namespace ssn::controller

@@ -46,8 +46,8 @@ std::string end_of(std::string prefix) {
 
 std::string meta() { return "m"; }
 std::string node(std::string_view node) { return join({all_nodes, node}); }
-std::string owner(std::string_view owner) { return join({"w", owner}); }
-std::string object(std::uint64_t id) { return join({"o", number(id)}); }
+std::string owner(std::string_view owner) { return join({all_owners, owner}); }
+std::string object(std::uint64_t id) { return join({all_objects, number(id)}); }
 std::string names(std::string_view owner) { return join({all_names, owner, zero}); }
 std::string name(std::string_view owner, std::string_view name) {
   return join({all_names, owner, zero, name});
@@ -79,6 +79,8 @@ std::string over(std::uint64_t ended_ms, std::uint64_t id) {
 }
 std::string replacement(std::string_view node) { return join({all_replacements, node}); }
 std::string settled(std::string_view node) { return join({all_settled, node}); }
+std::string configuration(std::uint64_t number) { return join({all_configurations, keys::number(number)}); }
+std::string account(std::uint64_t number) { return join({all_accounts, keys::number(number)}); }
 std::string alarm(const alarms::AlarmKey& key) {
   return join({all_alarms, key.type, zero, key.resource, zero, key.peer});
 }

@@ -28,6 +28,10 @@ inline constexpr std::string_view all_over = "f";
 inline constexpr std::string_view all_replacements = "s";
 inline constexpr std::string_view all_settled = "S";
 inline constexpr std::string_view all_alarms = "A";
+inline constexpr std::string_view all_configurations = "c";
+inline constexpr std::string_view all_accounts = "u";
+inline constexpr std::string_view all_owners = "w";
+inline constexpr std::string_view all_objects = "o";
 
 std::string meta();
 std::string node(std::string_view node);
@@ -58,5 +62,8 @@ std::string replacement(std::string_view node);
 std::string settled(std::string_view node);
 /// Raised, or remembered.
 std::string alarm(const alarms::AlarmKey& key);
+/// A version of the network's configuration.
+std::string configuration(std::uint64_t number);
+std::string account(std::uint64_t number);
 
 }  // namespace ssn::controller::keys

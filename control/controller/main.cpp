@@ -87,7 +87,7 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
     return daemon.fail(database.error());
   }
   const Result<std::unique_ptr<Catalogue>> catalogue =
-      Catalogue::open(*database.value(), configuration.policy, random_bytes, now());
+      Catalogue::open(*database.value(), configuration.first, random_bytes, now());
   if (!catalogue.ok()) {
     return daemon.fail(catalogue.error());
   }
@@ -97,7 +97,7 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   }
   const std::unique_ptr<ReshareNodes> nodes = make_agent_nodes(live.value());
   const Result<std::unique_ptr<ReshareManager>> reshares =
-      ReshareManager::open(*catalogue.value(), *nodes, configuration.policy, now());
+      ReshareManager::open(*catalogue.value(), *nodes, now());
   if (!reshares.ok()) {
     return daemon.fail(reshares.error());
   }
@@ -112,7 +112,10 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   if (!ready.ok()) {
     return daemon.fail(ready.error());
   }
-  daemon.log(fmt::format("ready; {} listens at {}", configuration.server.name, server.value()->listening()));
+  const Result<std::vector<ConfigurationVersion>> versions = catalogue.value()->configurations();
+  daemon.log(fmt::format("ready; {} listens at {}, and follows version {} of the network's configuration",
+                         configuration.server.name, server.value()->listening(),
+                         versions.ok() && !versions.value().empty() ? versions.value().front().number : 0));
   const int number = wait_for_end(daemon, *catalogue.value(), *reshares.value(), ending);
   daemon.log(fmt::format("ending after signal {}", number));
   server.value().reset();

@@ -222,6 +222,7 @@ void write(const Object& from, v1::Object& to) {
   to.set_committed_ms(from.committed_ms);
   to.set_ssa(from.ssa);
   to.set_end_reason(from.end_reason);
+  to.set_class_name(from.class_name);
 }
 
 Object read(const v1::Object& from) {
@@ -243,6 +244,7 @@ Object read(const v1::Object& from) {
   to.committed_ms = from.committed_ms();
   to.ssa = from.ssa();
   to.end_reason = from.end_reason();
+  to.class_name = from.class_name();
   return to;
 }
 
@@ -263,6 +265,7 @@ void write(const WriteRequest& from, v1::BeginWriteRequest& to) {
   to.set_create_only(from.create_only);
   to.set_pad_shares(static_cast<v1::PadShares>(from.pad_shares));
   to.set_ssa(from.ssa);
+  to.set_class_name(from.class_name);
 }
 
 WriteRequest read(const v1::BeginWriteRequest& from) {
@@ -289,6 +292,7 @@ WriteRequest read(const v1::BeginWriteRequest& from) {
                       ? static_cast<PadShares>(255)
                       : static_cast<PadShares>(from.pad_shares());
   to.ssa = from.ssa();
+  to.class_name = from.class_name();
   return to;
 }
 

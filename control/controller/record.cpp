@@ -13,7 +13,8 @@ namespace {
 // 2: labels and key paths of nodes; what was decided about pad shares.
 // 3: re-sharing.
 // 4: alarms.
-constexpr std::uint64_t version = 4;
+// 5: versions of the network's configuration, classes, bytes of owners, accounting.
+constexpr std::uint64_t version = 5;
 constexpr std::size_t checksum_bytes = 8;
 
 class Writer {
@@ -228,6 +229,9 @@ void fields(Archive& archive, ObjectRecord& record) {
     archive(record.last_generation);
     list(archive, record.former);
   }
+  if (archive.since(5)) {
+    archive(record.object.class_name);
+  }
 }
 
 template <typename Archive>
@@ -239,7 +243,9 @@ void fields(Archive& archive, NodeRecord& record) {
   Labels& labels = record.registration.labels;
   archive(labels[Label::site]);
   archive(record.registration.version);
-  fields(archive, record.service);
+  if (!archive.since(5)) {
+    fields(archive, record.service);
+  }
   archive(record.registered_ms);
   if (archive.since(2)) {
     archive(labels[Label::operated_by]);
@@ -269,6 +275,10 @@ template <typename Archive>
 void fields(Archive& archive, OwnerRecord& record) {
   archive(record.objects);
   archive(record.writes);
+  if (archive.since(5)) {
+    archive(record.bytes);
+    archive(record.writing_bytes);
+  }
 }
 
 template <typename Archive>
@@ -277,6 +287,10 @@ void fields(Archive& archive, MetaRecord& record) {
   archive(record.next_event);
   if (archive.since(3)) {
     archive(record.term);
+  }
+  if (archive.since(5)) {
+    archive(record.bytes_counted);
+    archive(record.next_account);
   }
 }
 
@@ -310,6 +324,30 @@ void fields(Archive& archive, Alarm& alarm) {
   archive(alarm.cleared_ms);
   archive(alarm.times);
   list(archive, alarm.sources);
+}
+
+template <typename Archive>
+void fields(Archive& archive, ConfigurationVersion& record) {
+  archive(record.number);
+  archive(record.time_ms);
+  archive(record.who);
+  archive(record.comment);
+  archive(record.digest);
+  archive(record.text);
+}
+
+template <typename Archive>
+void fields(Archive& archive, Account& account) {
+  archive(account.number);
+  archive(account.time_ms);
+  archive(account.owner);
+  archive(account.object);
+  archive(account.name);
+  fields(archive, account.operation);
+  archive(account.bytes);
+  archive(account.pad_bytes);
+  archive(account.class_name);
+  fields(archive, account.protection);
 }
 
 template <typename Archive>
@@ -427,6 +465,10 @@ std::string encode(std::string_view key, const Event& record) { return encode_an
 std::string encode(std::string_view key, const ReshareJob& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const ReplacementRecord& record) { return encode_any(key, record); }
 std::string encode(std::string_view key, const Alarm& record) { return encode_any(key, record); }
+std::string encode(std::string_view key, const ConfigurationVersion& record) {
+  return encode_any(key, record);
+}
+std::string encode(std::string_view key, const Account& record) { return encode_any(key, record); }
 
 Outcome check(std::string_view key, std::string_view bytes) {
   if (bytes.size() < checksum_bytes) {
@@ -470,6 +512,8 @@ template Result<Event> decode(std::string_view, std::string_view);
 template Result<ReshareJob> decode(std::string_view, std::string_view);
 template Result<ReplacementRecord> decode(std::string_view, std::string_view);
 template Result<Alarm> decode(std::string_view, std::string_view);
+template Result<ConfigurationVersion> decode(std::string_view, std::string_view);
+template Result<Account> decode(std::string_view, std::string_view);
 
 std::string digest_of(const WriteRequest& given) {
   WriteRequest request = given;
@@ -490,6 +534,9 @@ std::string digest_of(const WriteRequest& given) {
   writer(request.create_only);
   fields(writer, request.pad_shares);
   writer(request.ssa);
+  if (!request.class_name.empty()) {  // so that it stays what it was for requests of before
+    writer(request.class_name);
+  }
   unsigned char digest[SHA256_DIGEST_LENGTH];
   SHA256(reinterpret_cast<const unsigned char*>(writer.out.data()), writer.out.size(), digest);
   return {reinterpret_cast<const char*>(digest), sizeof digest};

@@ -32,8 +32,9 @@ struct ObjectRecord {
 
 struct NodeRecord {
   Registration registration;
-  ServiceState service = ServiceState::in_service;
   std::uint64_t registered_ms = 0;
+  /// Of a record of before version 5; from then on the network's configuration says it.
+  ServiceState service = ServiceState::in_service;
 };
 
 struct AssociationRecord {
@@ -43,14 +44,18 @@ struct AssociationRecord {
 
 /// What an owner has: for limits.
 struct OwnerRecord {
-  std::uint64_t objects = 0;  ///< committed
-  std::uint64_t writes = 0;   ///< open
+  std::uint64_t objects = 0;        ///< committed
+  std::uint64_t writes = 0;         ///< open
+  std::uint64_t bytes = 0;          ///< of data in objects
+  std::uint64_t writing_bytes = 0;  ///< of data in open writes, as far as they said how much
 };
 
 struct MetaRecord {
   Bytes16 catalogue{};
   std::uint64_t next_event = 1;
-  std::uint64_t term = 0;  ///< of the controller that orders re-sharing: one more at each start
+  std::uint64_t term = 0;      ///< of the controller that orders re-sharing: one more at each start
+  bool bytes_counted = false;  ///< records of owners say bytes
+  std::uint64_t next_account = 1;
 };
 
 /// A node whose shares go to others, object by object.
@@ -84,6 +89,8 @@ std::string encode(std::string_view key, const Event& record);
 std::string encode(std::string_view key, const ReshareJob& record);
 std::string encode(std::string_view key, const ReplacementRecord& record);
 std::string encode(std::string_view key, const Alarm& record);
+std::string encode(std::string_view key, const ConfigurationVersion& record);
+std::string encode(std::string_view key, const Account& record);
 template <typename Record>
 Result<Record> decode(std::string_view key, std::string_view bytes);
 

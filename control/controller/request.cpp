@@ -115,6 +115,9 @@ Outcome check(const WriteRequest& request) {
     return wrong(what_write, "the name is not 1 to 1024 bytes of UTF-8 without control characters", "name",
                  "choose another one");
   }
+  if (!request.class_name.empty() && !is_good_label(request.class_name)) {
+    return wrong(what_write, "the class is not up to 64 printable characters", "class", "choose another one");
+  }
   if (!printable(request.ssa, pki::common_name_max)) {
     return wrong(what_write, "the SSA's name is none", "ssa", "leave it out");
   }
@@ -129,11 +132,64 @@ Outcome check(const WriteRequest& request) {
   return done;
 }
 
-PadShares pads_for(const WriteRequest& request, const Policy& policy) noexcept {
+OwnerLimits limits_of(const Policy& policy, const std::string& owner) {
+  const auto found = policy.owners.find(owner);
+  return found != policy.owners.end() ? found->second.limits
+                                      : OwnerLimits{policy.objects_max, policy.writes_max, policy.bytes_max};
+}
+
+const ClassPolicy& class_of(const Policy& policy, const std::string& class_name) {
+  const auto found = policy.classes.find(class_name);
+  return found != policy.classes.end() ? found->second : policy;
+}
+
+namespace {
+
+// What the class decides, as far as the request says it too.
+bool agrees(const WriteRequest& request, const ClassPolicy& policy) {
+  const auto same = [](std::uint32_t wanted, std::uint32_t decided) {
+    return wanted == 0 || wanted == decided;
+  };
+  return (request.scheme == Scheme::policy || request.scheme == policy.scheme) && same(request.k, policy.k) &&
+         same(request.n, policy.n) && same(request.secret_blocks, policy.secret_blocks) &&
+         same(request.cell_bytes, policy.cell_bytes) && same(request.quorum, policy.quorum) &&
+         same(request.minimum, policy.minimum) &&
+         (request.pad_shares == PadShares::policy || request.pad_shares == policy.pad_shares);
+}
+
+}  // namespace
+
+Result<std::string> class_for(const WriteRequest& request, const std::string& owner, const Policy& policy) {
+  const auto known = policy.owners.find(owner);
+  const OwnerPolicy* const its = known != policy.owners.end() ? &known->second : nullptr;
+  const std::string name =
+      !request.class_name.empty() || its == nullptr ? request.class_name : its->default_class;
+  if (!name.empty() && !policy.classes.contains(name)) {
+    return Error{Exit::not_found, what_write, "there is no such class", name,
+                 "name one of the network's configuration: ask its operator, or leave it out"};
+  }
+  if (its == nullptr || !its->classes) {
+    return name;
+  }
+  const std::vector<std::string>& may = *its->classes;
+  if (name != its->default_class && std::find(may.begin(), may.end(), name) == may.end()) {
+    return Error{Exit::refused, what_write, fmt::format("{} may not use this class", owner), name,
+                 "leave it out, or have [[owner]] classes of the network's configuration extended"};
+  }
+  if (!agrees(request, class_of(policy, name))) {
+    return Error{
+        Exit::refused, what_write,
+        fmt::format("for {} classes decide how objects are split, and this class says otherwise", owner),
+        name, "leave out scheme, k, n and the like, or name another class"};
+  }
+  return name;
+}
+
+PadShares pads_for(const WriteRequest& request, const ClassPolicy& policy) noexcept {
   return request.pad_shares == PadShares::policy ? policy.pad_shares : request.pad_shares;
 }
 
-Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
+Result<Layout> layout_for(const WriteRequest& request, const ClassPolicy& policy) {
   const auto chosen = [](std::uint32_t wanted, std::uint32_t otherwise) {
     return wanted == 0 ? otherwise : wanted;
   };
@@ -161,7 +217,7 @@ Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
   }
   if (policy.domains > layout.n) {
     return wrong(what_write, fmt::format("{} shares cannot lie in {} sites", layout.n, policy.domains),
-                 "domains", "ask for more shares, or have [policy] domains of the controller lowered");
+                 "domains", "ask for more shares, or have domains of the policy lowered");
   }
   if (request.pad_shares == PadShares::yes && layout.scheme != Scheme::shamir) {
     return wrong(what_write, "only systematic shamir has shares that can be pads", "pad_shares",
@@ -170,7 +226,7 @@ Result<Layout> layout_for(const WriteRequest& request, const Policy& policy) {
   return layout;
 }
 
-Protection protection_for(const WriteRequest& request, const Policy& policy) noexcept {
+Protection protection_for(const WriteRequest& request, const ClassPolicy& policy) noexcept {
   return std::max(request.minimum_protection, policy.minimum_protection);
 }
 

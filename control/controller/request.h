@@ -3,7 +3,10 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "reshare.h"
 #include "ssn/hw/result.h"
@@ -16,10 +19,11 @@ namespace ssn::controller {
 struct Deployment {
   std::map<std::string, Labels> labels;  ///< of nodes
   std::set<std::string> delivered_once;  ///< key managers that deliver each key once, to two ends only
+  std::map<std::string, ServiceState> services;  ///< of nodes that are not in service
 };
 
-/// What a write that leaves it open gets, and for how long things are kept.
-struct Policy {
+/// What objects of one class get where their write leaves it open.
+struct ClassPolicy {
   Scheme scheme = Scheme::shamir;
   std::uint32_t k = 3;
   std::uint32_t n = 5;
@@ -30,12 +34,37 @@ struct Policy {
   Protection minimum_protection = Protection::unknown;
   PadShares pad_shares = PadShares::automatic;
   std::uint32_t domains = 0;  ///< that the holders of an object lie in at least: sites
+  bool operator==(const ClassPolicy&) const = default;
+};
+
+/// Of one owner.
+struct OwnerLimits {
+  std::uint64_t objects = 0;
+  std::uint64_t writes = 0;  ///< open
+  std::uint64_t bytes = 0;   ///< of data, in objects and in open writes that announced them; 0: no limit
+  bool operator==(const OwnerLimits&) const = default;
+};
+
+struct OwnerPolicy {
+  OwnerLimits limits;
+  std::string default_class;                        ///< empty: what no class says
+  std::optional<std::vector<std::string>> classes;  ///< that it may name, and nothing else; none: all
+};
+
+/// The network's configuration as the controller follows it: network_document.h reads it. Itself it is what
+/// objects without a class get.
+struct Policy : ClassPolicy {
   std::uint32_t lease_ms = 30'000;
   std::uint32_t report_ms = 1'000;
   std::uint64_t remember_ms = 3'600'000;
-  std::uint64_t objects_max = 1'000'000;  ///< of an owner
-  std::uint64_t writes_max = 256;         ///< open, of an owner
+  std::uint64_t objects_max = 1'000'000;  ///< of an owner that has no limits of its own
+  std::uint64_t writes_max = 256;         ///< the same
+  std::uint64_t bytes_max = 0;            ///< the same; 0: no limit
   std::uint64_t nodes_max = 256;
+  std::map<std::string, ClassPolicy> classes;
+  std::map<std::string, OwnerPolicy> owners;
+  std::uint64_t accounts_keep_ms = 90ULL * 24 * 3'600'000;
+  std::uint64_t accounts_max = 100'000;  ///< records of accounting that are kept
   Deployment deployment;
   ReshareTiming reshare;
   std::uint32_t reshare_jobs = 4;      ///< that run at a time; others wait for their turn
@@ -48,13 +77,20 @@ bool is_good_name(std::string_view name, std::size_t longest = name_max) noexcep
 /// Of a site, operator, power feed, key manager or relay: text without spaces.
 bool is_good_label(std::string_view label) noexcept;
 
+OwnerLimits limits_of(const Policy& policy, const std::string& owner);
+/// Of an object of this class; what no class says where the class is gone.
+const ClassPolicy& class_of(const Policy& policy, const std::string& class_name);
+/// The class of a write: the one that it names, or its owner's. not_found: there is none of that name.
+/// refused: the owner may not use it, or may not ask for what its classes decide.
+Result<std::string> class_for(const WriteRequest& request, const std::string& owner, const Policy& policy);
+
 /// Whether holders are to keep pads.
-PadShares pads_for(const WriteRequest& request, const Policy& policy) noexcept;
+PadShares pads_for(const WriteRequest& request, const ClassPolicy& policy) noexcept;
 /// The layout that the request and, where it leaves things open, the policy ask for; without holders, and
 /// with fixed rows: where pads are kept is decided with the holders.
-Result<Layout> layout_for(const WriteRequest& request, const Policy& policy);
+Result<Layout> layout_for(const WriteRequest& request, const ClassPolicy& policy);
 /// What the data must at least be protected as.
-Protection protection_for(const WriteRequest& request, const Policy& policy) noexcept;
+Protection protection_for(const WriteRequest& request, const ClassPolicy& policy) noexcept;
 /// Whether shares of the layout are what `minimum` asks for: those of a code without secrecy are the data as
 /// it is, and travel before anybody could refuse the commit.
 Outcome check_secrecy(const Layout& layout, Protection minimum);

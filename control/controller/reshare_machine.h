@@ -63,6 +63,8 @@ class ReshareMachine {
   void replace(ReshareJob job, std::uint64_t now_ms);
   std::vector<ReshareAsk> asks(std::uint64_t now_ms);
   /// Whether a node that is down is not waited for any more.
+  /// From its next decision on.
+  void set_timing(const ReshareTiming& timing) noexcept { timing_ = timing; }
   bool gives_up(std::uint64_t now_ms) const noexcept { return now_ms - progress_ms_ > timing_.cancel_ms; }
   /// The order of the present round.
   ReshareOrder order() const;
@@ -103,7 +105,7 @@ class ReshareMachine {
   void shrink(std::uint64_t now_ms);
 
   ReshareJob job_;
-  const ReshareTiming timing_;
+  ReshareTiming timing_;
   bool dirty_ = false;
   bool over_ = false;        // the round failed; the next one waits for begin_at_ms_
   bool committing_ = false;  // all checks passed

@@ -20,16 +20,24 @@ bool works(const ReshareJob& job) { return job.step < ReshareStep::erase || job.
 }  // namespace
 
 Result<std::unique_ptr<ReshareManager>> ReshareManager::open(Catalogue& catalogue, ReshareNodes& nodes,
-                                                             const Policy& policy, Now now) {
-  std::unique_ptr<ReshareManager> manager(new ReshareManager(catalogue, nodes, policy));
+                                                             Now now) {
+  std::unique_ptr<ReshareManager> manager(new ReshareManager(catalogue, nodes));
+  manager->follow_policy();
   const Result<std::uint64_t> term = catalogue.begin_term();
   if (!term.ok()) return term.error();
   manager->term_ = term.value();
-  manager->ready_ms_ = now.monotonic_ms + 3 * std::uint64_t{policy.report_ms};
+  manager->ready_ms_ = now.monotonic_ms + 3 * std::uint64_t{manager->policy_.report_ms};
   Result<std::vector<ReshareJob>> jobs = catalogue.running_reshares();
   if (!jobs.ok()) return jobs.error();
   for (ReshareJob& job : jobs.value()) manager->add(std::move(job), now);
   return manager;
+}
+
+void ReshareManager::follow_policy() {
+  std::optional<Policy> policy = catalogue_.policy_after(configuration_);
+  if (!policy) return;
+  policy_ = std::move(*policy);
+  for (const auto& [id, machine] : machines_) machine->set_timing(policy_.reshare);
 }
 
 void ReshareManager::add(ReshareJob job, Now now) {
@@ -178,6 +186,7 @@ Outcome ReshareManager::begin_replacements(Now now) {
 
 Outcome ReshareManager::step(Now now) {
   const std::lock_guard lock(mutex_);
+  follow_policy();
   for (const NodeReply& reply : nodes_.replies()) take(now, reply);
   if (now.monotonic_ms < ready_ms_) return done;
   up_.clear();

@@ -53,8 +53,7 @@ class ReshareNodes {
 class ReshareManager {
  public:
   /// Catalogue and nodes outlive it. Begins a term.
-  static Result<std::unique_ptr<ReshareManager>> open(Catalogue& catalogue, ReshareNodes& nodes,
-                                                      const Policy& policy, Now now);
+  static Result<std::unique_ptr<ReshareManager>> open(Catalogue& catalogue, ReshareNodes& nodes, Now now);
 
   /// Everything that can be done now. Call it some times a second, more often while it is busy. An error is
   /// that of the database: the next call tries again.
@@ -75,8 +74,8 @@ class ReshareManager {
     std::uint64_t wait_ms = 0;  // from the next one to the one after
   };
 
-  ReshareManager(Catalogue& catalogue, ReshareNodes& nodes, const Policy& policy)
-      : catalogue_(catalogue), nodes_(nodes), policy_(policy) {}
+  ReshareManager(Catalogue& catalogue, ReshareNodes& nodes) : catalogue_(catalogue), nodes_(nodes) {}
+  void follow_policy();
 
   void add(ReshareJob job, Now now);
   void take(Now now, const NodeReply& reply);
@@ -88,7 +87,8 @@ class ReshareManager {
 
   Catalogue& catalogue_;
   ReshareNodes& nodes_;
-  const Policy policy_;
+  Policy policy_;  // of version configuration_ of the network's configuration
+  std::uint64_t configuration_ = 0;
   std::mutex mutex_;
   std::uint64_t term_ = 0;
   std::uint64_t ready_ms_ = 0;  // not before: nodes have to report first

@@ -1,24 +1,21 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// [reshare] of the configuration: docs/controller.md.
+// [reshare] of the network's configuration: docs/network-configuration.md.
 #include "reshare_settings.h"
 
-#include <chrono>
-
 namespace ssn::controller {
+namespace {
 
-using std::chrono::milliseconds;
+constexpr std::uint64_t year_ms = 365ULL * 24 * 3'600'000;
 
-void read_reshare(const hw::ConfigTable& table, Policy& policy) {
-  policy.reshare_jobs = static_cast<std::uint32_t>(
-      table.integer("jobs", {1, 256}, static_cast<std::int64_t>(policy.reshare_jobs)));
-  const auto after =
-      table.duration("after", {milliseconds(0), std::chrono::hours(24 * 365)}, milliseconds(0));
-  policy.reshare_after_ms =
-      static_cast<std::uint64_t>(std::chrono::duration_cast<milliseconds>(after).count());
+}  // namespace
+
+void reshare_settings(SettingTable& table, Policy& policy) {
+  table.number("jobs", policy.reshare_jobs, {1, 256});
+  table.milliseconds("after", policy.reshare_after_ms, {0, year_ms});
   if (policy.reshare_after_ms != 0 && policy.reshare_after_ms < 10 * std::uint64_t{policy.report_ms}) {
     table.fail("after", "a node that misses a few reports is not gone", "wait for ten reports at least");
   }
-  policy.reshare.bytes_per_second = table.bytes("rate", {0, std::uint64_t{1} << 40}, std::uint64_t{0});
+  table.bytes("rate", policy.reshare.bytes_per_second, {0, std::uint64_t{1} << 40});
 }
 
 }  // namespace ssn::controller

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #pragma once
 
-#include "request.h"
-#include "ssn/hw/config.h"
+#include "network_settings.h"
 
 namespace ssn::controller {
 
-/// After the rest of the policy.
-void read_reshare(const hw::ConfigTable& table, Policy& policy);
+/// After those of the policy.
+void reshare_settings(SettingTable& table, Policy& policy);
 
 }  // namespace ssn::controller

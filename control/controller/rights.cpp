@@ -44,6 +44,11 @@ constexpr Right rights[] = {
     {Call::replace, "Reshares.Replace", {Role::operators}},
     {Call::cancel_replacement, "Reshares.CancelReplacement", {Role::operators}},
     {Call::list_replacements, "Reshares.ListReplacements", {Role::operators}},
+    {Call::get_configuration, "Configuration.Get", {Role::operators}},
+    {Call::list_versions, "Configuration.ListVersions", {Role::operators}},
+    {Call::apply_configuration, "Configuration.Apply", {Role::operators}},
+    {Call::list_accounts, "Accounting.ListRecords", {Role::owner, Role::operators}},
+    {Call::list_usage, "Accounting.ListUsage", {Role::owner, Role::operators}},
 };
 static_assert(sizeof rights / sizeof rights[0] == calls_count);
 

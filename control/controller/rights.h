@@ -38,8 +38,13 @@ enum class Call : std::uint8_t {
   replace,
   cancel_replacement,
   list_replacements,
+  get_configuration,
+  list_versions,
+  apply_configuration,
+  list_accounts,
+  list_usage,
 };
-inline constexpr std::size_t calls_count = 28;
+inline constexpr std::size_t calls_count = 33;
 
 /// "Objects.BeginWrite", as in control/api/controller.proto.
 std::string_view name(Call call) noexcept;

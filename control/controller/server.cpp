@@ -103,8 +103,9 @@ class ObjectsService final : public v1::Objects::Service {
       return pki::to_status(owner.error());
     }
     Result<Explanation> explained =
-        request->name().empty() ? desk_.catalogue.explain_write(desk_.clock(), read(request->write()))
-                                : desk_.catalogue.explain(desk_.clock(), owner.value(), request->name());
+        request->name().empty()
+            ? desk_.catalogue.explain_write(desk_.clock(), read(request->write()), owner.value())
+            : desk_.catalogue.explain(desk_.clock(), owner.value(), request->name());
     if (explained.ok() && !caller.value().roles.has(pki::Role::operators)) {
       for (NodeChoice& choice : explained.value().choices) {
         choice.free_bytes = 0;
@@ -227,7 +228,8 @@ class AdministrationService final : public v1::Administration::Service {
     }
     const bool known = v1::ServiceState_IsValid(request->service());
     const auto service = known ? static_cast<ServiceState>(request->service()) : ServiceState{0xFF};
-    return answer(desk_.catalogue.set_node(desk_.clock(), request->name(), service), *out);
+    return answer(desk_.catalogue.set_node(desk_.clock(), request->name(), service, caller.value().name),
+                  *out);
   }
   grpc::Status RemoveNode(Context* context, const v1::RemoveNodeRequest* request,
                           v1::RemoveNodeAnswer*) override {
@@ -289,7 +291,9 @@ class Running final : public Server {
   Running(const ServerSettings& settings, std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
           ReshareManager* reshares, const std::function<Now()>& clock)
       : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms, std::move(live)},
-        reshares_(make_reshare_service(desk_)) {}
+        reshares_(make_reshare_service(desk_)),
+        configuration_(make_configuration_service(desk_)),
+        accounting_(make_accounting_service(desk_)) {}
   ~Running() override {
     if (server_ != nullptr) {
       server_->Shutdown(std::chrono::system_clock::now() + ending);
@@ -306,6 +310,8 @@ class Running final : public Server {
   NodesService nodes_{desk_};
   AdministrationService administration_{desk_};
   const std::unique_ptr<grpc::Service> reshares_;
+  const std::unique_ptr<grpc::Service> configuration_;
+  const std::unique_ptr<grpc::Service> accounting_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;  // which the server asks while it lives
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
@@ -323,6 +329,8 @@ Outcome Running::start() {
   builder.RegisterService(&nodes_);
   builder.RegisterService(&administration_);
   builder.RegisterService(reshares_.get());
+  builder.RegisterService(configuration_.get());
+  builder.RegisterService(accounting_.get());
   pki::set_limits(builder,
                   {"ssn-controller", threads_max, memory_max, request_bytes_max, streams_per_connection});
   int port = 0;

@@ -18,7 +18,7 @@ namespace {
 constexpr const char* what_open = "cannot open the database";
 constexpr int application = 0x53534e43;  // "SSNC"
 // From 2 on: the same table, with records of that version (record.cpp), which an older program does not know.
-constexpr int schema = 4;
+constexpr int schema = 5;
 
 struct Finalize {
   void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }

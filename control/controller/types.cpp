@@ -81,6 +81,11 @@ std::string_view name(Label label) noexcept {
   return pick(names, label);
 }
 
+std::string_view name(AccountOperation operation) noexcept {
+  static constexpr std::string_view names[] = {"unknown", "put", "get", "remove", "reshare", "abandoned"};
+  return pick(names, operation);
+}
+
 std::uint32_t secrecy_threshold(const Layout& layout) noexcept {
   if (layout.scheme == Scheme::rs || layout.k < layout.secret_blocks) {
     return 0;
@@ -98,6 +103,10 @@ const Holder* holder_of(const Object& object, const std::string& node) noexcept 
   const auto found = std::find_if(object.layout.holders.begin(), object.layout.holders.end(),
                                   [&](const Holder& holder) { return holder.node == node; });
   return found == object.layout.holders.end() ? nullptr : &*found;
+}
+
+bool is_open(const Object& object) noexcept {
+  return object.state == ObjectState::writing || object.state == ObjectState::sealed;
 }
 
 bool is_over(const Object& object) noexcept { return object.state >= ObjectState::deleting; }

@@ -12,6 +12,7 @@
 
 #include "alarm_types.h"
 #include "certificate.h"
+#include "ssn/hw/result.h"
 
 namespace ssn::controller {
 
@@ -90,8 +91,10 @@ inline constexpr std::size_t associations_max = 512;     ///< in one report
 inline constexpr std::size_t streams_max = 512;          ///< in one association
 inline constexpr std::size_t reported_alarms_max = 256;  ///< of one node
 inline constexpr std::size_t label_max = 64;
-inline constexpr std::size_t key_paths_max = 512;  ///< of one node
-inline constexpr std::size_t crosses_max = 32;     ///< key managers and relays of one path
+inline constexpr std::size_t key_paths_max = 512;                       ///< of one node
+inline constexpr std::size_t configuration_max = std::size_t{1} << 18;  ///< bytes of the network's
+inline constexpr std::size_t configurations_max = 100;                  ///< versions that are kept
+inline constexpr std::size_t crosses_max = 32;  ///< key managers and relays of one path
 
 using Bytes16 = std::array<std::uint8_t, 16>;
 
@@ -179,12 +182,15 @@ struct Object {
   std::uint64_t committed_ms = 0;
   std::string ssa;
   std::string end_reason;
+  std::string class_name;  ///< of the network's configuration; empty: none
 
   ObjectKey key() const noexcept { return {id, generation}; }
 };
 
 /// Its share of an object; null: it has none.
 const Holder* holder_of(const Object& object, const std::string& node) noexcept;
+/// Being written: neither committed nor over.
+bool is_open(const Object& object) noexcept;
 /// Removed, replaced or given up: what is left of it goes.
 bool is_over(const Object& object) noexcept;
 
@@ -203,6 +209,7 @@ struct WriteRequest {
   bool create_only = false;
   PadShares pad_shares = PadShares::policy;
   std::string ssa;
+  std::string class_name;  ///< empty: the owner's
 };
 
 struct NodeAddress {
@@ -430,6 +437,80 @@ struct AlarmPage {
   std::vector<Alarm> alarms;
   std::string next;              ///< empty: that was all
   std::uint64_t last_event = 0;  ///< number of the latest event that the page knows of
+};
+
+/// A version of the network's configuration.
+struct ConfigurationVersion {
+  std::uint64_t number = 0;
+  std::uint64_t time_ms = 0;
+  std::string who;
+  std::string comment;
+  std::string digest;  ///< SHA-256 of the text, in hexadecimal digits
+  std::string text;    ///< empty in a history
+};
+
+/// A setting of it, as in "policy.k" or "node sae-h1 site", that two versions have differently.
+struct ConfigurationDifference {
+  std::string setting;
+  std::string before;  ///< as in the document; empty: it was not there
+  std::string after;
+  bool operator==(const ConfigurationDifference&) const = default;
+};
+
+struct ConfigurationRequest {
+  std::string text;
+  std::string name;               ///< of the file, for messages
+  std::uint64_t rollback_to = 0;  ///< the text of this version, instead of one
+  std::uint64_t base = 0;         ///< the version that must be in force; 0: what the text says, or any
+  std::string comment;
+  bool dry_run = false;
+};
+
+struct ConfigurationChange {
+  ConfigurationVersion version;  ///< that is in force now; without its text
+  bool changed = false;          ///< it is new; of a dry run: one would be
+  std::vector<Error> problems;   ///< of the text; then nothing changes
+  std::vector<ConfigurationDifference> differences;
+  std::vector<std::string> weaker;  ///< what would be protected less
+};
+
+enum class AccountOperation : std::uint8_t { unknown, put, get, remove, reshare, abandoned };
+std::string_view name(AccountOperation operation) noexcept;  ///< "put", ...
+
+/// One operation, for charging: docs/network-configuration.md, "Accounting".
+struct Account {
+  std::uint64_t number = 0;
+  std::uint64_t time_ms = 0;
+  std::string owner;
+  std::uint64_t object = 0;
+  std::string name;
+  AccountOperation operation = AccountOperation::unknown;
+  std::uint64_t bytes = 0;      ///< of data
+  std::uint64_t pad_bytes = 0;  ///< of the shares that travelled, at most
+  std::string class_name;
+  Protection protection = Protection::unknown;
+};
+
+struct AccountFilter {
+  std::string owner;  ///< empty: all
+  std::uint64_t since_ms = 0;
+};
+
+struct AccountPage {
+  std::vector<Account> accounts;
+  std::uint64_t next = 0;  ///< 0: that was all
+};
+
+/// What an owner has, and may have.
+struct Usage {
+  std::string owner;
+  std::uint64_t objects = 0;
+  std::uint64_t writes = 0;
+  std::uint64_t bytes = 0;          ///< of data in objects
+  std::uint64_t writing_bytes = 0;  ///< of data that open writes announced
+  std::uint64_t objects_max = 0;
+  std::uint64_t writes_max = 0;
+  std::uint64_t bytes_max = 0;  ///< 0: no limit
 };
 
 struct Status {

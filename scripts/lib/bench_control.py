@@ -33,11 +33,6 @@ certificate = "{folder}/controller.crt"
 key = "{folder}/controller.key"
 ca = "{folder}/ca.crt"
 database = "{database}"
-[policy]
-report = "10 min"
-lease = "24 h"
-[limits]
-writes = 100000
 '''
 
 

@@ -81,7 +81,7 @@ class Demonstration:
                 say(f'  {"  " if item["healthy"] else "! "}{item["name"]}: {item["condition"]}')
         for fallback in status['fallbacks']:
             say(f'  falls back: {fallback}')
-        say('The labels in controller.toml stand for a key manager at each site. All of them are EMULATED,')
+        say('The labels in network.toml stand for a key manager at each site. All of them are EMULATED,')
         say('by one ssn-kme that knows all keys: in earnest each would be a machine of its own.')
         if len(cpus()) < 8:
             say(f'This machine has {len(cpus())} core(s) for all of it: eight workers, key managers, the')
@@ -179,7 +179,7 @@ class Demonstration:
     def repair(self):
         say = self.screen.line
         self.screen.heading('The controller has both shares made again, on the standbys')
-        say('By itself: "[reshare] after" in controller.toml. Three of those that are left send the standby')
+        say('By itself: "[reshare] after" in network.toml. Three of those that are left send the standby')
         say('their share times a constant, masked by pads that they have in pairs. In the sum the masks')
         say('cancel; it is the lost share. Nobody has the file meanwhile, and no node learns a second share.')
         while True:

@@ -88,11 +88,14 @@ class Controller:
         self.environment = {}  # what it gets beside ours
         self.file, self.log, self.ready = (
             os.path.join(network.folder, f'controller.{end}') for end in ('toml', 'log', 'ready'))
+        self.network_file = os.path.join(network.folder, 'network.toml')
         keys = network.keys
+        # The table controller is the process's own; all others are version 1 of the network's configuration.
         self.configuration = {
             'controller': {'name': 'controller', 'listen': f'{control_address(CONTROLLER)}:{CONTROLLER_PORT}',
                            'certificate': keys.path('controller.crt'), 'key': keys.path('controller.key'),
-                           'ca': keys.path('ca.crt'), 'database': 'controller.db'},
+                           'ca': keys.path('ca.crt'), 'database': 'controller.db',
+                           'initial_configuration': 'network.toml'},
             'policy': {'scheme': 'shamir', 'k': network.k, 'n': network.n, 'cell': f'{network.cell} B'}}
 
     def say_labels(self, nodes):
@@ -108,8 +111,11 @@ class Controller:
         self.configuration['reshare'] = {'after': time}
 
     def start(self, wait=True):
-        with open(self.file, 'w', encoding='utf-8') as file:
-            file.write('\n'.join([*toml(self.configuration), '']))
+        own = {'controller': self.configuration['controller']}
+        rest = {name: table for name, table in self.configuration.items() if name != 'controller'}
+        for path, tree in ((self.file, own), (self.network_file, rest)):
+            with open(path, 'w', encoding='utf-8') as file:
+                file.write('\n'.join([*toml(tree), '']))
         remove(self.ready)  # one that was killed left it there
         with open(self.log, 'ab') as output:
             self.process = self.namespace.start(self.programs.controller, '--config', self.file,

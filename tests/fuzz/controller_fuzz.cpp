@@ -7,6 +7,7 @@
 #include "controller.pb.h"
 #include "fuzz_input.h"
 #include "messages.h"
+#include "network_document.h"
 #include "record.h"
 #include "request.h"
 
@@ -104,6 +105,32 @@ void check_record(std::string_view bytes) {
   require(!decode<Record>("key", bytes).ok() || bytes.size() > 8, "a record without a checksum");
 }
 
+// A text that is good can be numbered, and says the same; written anew from what it says it says the same,
+// too.
+void check_document(std::string_view bytes) {
+  const NetworkDocument document = read_network_document(bytes, "text");
+  if (!document.problems.empty()) {
+    for (const ssn::Error& problem : document.problems) {
+      require(!problem.why.empty() && !problem.fix.empty(), "a problem without a reason or a way out");
+    }
+    return;
+  }
+  const auto numbered = with_version(std::string(bytes), 7);
+  const NetworkDocument again = read_network_document(numbered.ok() ? numbered.value() : bytes, "text");
+  require(again.problems.empty() && differences_of(document.policy, again.policy).empty(), "numbered");
+  require(!numbered.ok() || again.version == 7, "another number");
+  const std::string canonical = network_document_of(document.policy);
+  const NetworkDocument written = read_network_document(canonical, "text");
+  require(canonical.size() > configuration_max ||
+              (written.problems.empty() && differences_of(document.policy, written.policy).empty()),
+          "what is written says something else");
+  const auto service = with_service(std::string(bytes), "h1", ServiceState::standby);
+  require(
+      !service.ok() || read_network_document(service.value(), "text").policy.deployment.services.at("h1") ==
+                           ServiceState::standby,
+      "a service state that is not there");
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -111,7 +138,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  switch (data[0] % 8) {
+  switch (data[0] % 16) {
     case 0:
       check_write(bytes);
       break;
@@ -132,6 +159,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 6:
       check_record<Event>(bytes);
+      break;
+    case 8:
+      check_document(bytes);
+      break;
+    case 9:
+      check_record<ConfigurationVersion>(bytes);
+      break;
+    case 10:
+      check_record<Account>(bytes);
       break;
     default:
       require(is_good_name(bytes, 100) == (is_good_name(bytes) && bytes.size() <= 100), "names");

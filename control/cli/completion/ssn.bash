@@ -9,6 +9,7 @@ _ssn() {
   # Groups: `ssn GROUP SUBCOMMAND`, completed as the command "GROUP SUBCOMMAND".
   local group_words=''
   case $command in
+    config) group_words='show check diff apply history rollback' ;;
     node) group_words='set remove' ;;
     reshare) group_words='list watch start cancel' ;;
     shareholder) group_words='replace' ;;
@@ -28,7 +29,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events status doctor topology version node reshare shareholder offload dataplane kme pki membership demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events accounting status doctor topology version config node reshare shareholder offload dataplane kme pki membership demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -56,7 +57,7 @@ _ssn() {
     -k | --k | -n | --n | --data-blocks | --block-size | --name | --to | --wait | --cell-size) return ;;
     --seed | --only | --patience | --owner | --from | --replacement) return ;;
     --threshold | --domain) return ;;
-    --controller | --quorum | --minimum | --ssa | --size) return ;;
+    --controller | --quorum | --minimum | --ssa | --size | --class | --comment | --base) return ;;
   esac
   local options='--help --json --quiet'
   local place='--config --connect --controller --certificate --key --ca --crl'
@@ -70,19 +71,24 @@ _ssn() {
     combine) options+=' --output --format --k --force' ;;
     inspect) options+=' --check' ;;
     put)
-      options+=' --scheme --k --n --data-blocks --cell-size --quorum --minimum --protection --ssa --pad-shares'
-      options+=" --create --strict --patience $place"
+      options+=' --class --scheme --k --n --data-blocks --cell-size --quorum --minimum --protection --ssa'
+      options+=" --pad-shares --create --strict --patience $place"
       ;;
     get) options+=" --force --patience $place" ;;
     verify) options+=" --with --patience $place" ;;
     ls) options+=" --prefix --owner $place" ;;
     stat) options+=" --owner $place" ;;
-    explain) options+=" --owner --dry-run --scheme --k --n --size --pad-shares --ssa $place" ;;
+    explain) options+=" --owner --dry-run --class --scheme --k --n --size --pad-shares --ssa $place" ;;
     nodes) options+=" --paths $place" ;;
     alarms) options+=" --all --follow --severity --type --about --check $place" ;;
     status) options+=" --check $place" ;;
     events) options+=" --since --follow $place" ;;
+    accounting) options+=" --owner --since --records $place" ;;
     rm) options+=" --missing-ok --yes $place" ;;
+    'config diff') options+=" --check $place" ;;
+    'config apply') options+=" --comment --base --dry-run --yes $place" ;;
+    'config rollback') options+=" --comment --dry-run --yes $place" ;;
+    'config '*) options+=" $place" ;;
     'node set') options+=" $place" ;;
     'node remove') options+=" --destroyed --yes $place" ;;
     'reshare list') options+=" --all $place" ;;

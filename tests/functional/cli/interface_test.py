@@ -13,9 +13,11 @@ from support import *
 
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
 COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify", "ls", "stat", "rm",
-            "explain", "nodes", "alarms", "events", "status",
-            "doctor", "topology", "version", "node set", "node remove", "reshare list", "reshare watch",
-            "reshare start", "reshare cancel", "shareholder replace", "offload list", "offload test",
+            "explain", "nodes", "alarms", "events", "accounting", "status",
+            "doctor", "topology", "version", "config show", "config check", "config diff",
+            "config apply", "config history", "config rollback", "node set",
+            "node remove", "reshare list", "reshare watch", "reshare start", "reshare cancel",
+            "shareholder replace", "offload list", "offload test",
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
             "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
             "kme rate", "kme drain", "kme inject", "kme heal",

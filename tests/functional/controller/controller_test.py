@@ -4,6 +4,7 @@ and SIGKILL at random moments.
 
 controller_test.py SSN_CONTROLLER SSN FAKE_NETWORK"""
 
+import hashlib
 import json
 import os
 import random
@@ -28,6 +29,9 @@ certificate = "n/controller.crt"
 key = "n/controller.key"
 ca = "n/ca.crt"
 database = "controller.db"
+initial_configuration = "network.toml"
+"""
+NETWORK_CONFIGURATION = """# what operators decide
 [policy]
 report = "60 s"
 lease = "1 h"
@@ -63,6 +67,7 @@ class Case(unittest.TestCase):
         subprocess.run([SSN, "kme", "init", "-q", "--out", self.net, "--sites", "a,b,c,d,e,f,g", "--port",
                         "0"], check=True)
         self.write("controller.toml", CONFIGURATION)
+        self.write("network.toml", NETWORK_CONFIGURATION)
         self.process = None
         self.address = ""
 
@@ -126,7 +131,7 @@ class Case(unittest.TestCase):
 
     def json(self, *arguments, **keywords):
         document = json.loads(self.ssn(*arguments, "--json", **keywords).stdout)
-        words = arguments[:2] if arguments[0] in ("node", "reshare") else arguments[:1]
+        words = arguments[:2] if arguments[0] in ("config", "node", "reshare") else arguments[:1]
         self.assertEqual(document["schema"], "ssn.%s/1" % ".".join(words))
         self.assertEqual(document["ok"], keywords.get("code", 0) in (0, DEGRADED))
         return document
@@ -154,13 +159,19 @@ class Process(Case):
     def test_configuration(self):
         """unknown keys, nonsense and wrong certificates are errors that say where"""
         self.start("--check", code=0)
-        for line, where in (("[policy]\nquorums = 4", ":10:"), ("[policy]\nn = 2", ":10:"),
-                            ("[limits]\nnodes = 0", ":10:"), ("[policy]\ncell = \"65 B\"", ":10:"),
-                            ("[policy]\nlease = \"2 s\"", ":10:")):
-            policy = '[policy]\nreport = "60 s"\nlease = "1 h"'
-            self.write("controller.toml", CONFIGURATION.replace(policy, line))
+        for line in ("[policy]\nquorums = 4", "[policy]\nn = 2", "[limits]\nnodes = 0",
+                     "[policy]\ncell = \"65 B\"", "[policy]\nlease = \"2 s\""):
+            self.write("network.toml", line)
             self.start(code=USAGE)
-            self.assertIn("controller.toml" + where, self.log())
+            self.assertIn("network.toml:2:", self.log())
+        self.write("network.toml", NETWORK_CONFIGURATION)
+        for table in ("[policy]\nk = 2", "[limits]\nnodes = 9", "[reshare]\njobs = 2",
+                      "[[node]]\nname = \"a\""):
+            self.write("controller.toml", CONFIGURATION + table)
+            self.start(code=USAGE)
+            self.assertIn("controller.toml:10:", self.log())
+            self.assertIn("belongs to the network's configuration", self.log())
+            self.assertIn("initial_configuration", self.log())
         for change, code in ((("n/controller.", "n/sae-a."), REFUSED),
                              (("n/ca.crt", "n/gone.crt"), NOT_FOUND),
                              (("n/ca.crt", "n/controller.key"), REFUSED), (("127.0.0.1:0", "here"), USAGE)):
@@ -233,6 +244,97 @@ class Commands(Case):
         self.assertEqual(network.ask("obey"), "obey 0")
         network.end()
 
+    def operator(self, *arguments, **keywords):
+        return self.ssn(*arguments, who="operator", **keywords)
+
+    def test_configuration_in_versions(self):
+        """shown, checked, compared, applied, refused when it is old, taken back; over a restart"""
+        self.start()
+        first = self.operator("config", "show").stdout
+        self.assertTrue(first.startswith("version = 1\n"))
+        self.assertIn("report = \"1 min\"", first)
+        self.ssn("config", "show", code=REFUSED)  # an owner
+        edited = first.replace("n = 5", "n = 6")
+        self.write("edited.toml", edited)
+        file = self.path("edited.toml")
+        self.assertIn("1 settings are other ones than in version 1",
+                      self.operator("config", "check", file).stderr)
+        self.assertEqual(self.operator("config", "diff", file).stdout, "- policy.n = 5\n+ policy.n = 6\n")
+        self.operator("config", "diff", file, "--check", code=DEGRADED)
+        self.operator("config", "apply", file, "--dry-run")
+        self.assertEqual(self.operator("config", "show").stdout, first)
+        applied = self.json("config", "apply", file, "--comment", "more shares", who="operator")
+        self.assertEqual((applied["version"]["number"], applied["changed"], applied["weaker"]), (2, True, []))
+        self.assertEqual(self.operator("config", "show").stdout, edited.replace("version = 1", "version = 2"))
+        # Somebody else's version is in force: nobody overwrites what he did not see.
+        self.write("old.toml", first.replace("n = 5", "n = 7"))
+        self.operator("config", "apply", self.path("old.toml"), code=REFUSED)
+        self.operator("config", "apply", self.path("old.toml"), "--base", "2")
+        # Weaker protection is asked for.
+        self.assertIn("! ", self.operator("config", "rollback", "1", "--dry-run").stdout)
+        self.operator("config", "rollback", "1", code=USAGE)
+        self.operator("config", "rollback", "1", "--yes")
+        self.operator("config", "rollback", "99", "--yes", code=NOT_FOUND)
+        self.kill()
+        self.write("network.toml", "[policy]\nn = 9\n")  # of a database without a version only
+        self.start()
+        history = self.json("config", "history", who="operator")["versions"]
+        self.assertEqual([each["number"] for each in history], [4, 3, 2, 1])
+        self.assertEqual([each["comment"] for each in history],
+                         ["as version 1", "", "more shares", "the first one"])
+        self.assertEqual({each["who"] for each in history[:3]}, {"operator"})
+        self.assertEqual(self.operator("config", "show").stdout, first.replace("version = 1", "version = 4"))
+        self.assertIn("configuration_changed", self.operator("events").stdout)
+        shown = json.loads(self.operator("config", "show", "2", "--json").stdout)
+        digest = "sha256:" + hashlib.sha256(shown["text"].encode()).hexdigest()
+        self.assertEqual(shown["digest"], digest)
+
+    def test_configuration_that_is_wrong(self):
+        """each error has its line, and nothing changes"""
+        self.start()
+        self.write("wrong.toml", "[policy]\nn = 600\n\nfoo = 1\n[[class]]\n")
+        for command in (["check"], ["diff"], ["apply", "--yes"]):
+            done = self.operator("config", command[0], self.path("wrong.toml"), *command[1:], code=USAGE)
+            for place in ("wrong.toml:2:", "wrong.toml:4:", "wrong.toml:5:"):
+                self.assertIn(place, done.stderr)
+        document = json.loads(self.operator("config", "check", self.path("wrong.toml"), "--json",
+                                            code=USAGE).stdout)
+        self.assertEqual(len(document["problems"]), 3)
+        self.operator("config", "apply", self.path("nowhere.toml"), code=NOT_FOUND)
+        self.operator("config", "show", "first", code=USAGE)
+        self.assertEqual(len(self.json("config", "history", who="operator")["versions"]), 1)
+
+    def test_classes_limits_and_accounting(self):
+        """an owner's class and limits are those of the configuration; what was done is recorded"""
+        self.start()
+        network = self.network()
+        self.write("new.toml", NETWORK_CONFIGURATION + "[[class]]\nname = \"wide\"\nk = 4\nn = 6\n"
+                   "[[owner]]\nname = \"owner\"\nbytes = \"250 KiB\"\nclasses = [\"wide\"]\n")
+        self.operator("config", "apply", self.path("new.toml"))
+        self.assertEqual(self.json("explain", "--dry-run", "--class", "wide")["n"], 6)
+        self.ssn("explain", "--dry-run", "--class", "none", code=NOT_FOUND)
+        self.ssn("explain", "--dry-run", "--k", "2", code=REFUSED)
+        self.assertRegex(network.ask("put a 5 0"), "^put ")
+        document = self.json("accounting")
+        self.assertEqual([(t["operation"], t["count"]) for t in document["totals"]], [("put", 1)])
+        self.assertEqual(document["records"], [])
+        self.assertEqual(document["owners"][0]["bytes_max"], 250 << 10)
+        size = document["owners"][0]["bytes"]
+        self.assertEqual(size, self.json("stat", "a")["size"])
+        while document["owners"][0]["bytes"] + size <= 250 << 10:
+            self.assertRegex(network.ask("put %d 5 0" % document["owners"][0]["bytes"]), "^put ")
+            document = self.json("accounting")
+        self.assertRegex(network.ask("put more 5 0"), "^error 5 ")
+        self.ssn("rm", "a", "--yes")
+        records = self.json("accounting", "--records", who="operator")["records"]
+        self.assertEqual([r["operation"] for r in records], ["put"] * (len(records) - 1) + ["remove"])
+        self.assertEqual(records[-1]["name"], "a")
+        self.assertIn("remove", self.operator("accounting", "--owner", "owner", "--since", "1h").stdout)
+        self.assertEqual(self.json("accounting", "--owner", "alice", who="operator")["totals"], [])
+        self.ssn("accounting", "--owner", "alice", code=REFUSED)
+        self.ssn("accounting", "--since", "soon", code=USAGE)
+        network.end()
+
     def test_nodes_and_explain(self):
         """who is there, and why shares lie where they do, for operators and for owners"""
         self.start()
@@ -254,6 +356,8 @@ class Commands(Case):
         self.ssn("node", "remove", "nobody", "--yes", who="operator", code=NOT_FOUND)
         self.ssn("node", "remove", "sae-g", who="operator", code=USAGE)
         self.ssn("node", "set", "sae-g", "in-service", who="operator")
+        self.assertIn("name = \"sae-g\"\nservice = \"in-service\"",
+                      self.ssn("config", "show", who="operator").stdout)
         document = self.json("explain", "photos/cat")
         holds = {each["node"]: each["holds"] for each in document["nodes"] if each["holds"]}
         self.assertEqual(sorted(holds.values()), [1, 2, 3, 4, 5])

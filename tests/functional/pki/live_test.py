@@ -27,6 +27,9 @@ key = "controller.key"
 ca = "ca.crt"
 crl = "ca.crl"
 database = "controller.db"
+initial_configuration = "network.toml"
+"""
+NETWORK_CONFIGURATION = """
 [policy]
 report = "60 s"
 lease = "1 h"
@@ -217,6 +220,7 @@ class Controller(Process):
         self.issue("operator", "operator")
         self.issue("second", "operator")
         self.write("controller.toml", CONFIGURATION)
+        self.write("network.toml", NETWORK_CONFIGURATION)
 
     def start(self):
         self.launch([CONTROLLER, "--config", self.path("controller.toml"), "--ready-file",

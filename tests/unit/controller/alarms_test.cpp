@@ -396,7 +396,7 @@ TEST_F(AlarmsTest, ANodeThatWasRemovedIsNotDown) {
 TEST(Alarms, AreBounded) {
   const auto database = make_memory_database();
   Policy policy;
-  policy.nodes_max = 1000;
+  policy.nodes_max = 512;
   World world(*database, seed(), policy);
   std::set<std::string> nodes;
   for (int i = 1; i <= 20; ++i) {

@@ -40,7 +40,7 @@ class Damage : public testing::Test {
     ReshareRequest request;
     request.operation = ReshareOperation::repair;
     request.owner = "alice";
-    request.name = "a";
+    request.name.push_back('a');
     request.away = away;
     request.to = to;
     return world_->plan_reshare(world_.now, request);
@@ -49,7 +49,7 @@ class Damage : public testing::Test {
     ReshareRequest request;
     request.operation = ReshareOperation::repair;
     request.owner = "alice";
-    request.name = "a";
+    request.name.push_back('a');
     return world_->start_reshare(world_.now, request);
   }
 

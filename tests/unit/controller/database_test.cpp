@@ -169,27 +169,27 @@ TEST(Sqlite, RefusesWhatIsNotItsOwn) {
   put_bytes(folder.path("db"), bad);
   EXPECT_TRUE(fails(open_sqlite_database(folder.path("db")), Exit::refused));
   bad = good;
-  bad[63] = 5;
+  bad[63] = 6;
   put_bytes(folder.path("db"), bad);
   EXPECT_TRUE(fails(open_sqlite_database(folder.path("db")), Exit::refused));
   put_bytes(folder.path("db"), good);
   EXPECT_OK(open_sqlite_database(folder.path("db")));
 }
 
-// A database of schema 1 to 3 is taken over, once: after that programs of before refuse it.
+// A database of schema 1 to 4 is taken over, once: after that programs of before refuse it.
 TEST(Sqlite, TheSchemaBeforeIsTakenOver) {
   Folder folder;
   const std::string path = folder.path("db");
   ASSERT_OK(open_sqlite(path)->commit({{"a", "1"}}));
   std::string bytes = bytes_of(path);
-  ASSERT_EQ(bytes[63], 4);
-  for (const char before : {'\1', '\2', '\3'}) {
+  ASSERT_EQ(bytes[63], 5);
+  for (const char before : {'\1', '\2', '\3', '\4'}) {
     bytes[63] = before;
     put_bytes(path, bytes);
     EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
     EXPECT_EQ(bytes_of(path)[63], before);  // not before all of it was found good
     EXPECT_OK(open_sqlite(path)->adopt());
-    EXPECT_EQ(bytes_of(path)[63], 4);
+    EXPECT_EQ(bytes_of(path)[63], 5);
     EXPECT_EQ(open_sqlite(path)->get("a").value().value_or(""), "1");
   }
 }
@@ -207,7 +207,7 @@ TEST(Sqlite, TheSchemaBeforeStaysWhereARecordIsDamaged) {
   EXPECT_EQ(bytes_of(path)[63], 2);
   ASSERT_OK(open_sqlite(path)->commit({{"n1", std::nullopt}}));
   EXPECT_OK(Catalogue::open(*open_sqlite(path), Policy(), random, Now()));
-  EXPECT_EQ(bytes_of(path)[63], 4);
+  EXPECT_EQ(bytes_of(path)[63], 5);
 }
 
 // Cut off or with a flipped byte anywhere: an error, or exactly what was there; never something else.

@@ -67,7 +67,6 @@ TEST(Record, ComesBackAsItWas) {
   NodeRecord node;
   node.registration.roles = {pki::Role::ssa, pki::Role::shareholder};
   node.registration.data_addresses = {"a", "b"};
-  node.service = ServiceState::standby;
   const auto node_back = decode<NodeRecord>("n", encode("n", node));
   ASSERT_OK(node_back);
   EXPECT_TRUE(node_back.value().registration.roles == node.registration.roles);
@@ -100,8 +99,12 @@ TEST(Record, OfTheVersionBeforeIsRead) {
   EXPECT_EQ(record.value().registration.labels[Label::key_manager], "");
   EXPECT_TRUE(record.value().registration.key_paths.empty());
   EXPECT_EQ(record.value().service, ServiceState::out_of_service);
+  // Written again it has no such field: the network's configuration has it.
+  const auto again = decode<NodeRecord>("n", encode("n", record.value()));
+  ASSERT_OK(again);
+  EXPECT_EQ(again.value().service, ServiceState::in_service);
   // The same bytes are no record of this version, nor of one to come.
-  for (const char version : {'\0', '\2', '\3', '\4', '\5'}) {
+  for (const char version : {'\0', '\2', '\3', '\4', '\5', '\6'}) {
     node[0] = version;
     EXPECT_TRUE(fails(decode<NodeRecord>("n", with_checksum("n", node)), Exit::integrity));
   }
@@ -136,7 +139,7 @@ TEST(Record, OfBeforeResharingIsRead) {
   record.job = record.last_generation = 0;
   record.former.clear();
   std::string bytes = encode("o", record);
-  bytes.resize(bytes.size() - 8 - 3);  // checksum; job, last generation and no former holders
+  bytes.resize(bytes.size() - 8 - 4);  // checksum; job, last generation, no former holders; no class
   bytes[0] = 2;
   const auto known = decode<ObjectRecord>("o", with_checksum("o", bytes));
   ASSERT_OK(known);

@@ -370,10 +370,10 @@ class ReshareWorld {
   }
 
   void open() {
-    auto opened = ReshareManager::open(*world, network, policy_, world.now);
+    auto opened = ReshareManager::open(*world, network, world.now);
     if (!opened.ok()) {  // the database failed just then: once more
       world.restart();
-      opened = ReshareManager::open(*world, network, policy_, world.now);
+      opened = ReshareManager::open(*world, network, world.now);
     }
     ASSERT_OK(opened);
     manager = std::move(opened.value());

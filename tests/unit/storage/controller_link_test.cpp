@@ -104,6 +104,19 @@ class Client final : public client::ControllerClient {
   Result<std::vector<controller::Node>> nodes() override { return away; }
   Result<controller::Node> set_node(const std::string&, controller::ServiceState) override { return away; }
   Outcome remove_node(const std::string&, controller::StoreDestroyed) override { return away; }
+  Result<controller::ConfigurationVersion> configuration(std::uint64_t) override { return away; }
+  Result<std::vector<controller::ConfigurationVersion>> configurations() override { return away; }
+  Result<controller::ConfigurationChange> configure(const controller::ConfigurationRequest&) override {
+    return away;
+  }
+  Result<controller::AccountPage> accounts(const controller::AccountFilter&, std::uint64_t,
+                                           std::uint32_t) override {
+    return away;
+  }
+  Result<std::vector<controller::Usage>> usage(const std::string&, const std::string&, std::uint32_t,
+                                               std::string&) override {
+    return away;
+  }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return away; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return away; }
   Outcome watch_events(std::optional<std::uint64_t>, bool,

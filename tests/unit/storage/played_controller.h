@@ -45,6 +45,19 @@ class SilentController : public client::ControllerClient {
   Result<std::vector<controller::Node>> nodes() override { return nobody; }
   Result<controller::Node> set_node(const std::string&, controller::ServiceState) override { return nobody; }
   Outcome remove_node(const std::string&, controller::StoreDestroyed) override { return nobody; }
+  Result<controller::ConfigurationVersion> configuration(std::uint64_t) override { return nobody; }
+  Result<std::vector<controller::ConfigurationVersion>> configurations() override { return nobody; }
+  Result<controller::ConfigurationChange> configure(const controller::ConfigurationRequest&) override {
+    return nobody;
+  }
+  Result<controller::AccountPage> accounts(const controller::AccountFilter&, std::uint64_t,
+                                           std::uint32_t) override {
+    return nobody;
+  }
+  Result<std::vector<controller::Usage>> usage(const std::string&, const std::string&, std::uint32_t,
+                                               std::string&) override {
+    return nobody;
+  }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return nobody; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return nobody; }
   Outcome watch_events(std::optional<std::uint64_t>, bool,

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What a change of the network's configuration takes from the protection of objects.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "network_document.h"
+
+namespace ssn::controller {
+namespace {
+
+std::uint32_t hidden_of(const ClassPolicy& policy) {
+  const Result<Layout> layout = layout_for(WriteRequest(), policy);
+  return layout.ok() ? secrecy_threshold(layout.value()) : 0;
+}
+
+std::uint32_t written_of(const ClassPolicy& policy) {
+  const Result<Layout> layout = layout_for(WriteRequest(), policy);
+  return layout.ok() ? layout.value().minimum : 0;
+}
+
+// Of new objects of one class, or of those without one.
+void compare_objects(const std::string& of, const ClassPolicy& before, const ClassPolicy& after,
+                     std::vector<std::string>& out) {
+  const auto less = [&](std::uint32_t was, std::uint32_t is, const char* text) {
+    if (is < was) out.push_back(fmt::format("{}: {} instead of {} {}", of, is, was, text));
+  };
+  less(hidden_of(before), hidden_of(after), "shares together reveal nothing");
+  less(before.n - before.k, after.n - after.k, "shares may be lost");
+  less(written_of(before), written_of(after), "shareholders must have an object before it counts");
+  less(before.domains, after.domains, "sites are enough");
+  if (after.minimum_protection < before.minimum_protection) {
+    out.push_back(fmt::format("{}: protection {} is enough, it was {}", of, name(after.minimum_protection),
+                              name(before.minimum_protection)));
+  }
+}
+
+// What guards against domains that nobody names any more.
+void compare_labels(const Policy& before, const Policy& after, std::vector<std::string>& out) {
+  for (const auto& [node, was] : before.deployment.labels) {
+    const auto found = after.deployment.labels.find(node);
+    const Labels is = found == after.deployment.labels.end() ? Labels() : found->second;
+    for (std::size_t i = 0; i < labels_count; ++i) {
+      if (!was.values[i].empty() && is.values[i].empty()) {
+        out.push_back(fmt::format("node {}: its {} is not known any more, and not guarded against", node,
+                                  name(static_cast<Label>(i))));
+      }
+    }
+  }
+}
+
+void compare_owners(const Policy& before, const Policy& after, std::vector<std::string>& out) {
+  for (const auto& [owner, was] : before.owners) {
+    if (!was.classes) continue;
+    const auto found = after.owners.find(owner);
+    if (found == after.owners.end() || !found->second.classes) {
+      out.push_back(fmt::format("owner {}: any class and any scheme is allowed", owner));
+      continue;
+    }
+    for (const std::string& each : *found->second.classes) {
+      if (std::find(was.classes->begin(), was.classes->end(), each) == was.classes->end() &&
+          each != was.default_class) {
+        out.push_back(fmt::format("owner {}: class {} is allowed too", owner, each));
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> weakened_by(const Policy& before, const Policy& after) {
+  std::vector<std::string> out;
+  compare_objects("objects without a class", before, after, out);
+  for (const auto& [name, was] : before.classes) {
+    compare_objects(fmt::format("class {}", name), was, class_of(after, name), out);
+  }
+  compare_labels(before, after, out);
+  compare_owners(before, after, out);
+  for (const std::string& manager : after.deployment.delivered_once) {
+    if (!before.deployment.delivered_once.contains(manager)) {
+      out.push_back(
+          fmt::format("key manager {}: is believed to deliver each key once, so pads may be kept", manager));
+    }
+  }
+  if (before.reshare_after_ms != 0 && after.reshare_after_ms == 0) {
+    out.push_back("shares of shareholders that failed are not made again by themselves any more");
+  }
+  return out;
+}
+
+}  // namespace ssn::controller
