@@ -5,9 +5,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <cstdio>
 #include <exception>
+#include <initializer_list>
 #include <new>
 #include <optional>
 
@@ -23,7 +25,33 @@ namespace {
 constexpr const char* overview =
     "  ssn split --k 3 --n 5 photo.raw           five share files, any three of which restore it\n"
     "  ssn combine -o photo.raw photo.raw.*.ssn  restore it; bad shares are found and named\n"
-    "  ssn inspect --check photo.raw.*.ssn       what the files are, and whether they are whole\n";
+    "  ssn put photo.raw photos/cat.raw          the same in a storage network, under one-time pads\n"
+    "  ssn get photos/cat.raw                    give it back, also when shareholders are gone\n"
+    "  sudo ssn demo up                          a storage network on this machine, to play with\n";
+
+// What the help of `ssn` has commands and groups under.
+struct Heading {
+  const char* text;
+  std::initializer_list<std::string_view> names;
+};
+const Heading headings[] = {
+    {"Files", {"split", "combine", "inspect", "seal", "open"}},
+    {"Stored objects", {"put", "get", "verify", "ls", "stat", "rm", "explain"}},
+    {"The storage network",
+     {"status", "nodes", "alarms", "events", "accounting", "config", "node", "reshare", "shareholder",
+      "membership", "pki", "demo"}},
+    {"Machines and processes", {"doctor", "topology", "version", "dataplane", "offload", "kme"}},
+};
+
+const char* heading_of(std::string_view name) {
+  for (const Heading& heading : headings) {
+    if (std::find(heading.names.begin(), heading.names.end(), name) != heading.names.end()) {
+      return heading.text;
+    }
+  }
+  assert(false && "each command has a heading");
+  return "Commands";
+}
 
 // Groups of commands, in the order of the help; behind the commands without a group.
 std::vector<CommandGroup> make_groups() {
@@ -223,7 +251,7 @@ class Program {
   Exit show_help(const std::string& path) const;
   std::optional<Exit> check_path(int argc, char** argv, bool json) const;
 
-  CLI::App app_{"Secret sharing of files"};
+  CLI::App app_{"Secret sharing of files, and of objects in a storage network"};
   std::vector<CommandGroup> groups_ = make_groups();
   std::vector<std::unique_ptr<Command>> commands_ = make_commands();
   std::vector<Entry> entries_;  // a group stands before its commands
@@ -244,7 +272,7 @@ Program::Program() {
   }
   for (const CommandGroup& group : groups_) {
     CLI::App* const parser = app_.add_subcommand(group.name, group.summary);
-    parser->group("Commands");
+    parser->group(heading_of(group.name));
     parser->footer(
         fmt::format("`ssn {0} SUBCOMMAND --help` shows its options. Manual: man ssn-{0}", group.name));
     parser->formatter(std::make_shared<ExampleFirstFormatter>(group.examples));
@@ -260,7 +288,7 @@ Program::Program() {
 
 void Program::add_command(CLI::App& parent, const std::string& prefix, Command& command) {
   CLI::App* const parser = parent.add_subcommand(command.name(), command.summary());
-  parser->group(prefix.empty() ? "Commands" : "Subcommands");
+  parser->group(prefix.empty() ? heading_of(command.name()) : "Subcommands");
   parser->footer(fmt::format("Manual: man ssn-{}", prefix.empty() ? command.name() : command.group()));
   parser->formatter(std::make_shared<ExampleFirstFormatter>(command.examples()));
   ParserTable table(*parser);
