@@ -106,6 +106,33 @@ TEST(Reshare, GoesOnAfterACrashAtEveryTransaction) {
   fmt::print("{} crashes\n", crashes);
 }
 
+// A node says that the round failed before all others were heard of: nobody is asked any more, and nothing
+// was waited for but that.
+TEST(Reshare, GoesOnWhereARoundFailedBeforeTheCrash) {
+  for (const ReshareOperation operation : all_operations) {
+    for (unsigned at = 5; at < 60; ++at) {
+      SCOPED_TRACE(fmt::format("{} {}", name(operation), at));
+      const auto database = make_memory_database();
+      ReshareWorld world(*database, seed() + at);
+      const Object before = world.put("a");
+      const auto job = world.manager->start(world.world.now, request_of(operation, before));
+      ASSERT_OK(job);
+      for (unsigned i = 0; i < at; ++i) world.tick();
+      for (auto& [node, state] : world.network.nodes) {
+        const auto found = state.jobs.find(job.value().id);
+        if (found == state.jobs.end() || found->second.status.state != ReshareState::running) continue;
+        found->second.status.state = ReshareState::failed;
+        found->second.status.trouble = ReshareTrouble::peer_lost;
+        break;
+      }
+      world.kill();
+      const ReshareJob over = world.finish(job.value().id);
+      ASSERT_FALSE(HasFatalFailure());
+      ASSERT_TRUE(over.is_over());
+    }
+  }
+}
+
 // At each moment, not only at transactions, with orders and answers on their way.
 TEST(Reshare, GoesOnAfterACrashAtEveryMoment) {
   for (const ReshareOperation operation : all_operations) {
