@@ -121,7 +121,8 @@ void StatCommand::print_json(const controller::Object& object, std::uint32_t up)
   JsonWriter json;
   begin_document(json, schema(), nullptr);
   json.member("name", object.name).member("owner", object.owner).member("id", id_text(object.id));
-  json.member("generation", object.generation).member("state", controller::name(object.state));
+  json.member("generation", object.generation).member("generation_age_ms", object.generation_age_ms);
+  json.member("state", controller::name(object.state));
   json.member("size", object.size).member("cells", object.cells).member("cell_bytes", object.cell_bytes);
   json.member("protection", controller::name(object.protection)).member("class", object.class_name);
   json.member("created_ms", object.created_ms).member("committed_ms", object.committed_ms);
@@ -154,11 +155,13 @@ std::string pads_line(const controller::Layout& layout) {
 void StatCommand::print_all(const controller::Object& object, std::uint32_t up) {
   const controller::Layout& layout = object.layout;
   print_text(fmt::format(
-      "{}, {}, {}\nobject {}, generation {}, of {}, committed {} UTC\n"
+      "{}, {}, {}\nobject {}, generation {}, {} old, of {}, committed {} UTC\n"
       "{}, any {} of {} shares restore it, {} up, protection {}{}\n{}\n{}\n",
       shown_name(object.name), format_bytes(object.size), health_of(up, layout.k, layout.n),
-      id_text(object.id), object.generation, shown_name(object.owner), shown_committed(object.committed_ms),
-      controller::name(layout.scheme), layout.k, layout.n, up, controller::name(object.protection),
+      id_text(object.id), object.generation,
+      format_duration(static_cast<double>(object.generation_age_ms / 1000)), shown_name(object.owner),
+      shown_committed(object.committed_ms), controller::name(layout.scheme), layout.k, layout.n, up,
+      controller::name(object.protection),
       object.class_name.empty() ? "" : ", class " + shown_name(object.class_name), shown_name(layout.reason),
       pads_line(layout)));
   TextTable table({"", "SHARE>", "NODE", "DOMAIN", "STATE", "NODE IS", ""});

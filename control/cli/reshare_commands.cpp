@@ -62,6 +62,33 @@ void print_jobs(const std::vector<ReshareView>& jobs) {
   if (!table.empty()) print_text(table.text());
 }
 
+void write_upkeep(JsonWriter& json, const controller::Upkeep& upkeep) {
+  json.key("upkeep").begin_object().member("repair_after_ms", upkeep.repair_after_ms);
+  json.member("lost", upkeep.lost).member("held", upkeep.held);
+  json.member("refresh_every_ms", upkeep.refresh_every_ms).member("old", upkeep.old);
+  json.member("oldest_ms", upkeep.oldest_ms).end_object();
+}
+
+// "3", "1000 or more".
+std::string shown_count(std::uint64_t objects) {
+  return fmt::format("{}{}", objects, objects >= controller::page_max ? " or more" : "");
+}
+
+std::string shown_span(std::uint64_t ms) { return format_duration(static_cast<double>(ms) / 1000); }
+
+std::string text_of(const controller::Upkeep& upkeep) {
+  const std::string held = upkeep.held == 0 ? "" : fmt::format(" ({} held: somebody cancelled)", upkeep.held);
+  const std::string repair = upkeep.repair_after_ms == 0
+                                 ? "repaired on order only"
+                                 : "repaired after " + shown_span(upkeep.repair_after_ms);
+  const std::string old = upkeep.refresh_every_ms == 0
+                              ? "renewed on order only"
+                              : fmt::format("{} to be renewed, every {}", shown_count(upkeep.old),
+                                            shown_span(upkeep.refresh_every_ms));
+  return fmt::format("lost shares  {} objects{}, {}\nold shares   the oldest {}, {}\n",
+                     shown_count(upkeep.lost), held, repair, shown_span(upkeep.oldest_ms), old);
+}
+
 // All pages. A page behind the one before, or the controller leads us in circles.
 Result<std::vector<ReshareView>> all_jobs(client::ControllerClient& client, bool running) {
   std::vector<ReshareView> jobs;
@@ -105,16 +132,21 @@ class ListCommand final : public ReshareCommand {
   Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) override {
     const Result<std::vector<ReshareView>> jobs = all_jobs(client, !all_);
     if (!jobs.ok()) return jobs.error();
+    const Result<controller::Upkeep> upkeep = client.upkeep();  // owners are not told of it
+    if (!upkeep.ok() && upkeep.error().code != Exit::refused) return upkeep.error();
     if (output.json) {
       JsonWriter json;
       begin_document(json, schema(), nullptr);
       json.key("jobs").begin_array();
       for (const ReshareView& job : jobs.value()) write_job(json, job);
-      json.end_array().end_object();
+      json.end_array();
+      if (upkeep.ok()) write_upkeep(json, upkeep.value());
+      json.end_object();
       print_text(json.text());
       return Exit::ok;
     }
     print_jobs(jobs.value());
+    if (upkeep.ok()) print_text(text_of(upkeep.value()));
     print_note(output, fmt::format("{} jobs", jobs.value().size()));
     return Exit::ok;
   }

@@ -13,6 +13,7 @@
 #include "credentials.h"
 #include "messages.h"
 #include "messages_configuration.h"
+#include "resharing.grpc.pb.h"
 
 namespace ssn::client {
 namespace {
@@ -308,6 +309,11 @@ class Client final : public ControllerClient {
     const Outcome called = call(&v1::Reshares::Stub::ListReplacements, v1::ListReplacementsRequest(), answer);
     return called.ok() ? Result<std::vector<Replacement>>(all<Replacement>(answer.replacements()))
                        : called.error();
+  }
+  Result<controller::Upkeep> upkeep() override {
+    v1::ReplacementList answer;
+    const Outcome called = call(&v1::Reshares::Stub::ListReplacements, v1::ListReplacementsRequest(), answer);
+    return called.ok() ? Result<controller::Upkeep>(controller::read(answer.upkeep())) : called.error();
   }
 
  private:

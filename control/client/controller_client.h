@@ -101,6 +101,8 @@ class ControllerClient {
                                                                std::uint64_t after, std::uint32_t limit) = 0;
   virtual Outcome cancel_replacement(const std::string& from) = 0;
   virtual Result<std::vector<controller::Replacement>> replacements() = 0;
+  /// What begins by itself. refused: only operators are told.
+  virtual Result<controller::Upkeep> upkeep() = 0;
 };
 
 }  // namespace ssn::client

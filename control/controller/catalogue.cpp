@@ -12,7 +12,6 @@
 namespace ssn::controller {
 namespace {
 
-constexpr std::uint64_t down_after_reports = 5;
 constexpr std::uint64_t note_again_ms = 60'000;
 constexpr std::size_t noted_max = 1024;
 constexpr std::size_t forgotten_at_once = 100;
@@ -41,6 +40,7 @@ Outcome Catalogue::load_meta() {
   }
   MetaRecord fresh;
   fresh.bytes_counted = true;
+  fresh.indexed = true;
   random_(fresh.catalogue.data(), fresh.catalogue.size());
   catalogue_id_ = fresh.catalogue;
   changes.put(keys::meta(), fresh);
@@ -75,6 +75,9 @@ Outcome Catalogue::load(Now now, const Policy& first) {
     return counted;
   }
   opened_ms_ = ticked_ms_ = now.monotonic_ms;
+  if (Outcome loaded = load_upkeep(now); !loaded.ok()) {
+    return loaded;
+  }
   if (Outcome loaded = load_replacements(); !loaded.ok()) {
     return loaded;
   }
@@ -186,6 +189,9 @@ NodeAddress Catalogue::address_of(const std::string& node) const {
 }
 
 void Catalogue::fill_in(Object& object, Now now) const {
+  const std::uint64_t clock = clock_ms(now);
+  object.generation_age_ms =
+      object.committed_ms != 0 ? clock - std::min(clock, object.generation_ms) : std::uint64_t{0};
   for (Holder& holder : object.layout.holders) {
     if (const auto found = nodes_.find(holder.node); found != nodes_.end()) {
       holder.agent = found->second.record.registration.agent;
@@ -314,6 +320,9 @@ Outcome Catalogue::tick(Now now) {
   }
   if (Outcome forgotten = forget_accounts(now); !forgotten.ok()) {
     return forgotten;
+  }
+  if (Outcome saved = save_clock(now); !saved.ok()) {
+    return saved;
   }
   if (Outcome forgotten = forget_jobs(now); !forgotten.ok()) {
     return forgotten;

@@ -41,6 +41,8 @@ struct Now {
   }
 };
 
+/// A node that did not report for so many intervals is down.
+inline constexpr std::uint64_t down_after_reports = 5;
 inline constexpr std::uint64_t events_max = 10'000;
 inline constexpr std::size_t alarms_max = 4096;       ///< that are raised
 inline constexpr std::size_t alarms_kept_max = 1000;  ///< that were cleared
@@ -50,8 +52,6 @@ inline constexpr std::size_t reads_max = 4096;  ///< of accounting, that wait fo
 
 /// Of `shares` of its shares: one byte of pad for each byte that travels or is kept.
 std::uint64_t pads_of(const Object& object, std::uint64_t shares) noexcept;
-/// What an alarm about an object names.
-std::string alarm_resource(std::uint64_t object);
 
 /// Thread-safe.
 class Catalogue {
@@ -159,6 +159,14 @@ class Catalogue {
   Result<std::vector<Replacement>> replacements();
   /// Begins with up to `room` jobs.
   Result<std::vector<ReshareJob>> step_replacements(Now now, std::size_t room);
+  /// How many jobs may begin by themselves.
+  struct UpkeepRoom {
+    std::size_t repairs = 0;
+    std::size_t refreshes = 0;
+  };
+  /// Begins with what lost its shares, or where nothing waits for that, with what has old ones.
+  Result<std::vector<ReshareJob>> step_upkeep(Now now, const UpkeepRoom& room);
+  Result<Upkeep> upkeep(Now now);
 
   /// Ends writes whose lease is over and forgets what is gone long enough. Call it every second or so.
   Outcome tick(Now now);
@@ -255,7 +263,7 @@ class Catalogue {
   /// One more or less (`by`) of what the object is: a write that is open, or an object.
   Outcome count_object(Transaction& changes, const Object& object, std::int64_t by);
   Outcome confirm_removal(Transaction& changes, const std::string& node, const ObjectKey& key, Now now,
-                          const char* how, std::uint64_t& confirmed);
+                          std::uint64_t& confirmed);
   Outcome check_removable(Now now, const std::string& node) const;
   Result<bool> settle_removals(Now now, const std::string& node);
   Outcome forget_node(Now now, const std::string& node);
@@ -265,7 +273,8 @@ class Catalogue {
                                 const AssociationReport& report, Now now);
   Outcome take_damaged(Transaction& changes, Now now, const std::string& node,
                        const std::vector<DamagedShare>& damaged);
-  Result<bool> take_damaged(Transaction& changes, const std::string& node, const DamagedShare& damaged);
+  Result<bool> take_damaged(Transaction& changes, Now now, const std::string& node,
+                            const DamagedShare& damaged);
   Outcome note(Transaction& changes, Now now, bool alarm, const char* kind, const std::string& subject,
                const std::string& text);
   Outcome note(Transaction& changes, Event event);
@@ -302,6 +311,18 @@ class Catalogue {
   Outcome watch_node(Now now, const std::string& name, const NodeState& state);
   Outcome end_replacement(Now now, const std::string& from, const char* kind, const std::string& text);
 
+  std::uint64_t clock_ms(Now now) const noexcept;
+  Outcome save_clock(Now now);
+  Outcome load_upkeep(Now now);
+  Outcome index_objects(Now now);
+  Outcome put_object(Transaction& changes, Now now, const ObjectRecord& record);
+  Outcome note_undone(Transaction& changes, Now now, const ReshareJob& job, ObjectRecord& record);
+  bool is_due(Now now, const RepairRecord& record) const noexcept;
+  Result<ReshareJob> start_repair(Now now, const Object& object);
+  Outcome step_repairs(Now now, std::size_t room, std::vector<ReshareJob>& started);
+  Outcome step_refreshes(Now now, std::size_t room, std::vector<ReshareJob>& started);
+  Outcome watch_refreshes(Now now);
+
   Outcome refresh_alarms(Now now);
   Outcome note_alarm(Transaction& changes, Now now, const Alarm& alarm, AlarmChange change,
                      const std::string& text);
@@ -309,7 +330,10 @@ class Catalogue {
                       const std::string& text);
   Outcome clear_alarm(Transaction& changes, Now now, const alarms::AlarmKey& key, const std::string& source,
                       const std::string& why);
-  Outcome clear_object_alarms(Transaction& changes, Now now, std::uint64_t object, const std::string& why);
+  Outcome mark_alarm(Transaction& changes, Now now, const alarms::AlarmKey& alarm, const ObjectKey& key,
+                     const std::string& text);
+  Outcome clear_unmarked(Transaction& changes, Now now);
+  Outcome adopt_object_alarms(Now now);
   Outcome take_alarms(Transaction& changes, Now now, const std::string& source,
                       const std::vector<alarms::ActiveAlarm>& raised);
   Outcome take_own_alarms(Transaction& changes, Now now);
@@ -349,6 +373,15 @@ class Catalogue {
   std::map<alarms::AlarmKey, std::uint64_t> alarm_since_ms_;  // that are raised; monotonic, of this process
   std::array<std::uint64_t, 5> alarm_counts_{};               // that are raised, by severity
   std::optional<Alarm> database_alarm_;                       // cannot be written down now
+  std::uint64_t clock_base_ms_ = 0;                           // the catalogue's clock at opened_ms_
+  std::uint64_t clock_saved_ms_ = 0;                          // monotonic; 0: not yet
+  std::string repairs_next_;                                  // where the pass goes on; empty: it begins
+  std::uint64_t repairs_pause_ms_ = 0;
+  bool repairs_troubled_ = false;  // something could not be begun with
+  bool repairs_wait_ = false;      // for room
+  std::string refreshes_next_;
+  std::uint64_t refreshes_pause_ms_ = 0;
+  bool refreshes_troubled_ = false;
   std::uint64_t placement_next_ms_ = 0;
   std::uint64_t ticked_ms_ = 0;  // monotonic
 };

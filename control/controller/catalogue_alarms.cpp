@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "catalogue.h"
 #include "check.h"
@@ -18,18 +19,20 @@ using alarms::AlarmKey;
 using alarms::AlarmType;
 
 constexpr const char* own = "controller";
-constexpr std::uint64_t down_after_reports = 5;
 constexpr std::uint64_t placement_each_ms = 5'000;
 constexpr std::string_view database_failed = "database_failed";
 
-// Raised and cleared with what they are about, in one transaction; all others of the controller's are what
-// the monitor says.
-constexpr std::array<std::string_view, 4> with_transactions = {"reshare_undone", "reshare_unverified",
-                                                               "share_exposed", "unknown_holdings"};
+// Each stands for all objects for which it holds, which have marks: raised with the first one, in one
+// transaction; cleared when none is left.
+constexpr std::array<std::string_view, 3> with_marks = {"reshare_undone", "reshare_unverified",
+                                                        "share_exposed"};
 
-bool is_watched(const std::string& type) {
-  return std::find(with_transactions.begin(), with_transactions.end(), type) == with_transactions.end();
+bool has_marks(const std::string& type) {
+  return std::find(with_marks.begin(), with_marks.end(), type) != with_marks.end();
 }
+
+// All others of the controller's are what the monitor says.
+bool is_watched(const std::string& type) { return !has_marks(type) && type != "unknown_holdings"; }
 
 bool has_source(const Alarm& alarm, const std::string& source) {
   return alarm.cleared_ms == 0 &&
@@ -37,8 +40,6 @@ bool has_source(const Alarm& alarm, const std::string& source) {
 }
 
 }  // namespace
-
-std::string alarm_resource(std::uint64_t object) { return fmt::format("{:016x}", object); }
 
 // What is known is read again where a transaction changed it.
 Outcome Catalogue::refresh_alarms(Now now) {
@@ -71,6 +72,7 @@ Outcome Catalogue::refresh_alarms(Now now) {
 
 // What was raised before a restart stays so until it is seen that it is over.
 Outcome Catalogue::load_alarms(Now now) {
+  if (Outcome adopted = adopt_object_alarms(now); !adopted.ok()) return adopted;
   if (Outcome read = refresh_alarms(now); !read.ok()) return read;
   for (const auto& [key, alarm] : known_alarms_) {
     if (!is_watched(key.type) || !has_source(alarm, "")) continue;
@@ -145,14 +147,55 @@ Outcome Catalogue::clear_alarm(Transaction& changes, Now now, const AlarmKey& ke
   return done;
 }
 
-// Whatever re-sharing said of an object.
-Outcome Catalogue::clear_object_alarms(Transaction& changes, Now now, std::uint64_t object,
-                                       const std::string& why) {
-  for (const char* const type : {"reshare_undone", "reshare_unverified"}) {
-    const AlarmKey key{type, alarm_resource(object), ""};
-    if (Outcome cleared = clear_alarm(changes, now, key, "", why); !cleared.ok()) return cleared;
+Outcome Catalogue::mark_alarm(Transaction& changes, Now now, const AlarmKey& alarm, const ObjectKey& key,
+                              const std::string& text) {
+  changes.put(keys::mark(alarm.type, alarm.resource, key), NumberRecord{now.wall_ms});
+  return raise_alarm(changes, now, alarm, "", text);
+}
+
+// Those that hold for no object any more.
+Outcome Catalogue::clear_unmarked(Transaction& changes, Now now) {
+  if (Outcome read = refresh_alarms(now); !read.ok()) return read;
+  for (const auto& [key, since] : alarm_since_ms_) {
+    if (!has_marks(key.type)) continue;
+    const std::string marks = keys::marks(key.type, key.resource);
+    const Result<std::vector<Row>> any = database_.scan(marks, keys::end_of(marks), 1);
+    if (!any.ok()) return any.error();
+    if (!any.value().empty()) continue;
+    if (Outcome cleared = clear_alarm(changes, now, key, "", "it holds for no object any more");
+        !cleared.ok()) {
+      return cleared;
+    }
   }
   return done;
+}
+
+// Of a database of before version 5, which had one alarm for each object.
+Outcome Catalogue::adopt_object_alarms(Now now) {
+  if (Outcome read = refresh_alarms(now); !read.ok()) return read;
+  Transaction changes(database_);
+  for (const auto& [key, alarm] : known_alarms_) {
+    const bool exposed = key.type == "share_exposed";
+    if (!has_marks(key.type) || (exposed ? key.peer.empty() : key.resource == "network")) continue;
+    changes.erase(keys::alarm(key));
+    std::uint64_t object = 0;
+    const char* const end = key.resource.data() + key.resource.size();
+    if (std::from_chars(key.resource.data(), end, object, 16).ptr != end || alarm.cleared_ms != 0) continue;
+    std::uint64_t generation = 0;
+    if (exposed) {  // that which it has not confirmed yet
+      const std::string first = keys::removal(key.peer, {object, 0});
+      const Result<std::vector<Row>> left =
+          database_.scan(first, keys::removal(key.peer, {object, ~std::uint64_t{0}}), 1);
+      if (!left.ok()) return left.error();
+      if (left.value().empty()) continue;
+      generation = keys::number_at(left.value()[0].key, first.size() - 8);
+    }
+    const AlarmKey merged{key.type, exposed ? key.peer : "network", ""};
+    if (Outcome raised = mark_alarm(changes, now, merged, {object, generation}, alarm.text); !raised.ok()) {
+      return raised;
+    }
+  }
+  return changes.commit();
 }
 
 // What a source raises now is all that it raises.
@@ -290,6 +333,7 @@ Outcome Catalogue::watch_alarms(Now now) {
     watch_node_alarms(now, name, state, holds);
   }
   watch_placement(now);
+  if (Outcome watched = watch_refreshes(now); !watched.ok()) return watched;
   Transaction changes(database_);
   if (Outcome taken = take_own_alarms(changes, now); !taken.ok()) return taken;
   // What a node said that will not come back is not true for ever.
@@ -297,6 +341,7 @@ Outcome Catalogue::watch_alarms(Now now) {
     if (!is_out(name) || is_up(state, now)) continue;
     if (Outcome taken = take_alarms(changes, now, name, {}); !taken.ok()) return taken;
   }
+  if (Outcome cleared = clear_unmarked(changes, now); !cleared.ok()) return cleared;
   if (Outcome forgotten = forget_alarms(changes, now); !forgotten.ok()) return forgotten;
   return changes.commit();
 }

@@ -25,18 +25,20 @@ bool take_damage(Layout& layout, Holder& holder, ShareDamage damage) {
     if (lost) {
       holder.state = ShareState::sealed;
       holder.trouble.clear();
+      holder.damage.reset();
     }
     return lost;
   }
   if (holder.state != ShareState::sealed) {
     return false;
   }
-  const std::string before = std::exchange(holder.trouble, trouble_of(damage));
+  const std::optional<ShareDamage> before = std::exchange(holder.damage, damage);
+  holder.trouble = trouble_of(damage);
   // While the other shares do not restore the object what is left of this one may: cell by cell.
   if (damage == ShareDamage::missing || count_of(layout, ShareState::sealed) > layout.k) {
     holder.state = ShareState::failed;
   }
-  return holder.state != ShareState::sealed || holder.trouble != before;
+  return holder.state != ShareState::sealed || holder.damage != before;
 }
 
 // What a holder of now, of before or of a re-sharing that runs is to do with a generation.
@@ -170,7 +172,7 @@ Result<std::vector<Verdict>> Catalogue::compare(Now now, const std::string& node
 }
 
 // Whether it was news. A node can only speak of its own share, which is found by its name.
-Result<bool> Catalogue::take_damaged(Transaction& changes, const std::string& node,
+Result<bool> Catalogue::take_damaged(Transaction& changes, Now now, const std::string& node,
                                      const DamagedShare& damaged) {
   Result<std::optional<ObjectRecord>> record = changes.get<ObjectRecord>(keys::object(damaged.key.object));
   const Result<std::optional<NumberRecord>> removal =
@@ -193,7 +195,9 @@ Result<bool> Catalogue::take_damaged(Transaction& changes, const std::string& no
   if (!take_damage(object.layout, holder, damaged.damage)) {
     return false;
   }
-  changes.put(keys::object(object.id), *record.value());
+  if (Outcome put = put_object(changes, now, *record.value()); !put.ok()) {
+    return put.error();
+  }
   return true;
 }
 
@@ -203,7 +207,7 @@ Outcome Catalogue::take_damaged(Transaction& changes, Now now, const std::string
   std::size_t mended = 0;
   std::string first;
   for (const DamagedShare& each : damaged) {
-    const Result<bool> news = take_damaged(changes, node, each);
+    const Result<bool> news = take_damaged(changes, now, node, each);
     if (!news.ok()) {
       return news.error();
     }

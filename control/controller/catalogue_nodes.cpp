@@ -90,9 +90,9 @@ Result<RegisterAnswer> Catalogue::register_node(Now now, const std::string& node
   return RegisterAnswer{catalogue_id_, policy_.report_ms, policy_.lease_ms};
 }
 
-// Nothing is left of one share at its holder; `how` that is known.
+// Nothing is left of one share at its holder.
 Outcome Catalogue::confirm_removal(Transaction& changes, const std::string& node, const ObjectKey& key,
-                                   Now now, const char* how, std::uint64_t& confirmed) {
+                                   Now now, std::uint64_t& confirmed) {
   const Result<std::optional<NumberRecord>> order = changes.get<NumberRecord>(keys::removal(node, key));
   if (!order.ok()) {
     return order.error();
@@ -113,11 +113,7 @@ Outcome Catalogue::confirm_removal(Transaction& changes, const std::string& node
     changes.erase(keys::holding(node, key));
   }
   ++confirmed;
-  if (Outcome cleared =
-          clear_alarm(changes, now, {"share_exposed", alarm_resource(key.object), node}, "", how);
-      !cleared.ok()) {
-    return cleared;
-  }
+  changes.erase(keys::mark("share_exposed", node, key));
   if (!record.value()) {
     return done;
   }
@@ -206,9 +202,7 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
   Transaction changes(database_);
   std::uint64_t confirmed = 0;
   for (const ObjectKey& key : report.removed) {
-    if (Outcome taken =
-            confirm_removal(changes, node, key, now, "the node confirmed that it erased", confirmed);
-        !taken.ok()) {
+    if (Outcome taken = confirm_removal(changes, node, key, now, confirmed); !taken.ok()) {
       return taken.error();
     }
   }
@@ -325,7 +319,9 @@ Result<SealedAnswer> Catalogue::sealed(Now now, const std::string& node, const S
   if (object.state == ObjectState::writing && count >= object.layout.minimum) {
     object.state = ObjectState::sealed;
   }
-  changes.put(keys::object(object.id), record);
+  if (Outcome put = put_object(changes, now, record); !put.ok()) {
+    return put.error();
+  }
   if (Outcome committed = changes.commit(); !committed.ok()) {
     return committed.error();
   }
@@ -421,9 +417,7 @@ Result<bool> Catalogue::settle_removals(Now now, const std::string& node) {
   std::uint64_t confirmed = 0;
   for (const Row& row : rows.value()) {
     const ObjectKey key{keys::number_at(row.key, orders.size()), keys::number_at(row.key, orders.size() + 8)};
-    if (Outcome settled = confirm_removal(changes, node, key, now,
-                                          "an operator says that the node's store is destroyed", confirmed);
-        !settled.ok()) {
+    if (Outcome settled = confirm_removal(changes, node, key, now, confirmed); !settled.ok()) {
       return settled.error();
     }
   }

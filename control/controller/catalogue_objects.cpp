@@ -50,6 +50,23 @@ Result<ObjectRecord> object_of_name(Transaction& reads, const NumberRecord& id, 
   return std::move(*record.value());
 }
 
+// Whether as many have it, and as well protected, as was asked for.
+Outcome check_good_enough(const Object& object, bool degraded) {
+  const std::uint32_t sealed = count_of(object.layout, ShareState::sealed);
+  if (sealed < object.layout.quorum && !degraded) {
+    return Error{Exit::temporary, what_commit,
+                 fmt::format("{} of {} holders have sealed it", sealed, object.layout.quorum),
+                 shown(object.id), "wait for more of them, or take it degraded"};
+  }
+  if (object.protection < object.minimum_protection) {
+    return Error{Exit::refused, what_commit,
+                 fmt::format("it was protected as {}, at least {} was asked for", name(object.protection),
+                             name(object.minimum_protection)),
+                 shown(object.id), "see that all links have keys of that kind, and write it again"};
+  }
+  return done;
+}
+
 }  // namespace
 
 // Also for another owner's: nobody learns what others have.
@@ -307,8 +324,12 @@ Outcome Catalogue::end_object(Transaction& changes, ObjectRecord& record, Now no
   for (const Holder& holder : object.layout.holders) {
     changes.put(keys::removal(holder.node, object.key()), NumberRecord{1});
   }
-  changes.put(keys::object(object.id), record);
-  return clear_object_alarms(changes, now, object.id, "the object is gone");
+  if (Outcome put = put_object(changes, now, record); !put.ok()) {
+    return put;
+  }
+  changes.erase(keys::mark("reshare_undone", "network", {object.id, 0}));
+  changes.erase(keys::mark("reshare_unverified", "network", {object.id, 0}));
+  return done;
 }
 
 Outcome Catalogue::end_write(Now now, std::uint64_t id, const std::string& reason) {
@@ -360,18 +381,9 @@ Result<CommitAnswer> Catalogue::commit(Now now, const std::string& owner, const 
 Result<CommitAnswer> Catalogue::first_commit(Now now, ObjectRecord record, Transaction& changes,
                                              bool degraded) {
   Object& object = record.object;
-  const std::uint32_t sealed = count_of(object.layout, ShareState::sealed);
-  const bool is_degraded = sealed < object.layout.quorum;
-  if (is_degraded && !degraded) {
-    return Error{Exit::temporary, what_commit,
-                 fmt::format("{} of {} holders have sealed it", sealed, object.layout.quorum),
-                 shown(object.id), "wait for more of them, or take it degraded"};
-  }
-  if (object.protection < object.minimum_protection) {
-    return Error{Exit::refused, what_commit,
-                 fmt::format("it was protected as {}, at least {} was asked for", name(object.protection),
-                             name(object.minimum_protection)),
-                 shown(object.id), "see that all links have keys of that kind, and write it again"};
+  const bool is_degraded = count_of(object.layout, ShareState::sealed) < object.layout.quorum;
+  if (Outcome good = check_good_enough(object, degraded); !good.ok()) {
+    return good.error();
   }
   const std::string name_key = keys::name(object.owner, object.name);
   const Result<std::optional<NumberRecord>> before = changes.get<NumberRecord>(name_key);
@@ -406,8 +418,11 @@ Result<CommitAnswer> Catalogue::first_commit(Now now, ObjectRecord record, Trans
   }
   object.state = ObjectState::committed;
   object.committed_ms = std::max<std::uint64_t>(now.wall_ms, 1);
+  object.generation_ms = clock_ms(now);
   changes.put(name_key, NumberRecord{object.id});
-  changes.put(keys::object(object.id), record);
+  if (Outcome put = put_object(changes, now, record); !put.ok()) {
+    return put.error();
+  }
   changes.erase(keys::open(object.id));
   if (Outcome counted = count_object(changes, object, 1); !counted.ok()) {
     return counted.error();

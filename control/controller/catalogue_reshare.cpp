@@ -16,6 +16,10 @@ std::string shown(const ReshareJob& job) {
   return fmt::format("object {:016x} of {}, job {:016x}", job.object, job.owner, job.id);
 }
 
+std::string about(const ReshareJob& job) {
+  return fmt::format("{} of object {:016x}, {}'s {}", name(job.operation), job.object, job.owner, job.name);
+}
+
 // Whether the object is still what the job began with.
 bool is_subject(const std::optional<ObjectRecord>& record, const ReshareJob& job) {
   return record && record->object.state == ObjectState::committed && record->job == job.id &&
@@ -162,12 +166,13 @@ Outcome Catalogue::switch_layout(Transaction& changes, const ReshareJob& job, Ob
 
 // The check says something of all shares that took part; moving one says nothing.
 Outcome Catalogue::tell_of_commit(Transaction& changes, Now now, const ReshareJob& job) {
-  if (job.unverified) {
-    return raise_alarm(changes, now, {"reshare_unverified", alarm_resource(job.object), ""}, "",
-                       fmt::format("{} of {}'s {}", name(job.operation), job.owner, job.name));
-  }
   if (job.operation == ReshareOperation::exchange) return done;
-  return clear_object_alarms(changes, now, job.object, "shares were made anew, with a check");
+  changes.erase(keys::mark("reshare_undone", "network", {job.object, 0}));
+  if (!job.unverified) {
+    changes.erase(keys::mark("reshare_unverified", "network", {job.object, 0}));
+    return done;
+  }
+  return mark_alarm(changes, now, {"reshare_unverified", "network", ""}, {job.object, 0}, about(job));
 }
 
 Result<ReshareJob> Catalogue::commit_reshare(Now now, const ReshareJob& given) {
@@ -195,7 +200,11 @@ Result<ReshareJob> Catalogue::commit_reshare(Now now, const ReshareJob& given) {
       object.protection = protection;
       job.step = ReshareStep::erase;
       job.trouble.clear();
-      changes.put(keys::object(job.object), *record.value());
+      if (!job.same_generation()) {
+        object.generation_ms = clock_ms(now);
+        record.value()->refresh_failed_ms = 0;
+      }
+      if (Outcome put = put_object(changes, now, *record.value()); !put.ok()) return put.error();
       if (Outcome noted =
               note(changes, now, false, "reshare_committed", shown(job), std::string(name(job.operation)));
           !noted.ok()) {
@@ -226,6 +235,9 @@ Outcome Catalogue::end_job(Transaction& changes, Now now, ReshareJob& job, Resha
     if (step == ReshareStep::undone && job.same_generation()) {
       record.value()->former.push_back(job.target.holders[job.share - 1].node);
     }
+    if (step == ReshareStep::undone) {
+      if (Outcome noted = note_undone(changes, now, job, *record.value()); !noted.ok()) return noted;
+    }
     changes.put(keys::object(job.object), *record.value());
   }
   job.step = step;
@@ -237,8 +249,8 @@ Outcome Catalogue::end_job(Transaction& changes, Now now, ReshareJob& job, Resha
   if (Outcome noted = note(changes, now, false, kind, shown(job), text); !noted.ok()) return noted;
   const bool there = record.value() && record.value()->object.state == ObjectState::committed;
   if (step != ReshareStep::undone || !alarm || !there) return done;
-  return raise_alarm(changes, now, {"reshare_undone", alarm_resource(job.object), ""}, "",
-                     fmt::format("{} of {}'s {}: {}", name(job.operation), job.owner, job.name, text));
+  return mark_alarm(changes, now, {"reshare_undone", "network", ""}, {job.object, 0},
+                    fmt::format("{}: {}", about(job), text));
 }
 
 Result<ReshareJob> Catalogue::clean_reshare(Now now, const ReshareJob& given, bool give_up) {
@@ -255,8 +267,9 @@ Result<ReshareJob> Catalogue::clean_reshare(Now now, const ReshareJob& given, bo
     if (!left.value()) continue;
     const auto found = nodes_.find(node);
     if (!give_up || (found != nodes_.end() && is_up(found->second, now))) return job;  // it will
-    if (Outcome raised = raise_alarm(changes, now, {"share_exposed", alarm_resource(job.object), node}, "",
-                                     fmt::format("share {} of {}'s {}", share, job.owner, job.name));
+    if (Outcome raised =
+            mark_alarm(changes, now, {"share_exposed", node, ""}, {job.object, job.source_generation},
+                       fmt::format("share {} of {}'s {}", share, job.owner, job.name));
         !raised.ok()) {
       return raised.error();
     }

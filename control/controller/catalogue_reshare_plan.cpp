@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 #include <limits>
 
 #include "catalogue.h"
@@ -72,7 +73,7 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
     const Result<Placement> placed = place(
         object.layout,
         {object.id, object.cells * object.cell_bytes, class_of(policy_, object.class_name).domains}, all);
-    if (placed.ok()) return Holder{candidate.node, candidate.site, ShareState::sealed, "", "", {}, false};
+    if (placed.ok()) return Holder{candidate.node, candidate.site, ShareState::sealed, "", {}, "", {}, false};
     why = candidate.excluded.empty() ? placed.error().why
                                      : fmt::format("{} is {}", candidate.node, candidate.excluded);
   }
@@ -105,7 +106,9 @@ Outcome Catalogue::plan_replacement_share(Now now, const ObjectRecord& record, c
     const auto found = nodes_.find(node);
     return found != nodes_.end() && is_up(found->second, now);
   };
-  if (!request.away.empty()) {
+  assert(request.share <= layout.n);
+  job.share = request.share;
+  if (job.share == 0 && !request.away.empty()) {
     job.share = share_of(layout, request.away);
     if (job.share == 0)
       return refused(fmt::format("{} has no share of it", request.away), where, "see `ssn stat`");
@@ -128,6 +131,7 @@ Outcome Catalogue::plan_replacement_share(Now now, const ObjectRecord& record, c
   if (!exchange && request.away.empty() && may_take_again(now, record, job, request.to)) {
     taker.value().state = ShareState::sealed;
     taker.value().trouble.clear();
+    taker.value().damage.reset();
   } else {
     taker = choose_taker(now, record, job, request.to);
   }
@@ -157,6 +161,10 @@ Outcome Catalogue::plan_generation(Now now, const ObjectRecord& record, const Re
       return refused("not all holders have their shares", where, "repair it first");
     }
     job.target = object.layout;
+    for (Holder& holder : job.target.holders) {
+      holder.trouble.clear();
+      holder.damage.reset();
+    }
     return done;
   }
   WriteRequest wish;

@@ -81,6 +81,19 @@ std::string replacement(std::string_view node) { return join({all_replacements, 
 std::string settled(std::string_view node) { return join({all_settled, node}); }
 std::string configuration(std::uint64_t number) { return join({all_configurations, keys::number(number)}); }
 std::string account(std::uint64_t number) { return join({all_accounts, keys::number(number)}); }
+std::string clock() { return "C"; }
+std::string repair(std::uint32_t surplus, std::uint64_t object) {
+  return join({all_repairs, number(surplus), number(object)});
+}
+std::string age(std::uint64_t made_ms, std::uint64_t object) {
+  return join({all_ages, number(made_ms), number(object)});
+}
+std::string marks(std::string_view type, std::string_view resource) {
+  return join({"x", type, zero, resource, zero});
+}
+std::string mark(std::string_view type, std::string_view resource, const ObjectKey& key) {
+  return join({"x", type, zero, resource, zero, number(key.object), number(key.generation)});
+}
 std::string alarm(const alarms::AlarmKey& key) {
   return join({all_alarms, key.type, zero, key.resource, zero, key.peer});
 }

@@ -32,6 +32,8 @@ inline constexpr std::string_view all_configurations = "c";
 inline constexpr std::string_view all_accounts = "u";
 inline constexpr std::string_view all_owners = "w";
 inline constexpr std::string_view all_objects = "o";
+inline constexpr std::string_view all_repairs = "l";
+inline constexpr std::string_view all_ages = "y";
 
 std::string meta();
 std::string node(std::string_view node);
@@ -60,6 +62,15 @@ std::string over(std::uint64_t ended_ms, std::uint64_t id);
 std::string replacement(std::string_view node);
 /// A node that is down and was replaced, or is not to be: not by itself again before it was up.
 std::string settled(std::string_view node);
+/// The catalogue's clock.
+std::string clock();
+/// An object that is short of shares; `surplus`: those it has beyond what restores it.
+std::string repair(std::uint32_t surplus, std::uint64_t object);
+/// An object's generation by when it was made, by the catalogue's clock.
+std::string age(std::uint64_t made_ms, std::uint64_t object);
+/// What an alarm is about that stands for many: its objects, as long as it holds for them.
+std::string marks(std::string_view type, std::string_view resource);
+std::string mark(std::string_view type, std::string_view resource, const ObjectKey& key);
 /// Raised, or remembered.
 std::string alarm(const alarms::AlarmKey& key);
 /// A version of the network's configuration.

@@ -100,7 +100,7 @@ Layout read(const v1::Layout& from) {
   to.secret_blocks = from.secret_blocks();
   for (const v1::Holder& in : from.holders()) {
     to.holders.push_back({in.node(), in.domain(), known(in.state(), ShareState::erased), in.trouble(),
-                          in.agent(), texts_of(in.data_addresses()), in.up()});
+                          std::nullopt, in.agent(), texts_of(in.data_addresses()), in.up()});
   }
   to.row_rule = known(from.row_rule(), RowRule::rotating);
   to.cells_per_turn = from.cells_per_turn();
@@ -223,6 +223,7 @@ void write(const Object& from, v1::Object& to) {
   to.set_ssa(from.ssa);
   to.set_end_reason(from.end_reason);
   to.set_class_name(from.class_name);
+  to.set_generation_age_ms(from.generation_age_ms);
 }
 
 Object read(const v1::Object& from) {
@@ -245,6 +246,7 @@ Object read(const v1::Object& from) {
   to.ssa = from.ssa();
   to.end_reason = from.end_reason();
   to.class_name = from.class_name();
+  to.generation_age_ms = from.generation_age_ms();
   return to;
 }
 

@@ -35,6 +35,7 @@ class Reshare;
 class StartReshareRequest;
 class SealedAnswer;
 class SealedRequest;
+class Upkeep;
 class WriteTicket;
 }  // namespace v1
 
@@ -92,5 +93,7 @@ void write(const Replacement& from, v1::Replacement& to);
 Replacement read(const v1::Replacement& from);
 void write(const ReplacementPlan& from, v1::ReplaceAnswer& to);
 ReplacementPlan read(const v1::ReplaceAnswer& from);
+void write(const Upkeep& from, v1::Upkeep& to);
+Upkeep read(const v1::Upkeep& from);
 
 }  // namespace ssn::controller

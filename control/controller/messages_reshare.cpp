@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // As messages.cpp, of re-sharing.
-#include "controller.pb.h"
 #include "messages.h"
+#include "resharing.pb.h"
 
 namespace ssn::controller {
 namespace {
@@ -113,6 +113,20 @@ void write(const Replacement& from, v1::Replacement& to) {
 Replacement read(const v1::Replacement& from) {
   return {from.from(), from.to(),      from.reason(),   from.started(),
           from.left(), from.trouble(), from.begun_ms(), from.automatic()};
+}
+
+void write(const Upkeep& from, v1::Upkeep& to) {
+  to.set_repair_after_ms(from.repair_after_ms);
+  to.set_lost(from.lost);
+  to.set_held(from.held);
+  to.set_refresh_every_ms(from.refresh_every_ms);
+  to.set_old(from.old);
+  to.set_oldest_ms(from.oldest_ms);
+}
+
+Upkeep read(const v1::Upkeep& from) {
+  return {from.repair_after_ms(),  from.lost(), from.held(),
+          from.refresh_every_ms(), from.old(),  from.oldest_ms()};
 }
 
 void write(const ReplacementPlan& from, v1::ReplaceAnswer& to) {

@@ -85,6 +85,14 @@ std::vector<std::string> weakened_by(const Policy& before, const Policy& after) 
   if (before.reshare_after_ms != 0 && after.reshare_after_ms == 0) {
     out.push_back("shares of shareholders that failed are not made again by themselves any more");
   }
+  if (before.repair_after_ms != 0 && after.repair_after_ms == 0) {
+    out.push_back("shares that are lost are not made again by themselves any more");
+  }
+  const std::uint64_t every = after.refresh_every_ms;
+  if (before.refresh_every_ms != 0 && (every == 0 || every > before.refresh_every_ms)) {
+    out.push_back(every == 0 ? "shares are not renewed by themselves any more"
+                             : "shares are renewed less often: who collects old ones has more time");
+  }
   return out;
 }
 

@@ -13,7 +13,8 @@ namespace {
 // 2: labels and key paths of nodes; what was decided about pad shares.
 // 3: re-sharing.
 // 4: alarms.
-// 5: versions of the network's configuration, classes, bytes of owners, accounting.
+// 5: versions of the network's configuration, classes, bytes of owners, accounting; what became of shares, as
+//    a value; what begins by itself.
 constexpr std::uint64_t version = 5;
 constexpr std::size_t checksum_bytes = 8;
 
@@ -121,6 +122,17 @@ class Reader {
   bool good_ = true;
 };
 
+// Before version 5 only what people were shown of it was kept.
+std::optional<ShareDamage> damage_of_before(const Holder& holder) {
+  for (const ShareDamage damage :
+       {ShareDamage::unknown, ShareDamage::missing, ShareDamage::incomplete, ShareDamage::damaged}) {
+    if (holder.trouble == trouble_of(damage)) {
+      return damage;
+    }
+  }
+  return std::nullopt;
+}
+
 // Each function lists the fields of one structure, for both directions.
 
 template <typename Archive, typename Enum>
@@ -162,6 +174,17 @@ void fields(Archive& archive, Holder& holder) {
   archive(holder.domain);
   fields(archive, holder.state);
   archive(holder.trouble);
+  if (archive.since(5)) {
+    bool told = holder.damage.has_value();
+    archive(told);
+    if (told) {
+      ShareDamage damage = holder.damage.value_or(ShareDamage::unknown);
+      fields(archive, damage);
+      holder.damage = damage;
+    }
+  } else {
+    holder.damage = damage_of_before(holder);
+  }
 }
 
 template <typename Archive>
@@ -231,6 +254,8 @@ void fields(Archive& archive, ObjectRecord& record) {
   }
   if (archive.since(5)) {
     archive(record.object.class_name);
+    archive(record.object.generation_ms);
+    archive(record.refresh_failed_ms);
   }
 }
 
@@ -291,7 +316,22 @@ void fields(Archive& archive, MetaRecord& record) {
   if (archive.since(5)) {
     archive(record.bytes_counted);
     archive(record.next_account);
+    archive(record.indexed);
   }
+}
+
+template <typename Archive>
+void fields(Archive& archive, ClockRecord& record) {
+  archive(record.clock_ms);
+  archive(record.wall_ms);
+}
+
+template <typename Archive>
+void fields(Archive& archive, RepairRecord& record) {
+  archive(record.since_ms);
+  archive(record.tries);
+  archive(record.tried_ms);
+  archive(record.held);
 }
 
 template <typename Archive>
@@ -469,6 +509,8 @@ std::string encode(std::string_view key, const ConfigurationVersion& record) {
   return encode_any(key, record);
 }
 std::string encode(std::string_view key, const Account& record) { return encode_any(key, record); }
+std::string encode(std::string_view key, const ClockRecord& record) { return encode_any(key, record); }
+std::string encode(std::string_view key, const RepairRecord& record) { return encode_any(key, record); }
 
 Outcome check(std::string_view key, std::string_view bytes) {
   if (bytes.size() < checksum_bytes) {
@@ -514,6 +556,8 @@ template Result<ReplacementRecord> decode(std::string_view, std::string_view);
 template Result<Alarm> decode(std::string_view, std::string_view);
 template Result<ConfigurationVersion> decode(std::string_view, std::string_view);
 template Result<Account> decode(std::string_view, std::string_view);
+template Result<ClockRecord> decode(std::string_view, std::string_view);
+template Result<RepairRecord> decode(std::string_view, std::string_view);
 
 std::string digest_of(const WriteRequest& given) {
   WriteRequest request = given;

@@ -28,6 +28,7 @@ struct ObjectRecord {
   std::uint64_t last_generation = 0;  ///< the highest one that was ever begun; numbers are not used again
   /// Had a share of this generation, or were to have one, and are no holders now: they never get another.
   std::vector<std::string> former;
+  std::uint64_t refresh_failed_ms = 0;  ///< when a renewal was undone, by the catalogue's clock; 0: none was
 };
 
 struct NodeRecord {
@@ -56,6 +57,21 @@ struct MetaRecord {
   std::uint64_t term = 0;      ///< of the controller that orders re-sharing: one more at each start
   bool bytes_counted = false;  ///< records of owners say bytes
   std::uint64_t next_account = 1;
+  bool indexed = false;  ///< objects that are short of shares, and generations by age, are in their indices
+};
+
+/// The catalogue's clock, and the wall clock at that time.
+struct ClockRecord {
+  std::uint64_t clock_ms = 0;
+  std::uint64_t wall_ms = 0;
+};
+
+/// An object that is short of shares. Times are the catalogue's clock's.
+struct RepairRecord {
+  std::uint64_t since_ms = 0;
+  std::uint32_t tries = 0;     ///< that were undone
+  std::uint64_t tried_ms = 0;  ///< the latest one of them
+  bool held = false;           ///< somebody cancelled it: not by itself
 };
 
 /// A node whose shares go to others, object by object.
@@ -91,6 +107,8 @@ std::string encode(std::string_view key, const ReplacementRecord& record);
 std::string encode(std::string_view key, const Alarm& record);
 std::string encode(std::string_view key, const ConfigurationVersion& record);
 std::string encode(std::string_view key, const Account& record);
+std::string encode(std::string_view key, const ClockRecord& record);
+std::string encode(std::string_view key, const RepairRecord& record);
 template <typename Record>
 Result<Record> decode(std::string_view key, std::string_view bytes);
 

@@ -69,6 +69,8 @@ struct Policy : ClassPolicy {
   ReshareTiming reshare;
   std::uint32_t reshare_jobs = 4;      ///< that run at a time; others wait for their turn
   std::uint64_t reshare_after_ms = 0;  ///< a holder that is down for so long is replaced; 0: never by itself
+  std::uint64_t repair_after_ms = 0;   ///< a share that is lost for so long is made again; 0: never by itself
+  std::uint64_t refresh_every_ms = 0;  ///< shares that are so old are renewed; 0: never by itself
 };
 
 /// UTF-8 without control characters, 1 to `longest` bytes.

@@ -180,6 +180,7 @@ struct ReshareRequest {
   std::uint64_t object = 0;  ///< instead of owner and name; 0: by name
   std::uint32_t k = 0;       ///< redistribute; 0: as it is
   std::uint32_t n = 0;
+  std::uint32_t share = 0;  ///< repair: this one; 0: by `away`
   std::string away;    ///< exchange, repair: whose share; empty: one that nobody has, or whose node is down
   std::string to;      ///< exchange, repair: the new holder; empty: whoever is best
   std::string reason;  ///< who asks
@@ -242,6 +243,16 @@ struct Replacement {
   std::string trouble;        ///< why the latest one could not be begun with
   std::uint64_t begun_ms = 0;
   bool automatic = false;  ///< ends when the node is back
+};
+
+/// What begins by itself, and what that is about.
+struct Upkeep {
+  std::uint64_t repair_after_ms = 0;  ///< 0: never by itself
+  std::uint64_t lost = 0;             ///< objects of which shares are lost and can be made; page_max: or more
+  std::uint64_t held = 0;             ///< of them, of which somebody cancelled the repair
+  std::uint64_t refresh_every_ms = 0;  ///< 0: never by itself
+  std::uint64_t old = 0;               ///< objects whose shares are that old; page_max: or more
+  std::uint64_t oldest_ms = 0;         ///< age of the oldest generation
 };
 
 /// What a replacement would be.

@@ -11,7 +11,7 @@ namespace {
 // A node is looked at soon after an order, then less and less often: small objects are done at once.
 constexpr std::uint64_t first_poll_ms = 40;
 constexpr std::uint64_t poll_ms = 500;
-constexpr std::uint64_t replacements_each_ms = 1'000;
+constexpr std::uint64_t look_each_ms = 1'000;
 constexpr unsigned decisions_max = 16;  // in a row for one job: none ends in a circle
 constexpr std::size_t polls_max = 1024;
 
@@ -169,17 +169,30 @@ void ReshareManager::poll(Now now) {
   }
 }
 
-Outcome ReshareManager::begin_replacements(Now now) {
-  const auto busy = static_cast<std::size_t>(std::count_if(
-      machines_.begin(), machines_.end(), [](const auto& each) { return works(each.second->job()); }));
-  const bool idle = more_replacements_ && busy < policy_.reshare_jobs;
-  if (now.monotonic_ms < replacements_ms_ && !idle) return done;
-  replacements_ms_ = now.monotonic_ms + replacements_each_ms;
+// Replacements, repairs, and where none of these is under way, renewals.
+Outcome ReshareManager::begin_by_itself(Now now) {
+  std::size_t busy = 0;
+  bool repairs = false;
+  for (const auto& [id, machine] : machines_) {
+    busy += works(machine->job()) ? 1 : 0;
+    repairs = repairs || machine->job().same_generation();
+  }
+  const bool idle = more_ && busy < policy_.reshare_jobs;
+  if (now.monotonic_ms < look_ms_ && !idle) return done;
+  look_ms_ = now.monotonic_ms + look_each_ms;
   // Some that wait keep those busy that run; all at once would only lock objects.
   const std::size_t most = 2 * std::size_t{policy_.reshare_jobs};
+  const Catalogue::UpkeepRoom room{
+      most - std::min(most, busy),
+      repairs ? 0 : policy_.reshare_jobs - std::min<std::size_t>(policy_.reshare_jobs, busy)};
+  Result<std::vector<ReshareJob>> upkeep = catalogue_.step_upkeep(now, room);
+  if (!upkeep.ok()) return upkeep.error();
+  more_ = !upkeep.value().empty();
+  busy += upkeep.value().size();
+  for (ReshareJob& job : upkeep.value()) add(std::move(job), now);
   Result<std::vector<ReshareJob>> started = catalogue_.step_replacements(now, most - std::min(most, busy));
-  more_replacements_ = started.ok() && !started.value().empty();
   if (!started.ok()) return started.error();
+  more_ = more_ || !started.value().empty();
   for (ReshareJob& job : started.value()) add(std::move(job), now);
   return done;
 }
@@ -194,7 +207,7 @@ Outcome ReshareManager::step(Now now) {
     up_.insert(node.node);
     agents_[node.node] = std::move(node.agent);
   }
-  Outcome outcome = begin_replacements(now);
+  Outcome outcome = begin_by_itself(now);
   std::size_t running = 0;
   for (auto at = machines_.begin(); at != machines_.end();) {
     ReshareMachine& machine = *at->second;

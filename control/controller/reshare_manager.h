@@ -83,7 +83,7 @@ class ReshareManager {
   Outcome grant(Now now, ReshareMachine& machine, ReshareWish wish);
   void ask(Now now, ReshareMachine& machine);
   void poll(Now now);
-  Outcome begin_replacements(Now now);
+  Outcome begin_by_itself(Now now);
 
   Catalogue& catalogue_;
   ReshareNodes& nodes_;
@@ -92,8 +92,8 @@ class ReshareManager {
   std::mutex mutex_;
   std::uint64_t term_ = 0;
   std::uint64_t ready_ms_ = 0;  // not before: nodes have to report first
-  std::uint64_t replacements_ms_ = 0;
-  bool more_replacements_ = false;  // the last look at them began a job
+  std::uint64_t look_ms_ = 0;   // for what begins by itself
+  bool more_ = false;           // the last look at that began a job
   std::map<std::uint64_t, std::unique_ptr<ReshareMachine>> machines_;
   std::map<std::string, Poll> polls_;
   std::set<std::string> up_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Service Reshares of control/api/controller.proto.
-#include "controller.grpc.pb.h"
+// Service Reshares of control/api/resharing.proto.
 #include "desk.h"
+#include "resharing.grpc.pb.h"
 
 namespace ssn::controller {
 namespace {
@@ -106,6 +106,9 @@ class ReshareService final : public v1::Reshares::Service {
     const Result<std::vector<Replacement>> all = desk_.catalogue.replacements();
     if (!all.ok()) return pki::to_status(all.error());
     for (const Replacement& replacement : all.value()) write(replacement, *out->add_replacements());
+    const Result<Upkeep> upkeep = desk_.catalogue.upkeep(desk_.clock());
+    if (!upkeep.ok()) return pki::to_status(upkeep.error());
+    write(upkeep.value(), *out->mutable_upkeep());
     return grpc::Status::OK;
   }
 

@@ -15,6 +15,11 @@ void reshare_settings(SettingTable& table, Policy& policy) {
   if (policy.reshare_after_ms != 0 && policy.reshare_after_ms < 10 * std::uint64_t{policy.report_ms}) {
     table.fail("after", "a node that misses a few reports is not gone", "wait for ten reports at least");
   }
+  table.milliseconds("repair_after", policy.repair_after_ms, {0, year_ms});
+  table.milliseconds("refresh_every", policy.refresh_every_ms, {0, 100 * year_ms});
+  if (policy.refresh_every_ms != 0 && policy.refresh_every_ms < 10 * std::uint64_t{policy.report_ms}) {
+    table.fail("refresh_every", "shares would be renewed without end", "wait for ten reports at least");
+  }
   table.bytes("rate", policy.reshare.bytes_per_second, {0, std::uint64_t{1} << 40});
 }
 

@@ -38,16 +38,11 @@ std::string_view trouble_of(ShareDamage damage) noexcept {
 }
 
 bool is_lost(const Holder& holder) noexcept {
-  if (holder.state != ShareState::failed) return false;
-  for (const ShareDamage damage :
-       {ShareDamage::unknown, ShareDamage::missing, ShareDamage::incomplete, ShareDamage::damaged}) {
-    if (holder.trouble == trouble_of(damage)) return true;
-  }
-  return false;
+  return holder.state == ShareState::failed && holder.damage.has_value();
 }
 
 bool is_missing(const Holder& holder) noexcept {
-  return holder.state == ShareState::failed && holder.trouble == trouble_of(ShareDamage::missing);
+  return holder.state == ShareState::failed && holder.damage == ShareDamage::missing;
 }
 
 std::string_view name(Protection protection) noexcept {

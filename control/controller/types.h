@@ -68,7 +68,7 @@ inline constexpr std::size_t labels_count = 4;
 std::string_view name(Scheme scheme) noexcept;      ///< "shamir", "shamir-classic", ...
 std::string_view name(ObjectState state) noexcept;  ///< "writing", ...
 std::string_view name(ShareState state) noexcept;   ///< "expected", ...
-/// The trouble of a holder whose share is damaged so.
+/// For people: the trouble of a holder whose share is damaged so.
 std::string_view trouble_of(ShareDamage damage) noexcept;
 std::string_view name(Protection protection) noexcept;  ///< "information-theoretic", ...
 std::string_view name(PadShares pads) noexcept;         ///< "auto", ...
@@ -127,6 +127,7 @@ struct Holder {
   std::string domain;  ///< its site at the time of the write
   ShareState state = ShareState::expected;
   std::string trouble;
+  std::optional<ShareDamage> damage;  ///< that it told of its share, since it sealed it; not in answers
   // Filled in for answers, from what the node said last.
   std::string agent;
   std::vector<std::string> data_addresses;
@@ -182,7 +183,9 @@ struct Object {
   std::uint64_t committed_ms = 0;
   std::string ssa;
   std::string end_reason;
-  std::string class_name;  ///< of the network's configuration; empty: none
+  std::string class_name;           ///< of the network's configuration; empty: none
+  std::uint64_t generation_ms = 0;  ///< when its shares were made, by the catalogue's clock; not in answers
+  std::uint64_t generation_age_ms = 0;  ///< filled in for answers
 
   ObjectKey key() const noexcept { return {id, generation}; }
 };

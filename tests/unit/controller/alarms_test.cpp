@@ -352,16 +352,51 @@ TEST_F(AlarmsTest, TextsAreCutBetweenCharacters) {
   }
 }
 
-// However many alarms there are about objects, those that have nodes replaced are raised.
+// A database of before had one for each object; now one stands for all of them, as long as it holds for one.
+TEST(Alarms, ThoseOfObjectsOfBeforeBecomeOne) {
+  const auto database = make_memory_database();
+  Transaction changes(*database);
+  for (std::uint64_t object = 1; object <= 20; ++object) {
+    Alarm alarm;
+    alarm.times = alarm.raised_ms = 1;
+    alarm.severity = Severity::major;
+    alarm.sources = {""};
+    alarm.text = fmt::format("of object {}", object);
+    alarm.key = {"share_exposed", fmt::format("{:016x}", object), "h9"};
+    changes.put(keys::alarm(alarm.key), alarm);
+    changes.put(keys::removal("h9", {object, 3}), NumberRecord{1});
+    alarm.key = {"reshare_undone", fmt::format("{:016x}", object), ""};
+    alarm.cleared_ms = object % 2;
+    changes.put(keys::alarm(alarm.key), alarm);
+  }
+  ASSERT_OK(changes.commit());
+  World world(*database, seed());
+  world.start_nodes();
+  live(world, 3000, everyone);
+  EXPECT_EQ(raised(world), (Names{"share_exposed h9", "reshare_undone network"}));
+  world.restart();
+  for (std::uint64_t object = 1; object <= 20; ++object) {
+    live(world, 1000, everyone);
+    EXPECT_EQ(raised(world), (Names{"share_exposed h9", "reshare_undone network"})) << object;
+    Transaction gone(*database);
+    gone.erase(keys::mark("share_exposed", "h9", {object, 3}));
+    gone.erase(keys::mark("reshare_undone", "network", {object, 0}));
+    ASSERT_OK(gone.commit());
+  }
+  live(world, 1000, everyone);
+  EXPECT_EQ(raised(world), Names{});
+}
+
+// However many other alarms there are, those that have nodes replaced are raised.
 TEST(Alarms, OfNodesHaveAlwaysRoom) {
   const auto database = make_memory_database();
   Transaction changes(*database);
   for (std::size_t i = 0; i < alarms_max; ++i) {
     Alarm alarm;
-    alarm.key = {"share_exposed", fmt::format("{:016x}", i + 1), "h9"};
+    alarm.key = {"association_down", fmt::format("h{}", i + 10), "h9"};
     alarm.times = 1;
     alarm.raised_ms = 1;
-    alarm.sources = {""};
+    alarm.sources = {"h9"};
     alarm.text.assign(1, 'x');
     changes.put(keys::alarm(alarm.key), alarm);
   }

@@ -15,6 +15,8 @@ Policy full_policy() {
   policy.report_ms = 1'500;
   policy.minimum_protection = Protection::computational;
   policy.reshare_after_ms = 3'600'000;
+  policy.repair_after_ms = 1'800'000;
+  policy.refresh_every_ms = 30ULL * 24 * 3'600'000;
   policy.reshare.bytes_per_second = 5 << 20;
   policy.bytes_max = 3ULL << 40;
   policy.accounts_max = 17;
@@ -49,6 +51,8 @@ TEST(NetworkDocument, SaysEverySetting) {
   const Policy read = read_network_document(network_document_of(full_policy()), "text").policy;
   EXPECT_EQ(read.lease_ms, 90'000U);
   EXPECT_EQ(read.reshare.bytes_per_second, 5U << 20);
+  EXPECT_EQ(read.repair_after_ms, 1'800'000U);
+  EXPECT_EQ(read.refresh_every_ms, 30ULL * 24 * 3'600'000);
   EXPECT_EQ(read.deployment.labels.at("h1")[Label::key_manager], "kme\\\"1");
   EXPECT_EQ(read.owners.at("bob").classes->size(), 0U);
   EXPECT_EQ(read.classes.at("plain"), full_policy().classes.at("plain"));
@@ -76,6 +80,7 @@ TEST(NetworkDocument, EachErrorHasItsLine) {
       {"[[node]]\nname = \"h1\"\nsite = \"a b\"\n", "net:3:", "spaces"},
       {"[limits]\nnodes = 0\n", "net:2:", "nodes"},
       {"[reshare]\nafter = \"3 s\"\n", "net:2:", "after"},
+      {"[reshare]\nrefresh_every = \"3 s\"\n", "net:2:", "without end"},
       {"[controller]\nname = \"c\"\n", "net:1:", "controller"},
       {"version = -1\n", "net:1:", "version"},
       {"[policy\n", "net:1:", ""},
@@ -163,6 +168,10 @@ TEST(NetworkDocument, WhatIsWeakerIsSaid) {
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.deployment.labels.erase("h1"); }), 3U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.deployment.delivered_once.insert("x"); }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.reshare_after_ms = 0; }), 1U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.repair_after_ms = 0; }), 1U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.refresh_every_ms = 0; }), 1U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.refresh_every_ms *= 2; }), 1U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.refresh_every_ms /= 2; }), 0U);
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ ObjectRecord full_record() {
   object.layout.secret_blocks = 2;
   object.layout.holders.resize(2);
   object.layout.holders[0].node = "h1";
-  object.layout.holders[1] = {"h2", "east", ShareState::failed, "disk full", "", {}, false};
+  object.layout.holders[1] = {"h2", "east", ShareState::failed, "disk full", ShareDamage::incomplete, "",
+                              {},   false};
   object.layout.row_rule = RowRule::rotating;
   object.layout.cells_per_turn = 64;
   object.layout.quorum = 2;
@@ -51,6 +52,8 @@ ObjectRecord full_record() {
   record.job = 5;
   record.last_generation = 9;
   record.former = {"h9"};
+  object.generation_ms = 300;
+  record.refresh_failed_ms = 400;
   return record;
 }
 
@@ -62,6 +65,8 @@ TEST(Record, ComesBackAsItWas) {
   ASSERT_OK(back);
   EXPECT_EQ(encode(key, back.value()), bytes);
   EXPECT_EQ(back.value().object.layout.holders[1].trouble, "disk full");
+  EXPECT_EQ(back.value().object.layout.holders[0].damage, std::nullopt);
+  EXPECT_EQ(back.value().object.layout.holders[1].damage, ShareDamage::incomplete);
   EXPECT_EQ(back.value().object.attempts, record.object.attempts);
   EXPECT_EQ(back.value().object.id, record.object.id);
   NodeRecord node;
@@ -80,6 +85,28 @@ TEST(Record, ComesBackAsItWas) {
 void put(std::string& bytes, const std::string& text) {
   bytes += static_cast<char>(text.size());
   bytes += text;
+}
+
+// Its holder's state and trouble given.
+std::string object_of_version_1(char state, const std::string& trouble) {
+  std::string object{'\1', '\5'};  // version, id
+  put(object, "alice");
+  put(object, "a");
+  object += std::string("\3\1\0\1\100\0", 6);  // committed, generation, size, known, cell, cells
+  object += std::string("\1\2\1\1\1", 5);      // shamir, k, n, secret blocks, one holder
+  put(object, "h1");
+  put(object, "east");
+  object += state;
+  put(object, trouble);
+  object += std::string("\1\100\1\1", 4);  // rotating, cells per turn, quorum, minimum
+  put(object, "because");
+  object += std::string("\0\2\0\1\2", 5);  // attempts, protections, created, committed
+  put(object, "s");
+  put(object, "");
+  object += std::string(16, '\1');  // token
+  put(object, "digest");
+  object += std::string("\0\0", 2);  // create only, ended
+  return object;
 }
 
 // As version 1 wrote them, byte by byte: a database of before labels and pad shares is read.
@@ -108,23 +135,7 @@ TEST(Record, OfTheVersionBeforeIsRead) {
     node[0] = version;
     EXPECT_TRUE(fails(decode<NodeRecord>("n", with_checksum("n", node)), Exit::integrity));
   }
-  std::string object{'\1', '\5'};  // version, id
-  put(object, "alice");
-  put(object, "a");
-  object += std::string("\3\1\0\1\100\0", 6);  // committed, generation, size, known, cell, cells
-  object += std::string("\1\2\1\1\1", 5);      // shamir, k, n, secret blocks, one holder
-  put(object, "h1");
-  put(object, "east");
-  object += std::string("\1\0", 2);        // sealed, no trouble
-  object += std::string("\1\100\1\1", 4);  // rotating, cells per turn, quorum, minimum
-  put(object, "because");
-  object += std::string("\0\2\0\1\2", 5);  // attempts, protections, created, committed
-  put(object, "s");
-  put(object, "");
-  object += std::string(16, '\1');  // token
-  put(object, "digest");
-  object += std::string("\0\0", 2);  // create only, ended
-  const auto known = decode<ObjectRecord>("o", with_checksum("o", object));
+  const auto known = decode<ObjectRecord>("o", with_checksum("o", object_of_version_1(1, "")));
   ASSERT_OK(known);
   EXPECT_EQ(known.value().object.ssa, "s");
   EXPECT_EQ(known.value().object.layout.row_rule, RowRule::rotating);
@@ -133,13 +144,33 @@ TEST(Record, OfTheVersionBeforeIsRead) {
   EXPECT_EQ(known.value().object.layout.pad_rule, PadRule::undecided);
 }
 
+// What became of a share was a sentence.
+TEST(Record, ALossOfBeforeIsAValue) {
+  for (const ShareDamage damage :
+       {ShareDamage::unknown, ShareDamage::missing, ShareDamage::incomplete, ShareDamage::damaged}) {
+    const std::string object = object_of_version_1(2, std::string(trouble_of(damage)));
+    const auto known = decode<ObjectRecord>("o", with_checksum("o", object));
+    ASSERT_OK(known);
+    const Holder& holder = known.value().object.layout.holders[0];
+    EXPECT_EQ(holder.damage, damage);
+    EXPECT_TRUE(is_lost(holder));
+    EXPECT_EQ(is_missing(holder), damage == ShareDamage::missing);
+  }
+  const auto known = decode<ObjectRecord>("o", with_checksum("o", object_of_version_1(2, "disk full")));
+  ASSERT_OK(known);
+  EXPECT_FALSE(is_lost(known.value().object.layout.holders[0]));
+}
+
 // As version 2 wrote it: without what re-sharing needs.
 TEST(Record, OfBeforeResharingIsRead) {
   ObjectRecord record = full_record();
   record.job = record.last_generation = 0;
   record.former.clear();
+  record.object.generation_ms = record.refresh_failed_ms = 0;
+  record.object.layout.holders.clear();  // they have more in this version
   std::string bytes = encode("o", record);
-  bytes.resize(bytes.size() - 8 - 4);  // checksum; job, last generation, no former holders; no class
+  // The checksum; job, last generation, no former holders; no class, and times of version 5.
+  bytes.resize(bytes.size() - 8 - 6);
   bytes[0] = 2;
   const auto known = decode<ObjectRecord>("o", with_checksum("o", bytes));
   ASSERT_OK(known);
@@ -166,6 +197,13 @@ TEST(Record, AJobComesBackAsItWas) {
   EXPECT_EQ(encode(key, back.value()), encode(key, job));
   EXPECT_EQ(back.value().runs, job.runs);
   EXPECT_EQ(back.value().step, job.step);
+  const auto repair = decode<RepairRecord>("l", encode("l", RepairRecord{1, 2, 3, true}));
+  ASSERT_OK(repair);
+  EXPECT_EQ(repair.value().tries, 2U);
+  EXPECT_TRUE(repair.value().held);
+  const auto clock = decode<ClockRecord>("c", encode("c", ClockRecord{4, 5}));
+  ASSERT_OK(clock);
+  EXPECT_EQ(clock.value().wall_ms, 5U);
   const auto replacement =
       decode<ReplacementRecord>("s", encode("s", ReplacementRecord{"b", "why", 4, 5, 6, "t", 7, true}));
   ASSERT_OK(replacement);

@@ -359,6 +359,13 @@ class ReshareWorld {
     return object.value();
   }
 
+  // Its holder says so. missing: nothing of it is left.
+  void lose(const Object& object, std::uint32_t share, ShareDamage damage = ShareDamage::missing) {
+    const std::string& node = object.layout.holders[share - 1].node;
+    if (damage == ShareDamage::missing) network.nodes[node].store.erase(object.key());
+    damaged[node].push_back({object.key(), damage});
+  }
+
   // The controller dies and another process takes over what is in the database.
   void kill() {
     manager.reset();
@@ -398,10 +405,12 @@ class ReshareWorld {
       if (!node.alive) continue;
       Report report = World::report_of(name);
       report.removed = node.erased;
+      if (const auto told = damaged.find(name); told != damaged.end()) report.damaged = told->second;
       if (name == failed_store) report.alarms = {{{"store_failed", name, ""}, "the disk failed"}};
       const auto answer = world.report(name, report);
       if (!answer.ok()) continue;  // a database that fails: again next time
       node.erased.clear();
+      damaged.erase(name);
       for (const ObjectKey& key : answer.value().remove) {
         node.store.erase(key);
         node.erased.push_back(key);
@@ -498,7 +507,8 @@ class ReshareWorld {
   unsigned kill_chance = 0;  // in thousandths, each tick
   std::function<void()> on_kill;
   unsigned kills = 0;
-  std::string failed_store;  // of the node that says so
+  std::string failed_store;                                  // of the node that says so
+  std::map<std::string, std::vector<DamagedShare>> damaged;  // what each says in its next report
 
  private:
   std::mt19937_64 random_;
