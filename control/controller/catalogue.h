@@ -167,6 +167,9 @@ class Catalogue {
   /// Begins with what lost its shares, or where nothing waits for that, with what has old ones.
   Result<std::vector<ReshareJob>> step_upkeep(Now now, const UpkeepRoom& room);
   Result<Upkeep> upkeep(Now now);
+  /// Which jobs come no further, and what is wrong with our certificate; empty: nothing. Any thread.
+  void tell_stalled(Now now, const std::string& jobs);
+  void tell_certificate(Now now, const std::string& trouble);
 
   /// Ends writes whose lease is over and forgets what is gone long enough. Call it every second or so.
   Outcome tick(Now now);

@@ -261,6 +261,14 @@ void Catalogue::watch_node_alarms(Now now, const std::string& name, const NodeSt
   monitor_.set("replacement_stuck", name, "", stuck, stuck ? replaced->second.trouble : "", time);
 }
 
+void Catalogue::tell_stalled(Now now, const std::string& jobs) {
+  monitor_.set("reshare_stalled", "network", "", !jobs.empty(), jobs, now.monotonic_ms);
+}
+
+void Catalogue::tell_certificate(Now now, const std::string& trouble) {
+  monitor_.set("controller_certificate_ends", own, "", !trouble.empty(), trouble, now.monotonic_ms);
+}
+
 // One that is removed: nobody looks at it any more.
 Outcome Catalogue::forget_node_alarms(Transaction& changes, Now now, const std::string& node) {
   for (const char* const type : {"node_down", "labels_contradict", "replacement_stuck"}) {

@@ -10,6 +10,7 @@
 
 #include "agent_nodes.h"
 #include "configuration.h"
+#include "live_identity.h"
 #include "ssn/hw/daemon.h"
 
 namespace ssn::controller {
@@ -50,7 +51,7 @@ void random_bytes(std::uint8_t* out, std::size_t bytes) {
 // Ticks once a second, and drives re-sharing, until a signal comes. What cannot be done is tried again; said
 // once while it lasts.
 int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager& reshares,
-                 const sigset_t& ending) {
+                 const pki::LiveIdentity& live, const sigset_t& ending) {
   bool troubled = false;
   for (std::uint64_t next_ms = 0;;) {
     const timespec moment{0, reshares.is_busy() ? 20'000'000 : 100'000'000};
@@ -62,6 +63,8 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
     Outcome outcome = reshares.step(time);
     if (time.monotonic_ms >= next_ms) {
       next_ms = time.monotonic_ms + 1000;
+      const pki::LiveIdentity::State identity = live.state(static_cast<std::int64_t>(time.wall_ms / 1000));
+      catalogue.tell_certificate(time, identity.healthy ? "" : identity.condition);
       const Outcome ticked = catalogue.tick(time);
       outcome = outcome.ok() ? ticked : outcome;
     }
@@ -116,7 +119,7 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   daemon.log(fmt::format("ready; {} listens at {}, and follows version {} of the network's configuration",
                          configuration.server.name, server.value()->listening(),
                          versions.ok() && !versions.value().empty() ? versions.value().front().number : 0));
-  const int number = wait_for_end(daemon, *catalogue.value(), *reshares.value(), ending);
+  const int number = wait_for_end(daemon, *catalogue.value(), *reshares.value(), *live.value(), ending);
   daemon.log(fmt::format("ending after signal {}", number));
   server.value().reset();
   return 0;

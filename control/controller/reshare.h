@@ -76,6 +76,7 @@ struct ReshareTiming {
   std::uint32_t failures_max = 12;     ///< rounds in a row that come to nothing: the job is undone
   std::uint64_t bytes_per_second = 0;  ///< that one giver sends at most; 0: no limit
   std::uint32_t stall_ms = 10'000;
+  std::uint64_t alarm_ms = 300'000;  ///< a job that came no further for so long is an alarm
 };
 
 /// Cells of the target from `first` on, up to the next one's, are of this round.

@@ -197,6 +197,23 @@ Outcome ReshareManager::begin_by_itself(Now now) {
   return done;
 }
 
+// Rounds that fail and begin again are no progress; jobs that wait for their turn stand still rightly.
+void ReshareManager::watch_progress(Now now) {
+  std::erase_if(stood_, [this](const auto& each) { return !machines_.contains(each.first); });
+  std::size_t stalled = 0;
+  std::string first;
+  for (const auto& [id, machine] : machines_) {
+    const ReshareJob& job = machine->job();
+    const Stand stand{job.step, job.check, machine->through()};
+    Stood& known = stood_.try_emplace(id, Stood{stand, now.monotonic_ms}).first->second;
+    if (known.stand != stand || (works(job) && job.round == 0)) known = {stand, now.monotonic_ms};
+    if (now.since_ms(known.since_ms) < policy_.reshare.alarm_ms || stalled++ != 0) continue;
+    first = fmt::format("job {:016x} of {}'s {}: {}", id, job.owner, job.name,
+                        job.trouble.empty() ? name(job.step) : job.trouble);
+  }
+  catalogue_.tell_stalled(now, stalled == 0 ? "" : fmt::format("{} jobs; {}", stalled, first));
+}
+
 Outcome ReshareManager::step(Now now) {
   const std::lock_guard lock(mutex_);
   follow_policy();
@@ -220,6 +237,7 @@ Outcome ReshareManager::step(Now now) {
     at = machine.job().is_over() ? machines_.erase(at) : std::next(at);
   }
   poll(now);
+  watch_progress(now);
   return outcome;
 }
 

@@ -74,6 +74,17 @@ class ReshareManager {
     std::uint64_t wait_ms = 0;  // from the next one to the one after
   };
 
+  struct Stand {  // how far a job is
+    ReshareStep step = ReshareStep::unknown;
+    std::uint32_t check = 0;
+    std::uint64_t through = 0;
+    auto operator<=>(const Stand&) const = default;
+  };
+  struct Stood {
+    Stand stand;
+    std::uint64_t since_ms = 0;
+  };
+
   ReshareManager(Catalogue& catalogue, ReshareNodes& nodes) : catalogue_(catalogue), nodes_(nodes) {}
   void follow_policy();
 
@@ -84,6 +95,7 @@ class ReshareManager {
   void ask(Now now, ReshareMachine& machine);
   void poll(Now now);
   Outcome begin_by_itself(Now now);
+  void watch_progress(Now now);
 
   Catalogue& catalogue_;
   ReshareNodes& nodes_;
@@ -95,6 +107,7 @@ class ReshareManager {
   std::uint64_t look_ms_ = 0;   // for what begins by itself
   bool more_ = false;           // the last look at that began a job
   std::map<std::uint64_t, std::unique_ptr<ReshareMachine>> machines_;
+  std::map<std::uint64_t, Stood> stood_;  // by job
   std::map<std::string, Poll> polls_;
   std::set<std::string> up_;
   std::map<std::string, std::string> agents_;

@@ -408,6 +408,19 @@ TEST(Alarms, OfNodesHaveAlwaysRoom) {
 }
 
 // A device's own words: whatever they are, the node is alive.
+TEST_F(AlarmsTest, OfTheControllersCertificate) {
+  world_->tell_certificate(world_.now, "ends in 12 days");
+  live(world_, 1000, everyone);
+  EXPECT_EQ(raised(world_), Names{"controller_certificate_ends controller"});
+  EXPECT_EQ(listed(world_)[0].text, "ends in 12 days");
+  world_.restart();
+  live(world_, 3000, everyone);
+  EXPECT_EQ(raised(world_), Names{"controller_certificate_ends controller"}) << "nobody said that it is over";
+  world_->tell_certificate(world_.now, "");
+  live(world_, 3000, everyone);
+  EXPECT_EQ(raised(world_), Names{});
+}
+
 TEST_F(AlarmsTest, AReportIsTakenWhateverItsTextsSay) {
   for (const std::string text : {"", "two\nlines\x1b[2J"}) {
     Report report = World::report_of("h2");

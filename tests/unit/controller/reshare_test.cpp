@@ -106,6 +106,31 @@ TEST(Reshare, GoesOnAfterACrashAtEveryTransaction) {
   fmt::print("{} crashes\n", crashes);
 }
 
+// Without progress for long: an alarm while it lasts, whatever rounds fail and begin again meanwhile.
+TEST(Reshare, AJobThatComesNoFurtherIsAnAlarm) {
+  const auto database = make_memory_database();
+  ReshareWorld world(*database, seed());
+  world.put("a");
+  world.network.weather.busy = 1000;
+  const auto job = world.manager->start(world.world.now, request_for(ReshareOperation::refresh, "a"));
+  ASSERT_OK(job);
+  const auto is_raised = [&] {
+    const auto page = world.world->alarms(world.world.now, {}, "", page_max);
+    EXPECT_OK(page);
+    return std::any_of(page.value().alarms.begin(), page.value().alarms.end(),
+                       [](const Alarm& alarm) { return alarm.key.type == "reshare_stalled"; });
+  };
+  for (int i = 0; i < 2980; ++i) world.tick();
+  EXPECT_FALSE(is_raised());
+  for (int i = 0; i < 60; ++i) world.tick();
+  EXPECT_TRUE(is_raised());
+  ASSERT_FALSE(world.world->reshare(job.value().id).value().is_over());
+  world.network.weather.busy = 0;
+  EXPECT_EQ(world.finish(job.value().id).step, ReshareStep::done);
+  for (int i = 0; i < 100; ++i) world.tick();
+  EXPECT_FALSE(is_raised());
+}
+
 // A node says that the round failed before all others were heard of: nobody is asked any more, and nothing
 // was waited for but that.
 TEST(Reshare, GoesOnWhereARoundFailedBeforeTheCrash) {
