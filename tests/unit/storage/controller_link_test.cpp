@@ -141,6 +141,7 @@ class Client final : public client::ControllerClient {
   }
   Outcome cancel_replacement(const std::string&) override { return away; }
   Result<std::vector<controller::Replacement>> replacements() override { return away; }
+  Result<controller::Upkeep> upkeep() override { return away; }
 
  private:
   template <typename T, typename Say>

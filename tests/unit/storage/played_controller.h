@@ -82,6 +82,7 @@ class SilentController : public client::ControllerClient {
   }
   Outcome cancel_replacement(const std::string&) override { return nobody; }
   Result<std::vector<controller::Replacement>> replacements() override { return nobody; }
+  Result<controller::Upkeep> upkeep() override { return nobody; }
 };
 
 /// What a PlayedController knows. One thread at a time.
