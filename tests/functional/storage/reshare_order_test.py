@@ -4,7 +4,9 @@
 shares renewed, and given to another k and n. Afterwards the object is read from what was made."""
 
 import json
+import re
 import shutil
+import time
 
 from support import SEED, StorageTest, main, stop, wait_for
 
@@ -53,6 +55,50 @@ class Ordered(StorageTest):
             return not next(each for each in shares if each['node'] == node)['up']
         wait_for(is_down, f'the controller to miss {node}')
 
+    def lose_store(self, name):
+        """It comes back without its shares."""
+        lost = self.node(name)
+        lost.kill()
+        shutil.rmtree(lost.store_folder)
+        self.start_again(lost)
+        self.network.wait_for_connections(lost.configuration['peer'], node=lost)
+
+    def operate(self, *arguments):
+        return self.network.owner.run(self.network.programs.ssn, *arguments, '--config',
+                                      self.network.operator_file).stdout
+
+    def apply(self, setting, value):
+        """As an operator does who edits what is in force."""
+        text, count = re.subn(rf'(?m)^{setting} = .*$', f'{setting} = "{value}"',
+                              self.operate('config', 'show'))
+        self.assertEqual(count, 1, text)
+        file = self.path('edited.toml')
+        with open(file, 'w', encoding='utf-8') as edited:
+            edited.write(text)
+        self.operate('config', 'apply', file, '--yes')
+
+    def test_by_itself(self):
+        """by what is applied a lost share is repaired and shares are renewed, until it is taken back"""
+        path, self.name = self.stored(SIZE)
+        before = self.holders_of(self.name)
+        version = json.loads(self.operate('config', 'show', '--json'))['number']
+        self.addCleanup(self.operate, 'config', 'rollback', str(version), '--yes')
+        self.apply('repair_after', '1 s')
+        self.lose_store(before[self.random.randrange(5)])
+        wait_for(lambda: self.network.ssn('stat', self.name, check=False).returncode == DEGRADED, 'the loss')
+        wait_for(lambda: self.network.ssn('stat', self.name, check=False).returncode == 0, 'its repair')
+        jobs = [job for job in self.json('reshare', 'list', '--all')['jobs'] if job['name'] == self.name]
+        self.assertEqual([(job['operation'], job['step']) for job in jobs], [('repair', 'done')], SEED)
+        self.assertEqual(self.holders_of(self.name), before)
+        self.apply('refresh_every', '2 s')
+        wait_for(lambda: self.json('stat', self.name)['generation'] >= 3, 'two renewals')
+        self.operate('config', 'rollback', str(version), '--yes')
+        self.network.ssn('reshare', 'watch')
+        renewed = self.json('stat', self.name)['generation']
+        self.check(path, self.name)
+        time.sleep(4)
+        self.assertEqual(self.json('stat', self.name)['generation'], renewed)
+
     def test_repair(self):
         """a holder dies, its share is made again elsewhere; two more die, and the rest restores the object"""
         path, self.name = self.stored(SIZE)
@@ -75,10 +121,7 @@ class Ordered(StorageTest):
         path, self.name = self.stored(SIZE)
         before = self.holders_of(self.name)
         lost = self.node(before[self.random.randrange(5)])
-        lost.kill()
-        shutil.rmtree(lost.store_folder)
-        self.start_again(lost)
-        self.network.wait_for_connections(lost.configuration['peer'], node=lost)
+        self.lose_store(lost.name)
 
         def is_told():
             share = next(each for each in self.json('stat', self.name, check=False)['shares']
