@@ -111,8 +111,8 @@ TEST_F(ScrubTest, TheListNamesSharesThatAreNotWhole) {
   store_.medium.crash();
   ASSERT_TRUE(store_.open().ok());
   Scrubber scrubber(*store_.store, options_);
-  // The first pass goes on where the last one was when it stopped, which may be behind this share: a crash keeps
-  // or loses the last place that was noted.
+  // The first pass goes on where the last one was when it stopped, which may be behind this share: a crash
+  // keeps or loses the last place that was noted.
   for (int passes = 0; passes < 2; ++passes) (void)pass(scrubber);
   EXPECT_EQ(state(store_), StoreResult::quarantined);
   std::vector<PutCompletion> completions;
