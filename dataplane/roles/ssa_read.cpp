@@ -59,6 +59,7 @@ SsaRead::SsaRead(const ReadOrder& order, const SsaOptions& options, const kernel
     : key_(order.key),
       layout_(order.layout),
       options_(options),
+      pacer_(order.meters, order.layout.cell_bytes),
       code_(code),
       n_(order.layout.n),
       k_(order.layout.k),
@@ -129,15 +130,27 @@ void SsaRead::asked(const protocol::PacketHeader& header, const protocol::ReadRe
   if (header.placement.share != 0 || header.placement.attempt != 0) {
     return answer_owner(its.first, 0, {}, its.request, protocol::AnswerCode::not_found, now);
   }
+  // It came twice; where a limit of rate slows it, it comes again while the first is being worked on.
+  const auto is_same = [&its](const Request& other) {
+    return other.request == its.request && other.first == its.first;
+  };
+  if (current_.next != current_.count && is_same(current_)) return;
   for (std::size_t i = 0; i < requests_.size(); ++i) {
-    if (requests_[i].request == its.request && requests_[i].first == its.first) return;  // it came twice
+    if (is_same(requests_[i])) return;
   }
   if (!requests_.push(its)) {
     answer_owner(its.first, 0, {}, its.request, protocol::AnswerCode::busy, now);
   }
 }
 
-// What waits goes into batches, as far as there are any.
+// Whether the rate allows another block.
+bool SsaRead::may_take(std::uint64_t now) noexcept {
+  if (!pacer_.limited()) return true;
+  pacer_.refill(1, now);
+  return pacer_.balance() > 0;
+}
+
+// What waits goes into batches, as far as there are any and the rate allows it.
 void SsaRead::take_requests(std::uint64_t now) noexcept {
   for (;;) {
     if (current_.next == current_.count) {
@@ -158,8 +171,12 @@ void SsaRead::take_requests(std::uint64_t now) noexcept {
         current_.next = current_.count;
         break;
       }
-      if (!take_block(static_cast<std::uint32_t>(block), current_, now)) return;
+      if (!may_take(now) || !take_block(static_cast<std::uint32_t>(block), current_, now)) return;
       ++context_->counters.blocks_asked;
+      if (pacer_.limited()) {
+        pacer_.took(1);
+        ++context_->counters.blocks_paced;
+      }
     }
   }
 }
@@ -387,8 +404,10 @@ void SsaRead::step(std::uint64_t now) noexcept {
   send_blocks(now);
   ++turn_;
   take_requests(now);
+  const bool waits = current_.next != current_.count;
   due_ = UINT64_MAX;
-  if (some || current_.next != current_.count) due_ = now + (short_ ? 200'000 : 1'000'000);
+  if (some || waits) due_ = now + (short_ ? 200'000 : 1'000'000);
+  if (waits && !some && pacer_.due_ns() != UINT64_MAX) due_ = std::max(pacer_.due_ns(), now);
 }
 
 }  // namespace ssn::roles

@@ -136,6 +136,7 @@ class SsaRead {
   std::uint16_t attempt_of(std::uint32_t cell) const noexcept;
   void take_requests(std::uint64_t now) noexcept;
   bool take_block(std::uint32_t block, const Request& request, std::uint64_t now) noexcept;
+  bool may_take(std::uint64_t now) noexcept;
   void answer_owner(std::uint32_t first, std::uint16_t count, const protocol::CellBitmap& bitmap,
                     std::uint64_t request, protocol::AnswerCode code, std::uint64_t now) noexcept;
   void answer_refused(std::size_t at, std::uint64_t now) noexcept;
@@ -175,6 +176,7 @@ class SsaRead {
   ObjectKey key_;
   ObjectLayout layout_;
   SsaOptions options_;
+  Pacer pacer_;
   kernels::Code code_;
   unsigned n_;
   unsigned k_;

@@ -245,7 +245,7 @@ void SsaWrite::charge(std::uint64_t now) noexcept {
                       (first.split ? first.enough_ns != UINT64_MAX : others >= layout_.minimum);
   const std::uint64_t since = std::max(moved_ns_, first.split && enough ? first.enough_ns : first.full_ns);
   const bool stuck = now - std::min(now, since) > options_.stall_ns / grace_divisor;
-  const bool full = held_ + data_blocks_ > std::uint64_t{window_} * data_blocks_ || credit() < data_blocks_;
+  const bool full = held_ + data_blocks_ > std::uint64_t{window_} * data_blocks_ || room() < data_blocks_;
   const bool pressing = enough && (full || finishing_ || first.told_ns == 0);
   for (unsigned i = 0; i < n_; ++i) {
     Target& target = targets_[i];

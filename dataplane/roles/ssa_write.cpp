@@ -60,6 +60,7 @@ SsaWrite::SsaWrite(const WriteOrder& order, const SsaOptions& options, const ker
     : key_(order.key),
       layout_(order.layout),
       options_(options),
+      pacer_(order.meters, order.layout.cell_bytes),
       code_(code),
       n_(order.layout.n),
       data_blocks_(order.layout.secret_blocks),
@@ -119,6 +120,7 @@ void SsaWrite::open(SsaContext& context, SsaSession session, std::uint64_t now) 
     target.away_ns = now;
   }
   stepped_ns_ = moved_ns_ = now;
+  pace(now);
 }
 
 protocol::Channel* SsaWrite::channel_of(const Target& target) const noexcept {
@@ -130,12 +132,25 @@ SsaWrite::Target* SsaWrite::target_of(std::uint16_t holder, unsigned& index) noe
   return index == no_place ? nullptr : &targets_[index];
 }
 
-std::uint32_t SsaWrite::credit() const noexcept {
+// With its part of all blocks that may be held.
+std::uint32_t SsaWrite::room() const noexcept {
   if (result_.ended) return 0;
   const std::uint64_t part = options_.blocks / std::max(context_->writers, 1U);
   const std::uint64_t most =
       std::clamp<std::uint64_t>(part, 2ULL * data_blocks_, std::uint64_t{window_} * data_blocks_);
   return static_cast<std::uint32_t>(most - std::min(most, held_));
+}
+
+std::uint32_t SsaWrite::credit() const noexcept {
+  const std::uint32_t most = room();
+  if (!paced_) return most;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(pacer_.balance(), 0, most));
+}
+
+// What its owner is told that it may send is charged when it is told.
+void SsaWrite::pace(std::uint64_t now) noexcept {
+  paced_ = pacer_.limited();
+  pacer_.refill(paced_ && expects_blocks() ? std::min<std::int64_t>(room(), pacer_.ahead()) : 0, now);
 }
 
 SsaWrite::Arrived SsaWrite::arrived(protocol::Cell& cell, std::uint64_t now) noexcept {
@@ -148,6 +163,8 @@ SsaWrite::Arrived SsaWrite::arrived(protocol::Cell& cell, std::uint64_t now) noe
   if (number < base_) return Arrived::told;
   if (number >= std::uint64_t{base_} + window_) return Arrived::refused;
   if (finishing_ && placement.cell >= total_blocks_) return Arrived::refused;
+  // What it was told before there was a limit it may send; who keeps to no credit gets that once.
+  if (paced_ && pacer_.balance() <= -(std::int64_t{window_} * data_blocks_)) return Arrived::refused;
   Group& its = group(number);
   protocol::Cell*& place = block(number, at);
   if (place != nullptr) {
@@ -162,6 +179,10 @@ SsaWrite::Arrived SsaWrite::arrived(protocol::Cell& cell, std::uint64_t now) noe
   place = &cell;
   ++its.blocks;
   ++held_;
+  if (paced_) {
+    pacer_.took(1);
+    ++context_->counters.blocks_paced;
+  }
   lowered_ = lowered_ || cell.computational;
   end_ = std::max(end_, number + 1);
   if (its.blocks == data_blocks_) fill(number, now);
@@ -408,6 +429,7 @@ void SsaWrite::release(std::uint64_t now) noexcept {
 void SsaWrite::step(std::uint64_t now) noexcept {
   if (result_.ended) return tell_end(now);
   short_ = false;
+  pace(now);
   split_again(now);
   if (result_.ended) return tell_end(now);
   for (bool more = true; more;) {
@@ -434,6 +456,7 @@ void SsaWrite::next_look(std::uint64_t now) noexcept {
   } else if (base_ != end_ || finishing_ || away) {
     due_ = now + 5'000'000;
   }
+  if (expects_blocks()) due_ = std::min(due_, std::max(pacer_.due_ns(), now));
 }
 
 void SsaWrite::end(SsaTrouble why) noexcept {

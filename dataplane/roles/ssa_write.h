@@ -42,8 +42,7 @@ class SsaWrite {
   /// taken: the cell is this object's. again: it is not needed, and will be told with the first one. told: it
   /// is not needed, and is to be told as stored. refused: no room for it, or it has no place here.
   Arrived arrived(protocol::Cell& cell, std::uint64_t now) noexcept;
-  /// Blocks that there is room for beyond those that arrived.
-  /// With its part of all blocks that may be held.
+  /// Blocks that there is room for, and that the rate allows, beyond those that arrived.
   std::uint32_t credit() const noexcept;
   bool expects_blocks() const noexcept { return !result_.ended && !finishing_; }
   void finish(std::uint64_t blocks, std::uint64_t now) noexcept;
@@ -108,6 +107,8 @@ class SsaWrite {
   protocol::Cell*& block(std::uint32_t cell, unsigned at) noexcept {
     return blocks_[std::size_t{cell & (window_ - 1)} * data_blocks_ + at];
   }
+  std::uint32_t room() const noexcept;
+  void pace(std::uint64_t now) noexcept;
   unsigned alive() const noexcept { return n_ - failed_; }
   unsigned needed() const noexcept { return std::min(layout_.quorum, alive()); }
   protocol::Channel* channel_of(const Target& target) const noexcept;
@@ -163,6 +164,7 @@ class SsaWrite {
   ObjectKey key_;
   ObjectLayout layout_;
   SsaOptions options_;
+  Pacer pacer_;
   kernels::Code code_;
   unsigned n_;
   unsigned data_blocks_;
@@ -192,6 +194,7 @@ class SsaWrite {
   unsigned failed_ = 0;
   std::uint32_t run_cells_ = 1;  // that are split together at most
   bool lowered_ = false;         // a cipher stood in for pads or random bytes, or data came under one
+  bool paced_ = false;           // there is a limit of rate
   bool short_ = false;           // of packets, random blocks, or room in the owner's channel
   std::uint64_t stepped_ns_ = 0;
   std::uint64_t moved_ns_ = 0;  // when base_ moved last

@@ -444,7 +444,7 @@ void SsaWorld::remove_owner(TestOwner& owner) {
 }
 
 roles::SsaSession SsaWorld::open_write(TestOwner& owner, const roles::ObjectKey& key, Bytes content) {
-  auto made = roles::make_write({key, options.layout, owner_number_of(owner)}, options.ssa);
+  auto made = roles::make_write({key, options.layout, owner_number_of(owner), owner.meters}, options.ssa);
   if (!made.ok()) {
     wrong_ = made.error().what + ": " + made.error().why;
     return 0;
@@ -458,7 +458,8 @@ roles::SsaSession SsaWorld::open_write(TestOwner& owner, const roles::ObjectKey&
 
 roles::SsaSession SsaWorld::open_read(TestOwner& owner, const roles::ObjectKey& key,
                                       const roles::WriteResult& written) {
-  roles::ReadOrder order{key, options.layout, owner_number_of(owner), written.cells, written.attempts, {}};
+  roles::ReadOrder order{key, options.layout, owner_number_of(owner), written.cells, written.attempts,
+                         {},  owner.meters};
   for (const roles::HolderResult& each : written.holders) {
     if (each.sealed) order.shares.push_back(each.share);
   }

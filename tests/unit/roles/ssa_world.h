@@ -142,6 +142,7 @@ class TestOwner {
   std::unique_ptr<ChannelEnd> end, ssa_end;
   Link there, back;
 
+  roles::SessionMeters meters{};  ///< of its sessions; before they are opened
   roles::ObjectKey key;
   Bytes content;  ///< written, or what was read
   std::uint32_t blocks = 0;

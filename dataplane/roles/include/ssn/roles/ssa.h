@@ -25,6 +25,7 @@
 #include "ssn/protocol/cell.h"
 #include "ssn/roles/object_layout.h"
 #include "ssn/roles/random_blocks.h"
+#include "ssn/roles/rate_meter.h"
 
 namespace ssn::protocol {
 class Channel;
@@ -109,6 +110,7 @@ struct WriteOrder {
   ObjectKey key;
   ObjectLayout layout;
   std::uint16_t owner = 0;  ///< number of its session: add_owner()
+  SessionMeters meters{};   ///< what its blocks are charged to; they outlive it
 };
 
 struct ReadOrder {
@@ -118,6 +120,7 @@ struct ReadOrder {
   std::uint32_t cells = 0;           ///< of each share, as sealed
   std::vector<AttemptRun> attempts;  ///< as sealed
   std::vector<std::uint8_t> shares;  ///< that are sealed
+  SessionMeters meters{};
 };
 
 class SsaWrite;
@@ -164,6 +167,7 @@ struct SsaCounters {
   std::uint64_t blocks_again = 0;    ///< that were there already
   std::uint64_t blocks_refused = 0;  ///< no room, or not of a session of this owner
   std::uint64_t blocks_stored = 0;   ///< told to owners
+  std::uint64_t blocks_paced = 0;    ///< of owners, in and out, that a limit of rate was charged for
   std::uint64_t cells_split = 0;
   std::uint64_t cells_split_again = 0;
   std::uint64_t shares_sent = 0;
