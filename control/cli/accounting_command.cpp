@@ -9,6 +9,7 @@
 
 #include "alarm_text.h"
 #include "object_command.h"
+#include "progress.h"
 #include "shown_text.h"
 #include "text_table.h"
 
@@ -135,9 +136,24 @@ void AccountingCommand::write_rest(JsonWriter& json) const {
     json.begin_object().member("owner", usage.owner).member("objects", usage.objects);
     json.member("objects_max", usage.objects_max).member("writes", usage.writes);
     json.member("writes_max", usage.writes_max).member("bytes", usage.bytes);
-    json.member("writing_bytes", usage.writing_bytes).member("bytes_max", usage.bytes_max).end_object();
+    json.member("writing_bytes", usage.writing_bytes).member("bytes_max", usage.bytes_max);
+    json.member("write_rate", usage.rate.write_bytes_per_second);
+    json.member("read_rate", usage.rate.read_bytes_per_second);
+    json.key("slowed_at").begin_array();
+    for (const std::string& node : usage.slowed_at) {
+      json.value(node);
+    }
+    json.end_array().end_object();
   }
   json.end_array();
+}
+
+std::string slowed_at(const Usage& usage) {
+  std::string nodes;
+  for (const std::string& node : usage.slowed_at) {
+    nodes.append(nodes.empty() ? "" : ",").append(shown_name(node));
+  }
+  return nodes.empty() ? "-" : nodes;
 }
 
 void AccountingCommand::print_rest() const {
@@ -154,11 +170,17 @@ void AccountingCommand::print_rest() const {
   const auto most = [](std::uint64_t limit) {
     return limit == 0 ? std::string("-") : fmt::format("{}", limit);
   };
-  TextTable usage({"OWNER", "OBJECTS>", "OF>", "BYTES>", "BEING WRITTEN>", "OF>", "OPEN WRITES>", "OF>"});
+  const auto rate = [](std::uint64_t limit) {
+    return limit == 0 ? std::string("-") : format_bytes(limit) + "/s";
+  };
+  TextTable usage({"OWNER", "OBJECTS>", "OF>", "BYTES>", "BEING WRITTEN>", "OF>", "OPEN WRITES>", "OF>",
+                   "WRITE RATE>", "READ RATE>", "SLOWED AT"});
   for (const Usage& each : usage_) {
     usage.add({shown_name(each.owner), fmt::format("{}", each.objects), fmt::format("{}", each.objects_max),
                fmt::format("{}", each.bytes), fmt::format("{}", each.writing_bytes), most(each.bytes_max),
-               fmt::format("{}", each.writes), fmt::format("{}", each.writes_max)});
+               fmt::format("{}", each.writes), fmt::format("{}", each.writes_max),
+               rate(each.rate.write_bytes_per_second), rate(each.rate.read_bytes_per_second),
+               slowed_at(each)});
   }
   if (!usage.empty()) {
     print_text(usage.text());

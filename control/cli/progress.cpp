@@ -70,7 +70,8 @@ void Progress::update(std::uint64_t bytes_done) {
   }
   next_ = now + interval;
   const double seconds = std::chrono::duration<double>(now - start_).count();
-  fmt::print(stderr, "\r{}\x1b[K", progress_line(label_, bytes_done, total_, seconds));
+  fmt::print(stderr, "\r{}{}{}\x1b[K", progress_line(label_, bytes_done, total_, seconds),
+             note_.empty() ? "" : "  ", note_);
   std::fflush(stderr);
   shown_ = true;
 }

@@ -24,6 +24,8 @@ class Progress {
 
   /// 0: not known, as for a pipe.
   void set_total(std::uint64_t bytes) noexcept { total_ = bytes; }
+  /// Shown behind the line: what slows it on purpose.
+  void set_note(std::string note) { note_ = std::move(note); }
   void update(std::uint64_t bytes_done);
   /// Removes the line.
   void finish();
@@ -32,6 +34,7 @@ class Progress {
   using Clock = std::chrono::steady_clock;
 
   std::string label_;
+  std::string note_;
   bool enabled_;
   bool shown_ = false;
   std::uint64_t total_ = 0;

@@ -45,6 +45,11 @@ class TransferCommand : public ObjectCommand {
       progress.set_total(total);
       progress.update(bytes);
     };
+    watch.limited = [&](std::uint64_t bytes_per_second, const std::string& whose) {
+      rate_limit_ = bytes_per_second;
+      rate_of_ = whose;
+      progress.set_note(limit_text());
+    };
     finish_progress_ = [&] { progress.finish(); };
     Result<Exit> result = transfer(*client.value(), watch, output);
     progress.finish();
@@ -58,11 +63,13 @@ class TransferCommand : public ObjectCommand {
   /// Before anything is printed.
   void finish_progress() const { finish_progress_(); }
 
-  static std::string speed(std::uint64_t bytes, std::chrono::nanoseconds took) {
+  std::string speed(std::uint64_t bytes, std::chrono::nanoseconds took) const {
     const double seconds = std::chrono::duration<double>(took).count();
+    const std::string limit = limit_text();
     return fmt::format(
-        "{:.2f} s, {}/s", seconds,
-        format_bytes(static_cast<std::uint64_t>(seconds > 0 ? static_cast<double>(bytes) / seconds : 0.0)));
+        "{:.2f} s, {}/s{}", seconds,
+        format_bytes(static_cast<std::uint64_t>(seconds > 0 ? static_cast<double>(bytes) / seconds : 0.0)),
+        limit.empty() ? "" : " (" + limit + ")");
   }
   void begin_json(JsonWriter& json, const Object& object, std::chrono::nanoseconds took) const {
     const double seconds = std::chrono::duration<double>(took).count();
@@ -72,9 +79,19 @@ class TransferCommand : public ObjectCommand {
     json.member("k", object.layout.k).member("n", object.layout.n);
     json.member("protection", controller::name(object.protection)).member("seconds", seconds);
     json.member("bytes_per_second", seconds > 0 ? static_cast<double>(object.size) / seconds : 0.0);
+    json.member("rate_limit", rate_limit_).member("rate_of", rate_of_);
   }
 
  private:
+  // "limit 10.0 MB/s of owner alice"; empty: there is none.
+  std::string limit_text() const {
+    return rate_limit_ == 0
+               ? std::string()
+               : fmt::format("limit {}/s of {}", format_bytes(rate_limit_), shown_name(rate_of_));
+  }
+
+  std::uint64_t rate_limit_ = 0;  // bytes a second; 0: none
+  std::string rate_of_;
   unsigned patience_ = 30;
   std::function<void()> finish_progress_;
 };

@@ -227,6 +227,12 @@ Result<std::pair<controller::WriteTicket, OpenSession>> Client::begin_session(
   }
 }
 
+void tell_limit(const agent::Session& session, const Watch& watch) {
+  if (session.bytes_per_second != 0 && watch.limited) {
+    watch.limited(session.bytes_per_second, session.rate_of);
+  }
+}
+
 // Says so where even that cannot be told; the lease ends the write then.
 Error Client::give_up(const Object& object, Error error) {
   const Outcome aborted = controller_->abort(object.key());
@@ -305,6 +311,7 @@ Result<PutReport> Client::commit(const Object& object, const agent::WriteStatus&
 Result<PutReport> Client::write(DataSource& source, const controller::WriteTicket& ticket, OpenSession& open,
                                 const PutOptions& options, Watch& watch, bool& unknown) {
   const Object& object = ticket.object;
+  tell_limit(open.session, watch);
   const auto begin = std::chrono::steady_clock::now();
   Result<std::unique_ptr<BlockSender>> sender = BlockSender::make(
       *open.link, {object.id, static_cast<std::uint32_t>(object.generation)}, open.session, source, limits_);
@@ -381,6 +388,7 @@ Result<GetReport> Client::get(const std::string& name, DataSink& sink, Watch& wa
   if (Outcome heard = opened ? opened(object) : done; !heard.ok()) {
     return heard.error();
   }
+  tell_limit(session->session, watch);
   const auto begin = std::chrono::steady_clock::now();
   Result<std::unique_ptr<BlockReceiver>> receiver =
       BlockReceiver::make(*session->link, {object.id, static_cast<std::uint32_t>(object.generation)},

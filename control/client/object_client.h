@@ -45,6 +45,9 @@ class DataSink {
 struct Watch {
   /// Bytes that the SSA has (put), or the sink (get, verify); total 0: not known. May be empty.
   std::function<void(std::uint64_t bytes, std::uint64_t total)> progress;
+  /// Before the first block: what may move a second at most, and by whose limit; not called where there is
+  /// none. May be empty.
+  std::function<void(std::uint64_t bytes_per_second, const std::string& whose)> limited;
   /// A descriptor: once it is readable, everything is given up, and nothing half-done stays. -1: none. Where
   /// a call to the controller or the SSA runs, that is waited for.
   int stop_fd = -1;

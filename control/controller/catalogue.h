@@ -121,7 +121,8 @@ class Catalogue {
   /// Those behind `after`, the oldest first. A page may be short, even empty, and yet have a next one.
   Result<AccountPage> accounts(Now now, const AccountFilter& filter, std::uint64_t after, std::size_t limit);
   /// Of owners behind `after`, by name; of `owner` alone if that is not empty.
-  Result<std::vector<Usage>> usage(const std::string& owner, const std::string& after, std::size_t limit);
+  Result<std::vector<Usage>> usage(Now now, const std::string& owner, const std::string& after,
+                                   std::size_t limit);
 
   // Re-sharing: reshare_manager.h drives it. Each of these is one transaction.
   /// What start_reshare() would begin; changes nothing.
@@ -184,6 +185,7 @@ class Catalogue {
     std::uint64_t objects = 0;
     std::string read_only;
     KeyStock key_stock;
+    std::set<std::string> slowed;  // owners whose sessions waited for their rates
   };
   struct NodeState {
     NodeRecord record;

@@ -164,14 +164,18 @@ Result<AccountPage> Catalogue::accounts(Now now, const AccountFilter& filter, st
   return page;
 }
 
-Result<std::vector<Usage>> Catalogue::usage(const std::string& owner, const std::string& after,
+Result<std::vector<Usage>> Catalogue::usage(Now now, const std::string& owner, const std::string& after,
                                             std::size_t limit) {
   const std::lock_guard lock(mutex_);
   std::vector<Usage> all;
   const auto add = [&](const std::string& name, const OwnerRecord& has) {
     const OwnerLimits limits = limits_of(policy_, name);
-    all.push_back({name, has.objects, has.writes, has.bytes, has.writing_bytes, limits.objects, limits.writes,
-                   limits.bytes});
+    Usage usage{name,           has.objects,   has.writes,   has.bytes,   has.writing_bytes,
+                limits.objects, limits.writes, limits.bytes, limits.rate, {}};
+    for (const auto& [node, state] : nodes_) {
+      if (is_up(state, now) && state.health.slowed.contains(name)) usage.slowed_at.push_back(node);
+    }
+    all.push_back(std::move(usage));
   };
   if (!owner.empty()) {
     Transaction reads(database_);

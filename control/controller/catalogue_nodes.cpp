@@ -221,10 +221,20 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
     return committed.error();
   }
   counts_.removals -= confirmed;
-  known->second.health = {
-      true,           now.monotonic_ms, now.wall_ms,     report.capacity_bytes, report.used_bytes,
-      report.objects, report.read_only, report.key_stock};
-  ReportAnswer answer{policy_.report_ms, {}, {}};
+  known->second.health = {true,
+                          now.monotonic_ms,
+                          now.wall_ms,
+                          report.capacity_bytes,
+                          report.used_bytes,
+                          report.objects,
+                          report.read_only,
+                          report.key_stock,
+                          {}};
+  ReportAnswer answer{policy_.report_ms, {}, {}, {}};
+  for (const RateUse& use : report.rates) {
+    answer.rates.push_back(rate_of(policy_, use));
+    if (use.slowed && !use.of_class) known->second.health.slowed.insert(use.name);
+  }
   for (const ObjectKey& key : report.writes) {
     const auto write = open_.find(key.object);
     if (write != open_.end() && write->second.ssa == node && write->second.generation == key.generation) {
@@ -260,6 +270,9 @@ Result<Object> Catalogue::object_for(Now now, const std::string& node, const Obj
   }
   Object object = std::move(record.value()->object);
   fill_in(object, now);
+  if (object.ssa == node || holder_of(object, node) == nullptr) {
+    object.rules = rules_of(policy_, object.owner, object.class_name);
+  }
   return object;
 }
 

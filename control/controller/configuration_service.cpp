@@ -65,7 +65,8 @@ class AccountingService final : public v1::Accounting::Service {
     const Result<std::string> owner = whose(*context, Call::list_usage, request->owner());
     if (!owner.ok()) return pki::to_status(owner.error());
     const std::size_t limit = limit_of(request->limit());
-    const Result<std::vector<Usage>> all = desk_.catalogue.usage(owner.value(), request->after(), limit);
+    const Result<std::vector<Usage>> all =
+        desk_.catalogue.usage(desk_.clock(), owner.value(), request->after(), limit);
     if (!all.ok()) return pki::to_status(all.error());
     for (const Usage& usage : all.value()) write(usage, *out->add_owners());
     if (all.value().size() == limit && owner.value().empty()) out->set_next(all.value().back().owner);

@@ -224,6 +224,7 @@ void write(const Object& from, v1::Object& to) {
   to.set_end_reason(from.end_reason);
   to.set_class_name(from.class_name);
   to.set_generation_age_ms(from.generation_age_ms);
+  write(from.rules, *to.mutable_rules());
 }
 
 Object read(const v1::Object& from) {
@@ -247,6 +248,7 @@ Object read(const v1::Object& from) {
   to.end_reason = from.end_reason();
   to.class_name = from.class_name();
   to.generation_age_ms = from.generation_age_ms();
+  to.rules = read(from.rules());
   return to;
 }
 
@@ -438,6 +440,7 @@ void write(const Report& from, v1::ReportRequest& to) {
     write(share.key, *out.mutable_key());
     out.set_damage(static_cast<v1::ShareDamage>(share.damage));
   }
+  write_rates(from, to);
 }
 
 Report read(const v1::ReportRequest& from) {
@@ -459,21 +462,8 @@ Report read(const v1::ReportRequest& from) {
   for (const v1::DamagedShare& in : from.damaged()) {
     to.damaged.push_back({read(in.key()), known(in.damage(), ShareDamage::mended)});
   }
+  read_rates(from, to);
   return to;
-}
-
-void write(const ReportAnswer& from, v1::ReportAnswer& to) {
-  to.set_report_ms(from.report_ms);
-  for (const ObjectKey& key : from.remove) {
-    write(key, *to.add_remove());
-  }
-  for (const ObjectKey& key : from.ended) {
-    write(key, *to.add_ended());
-  }
-}
-
-ReportAnswer read(const v1::ReportAnswer& from) {
-  return {from.report_ms(), keys_of(from.remove()), keys_of(from.ended())};
 }
 
 void write(const SealedReport& from, v1::SealedRequest& to) {

@@ -24,6 +24,7 @@ class Node;
 class Object;
 class ObjectKey;
 class ObjectSummary;
+class RateLimit;
 class ReadTicket;
 class RegisterAnswer;
 class RegisterRequest;
@@ -35,6 +36,7 @@ class Reshare;
 class StartReshareRequest;
 class SealedAnswer;
 class SealedRequest;
+class SessionRules;
 class Upkeep;
 class WriteTicket;
 }  // namespace v1
@@ -84,6 +86,13 @@ void write(const AlarmPage& from, v1::AlarmList& to);
 AlarmPage read(const v1::AlarmList& from);
 void write(const Status& from, v1::ControllerStatus& to);
 Status read(const v1::ControllerStatus& from);
+// messages_rates.cpp
+void write(const RateLimit& from, v1::RateLimit& to);
+RateLimit read(const v1::RateLimit& from);
+void write(const SessionRules& from, v1::SessionRules& to);
+SessionRules read(const v1::SessionRules& from);
+void write_rates(const Report& from, v1::ReportRequest& to);
+void read_rates(const v1::ReportRequest& from, Report& to);
 // messages_reshare.cpp
 void write(const ReshareRequest& from, v1::StartReshareRequest& to);
 ReshareRequest read(const v1::StartReshareRequest& from);

@@ -2,6 +2,7 @@
 #include "messages_configuration.h"
 
 #include "configuration.pb.h"
+#include "messages.h"
 
 namespace ssn::controller {
 namespace {
@@ -112,11 +113,18 @@ void write(const Usage& from, v1::OwnerUsage& to) {
   to.set_objects_max(from.objects_max);
   to.set_writes_max(from.writes_max);
   to.set_bytes_max(from.bytes_max);
+  write(from.rate, *to.mutable_rate());
+  for (const std::string& node : from.slowed_at) {
+    to.add_slowed_at(node);
+  }
 }
 
 Usage read(const v1::OwnerUsage& from) {
-  return {from.owner(),         from.objects(),     from.writes(),     from.bytes(),
-          from.writing_bytes(), from.objects_max(), from.writes_max(), from.bytes_max()};
+  return {from.owner(),         from.objects(),
+          from.writes(),        from.bytes(),
+          from.writing_bytes(), from.objects_max(),
+          from.writes_max(),    from.bytes_max(),
+          read(from.rate()),    {from.slowed_at().begin(), from.slowed_at().end()}};
 }
 
 }  // namespace ssn::controller

@@ -106,7 +106,7 @@ void read_owners(const ConfigTable& root, Policy& policy) {
   for (const ConfigTable& each : root.tables("owner", owners_most)) {
     const std::string name = name_of(each, "the owner", pki::common_name_max, known);
     OwnerPolicy owner;
-    owner.limits = {policy.objects_max, policy.writes_max, policy.bytes_max};
+    owner.limits = {policy.objects_max, policy.writes_max, policy.bytes_max, policy.owner_rate};
     ReadTable table(each);
     owner_settings(table, owner.limits);
     table.label("class", owner.default_class);

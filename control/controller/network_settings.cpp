@@ -6,6 +6,9 @@ namespace {
 
 constexpr std::uint64_t hour_ms = 3'600'000;
 constexpr std::uint64_t year_ms = 365 * 24 * hour_ms;
+// Below that a session that takes its turn among many looks as if it were dead.
+constexpr std::uint64_t rate_least = std::uint64_t{1} << 18;
+constexpr std::uint64_t rate_most = std::uint64_t{1} << 40;
 
 // What objects get: of the policy, or of a class, which begins with what the policy says.
 void object_settings(SettingTable& table, ClassPolicy& policy) {
@@ -43,6 +46,19 @@ void object_settings(SettingTable& table, ClassPolicy& policy) {
   }
 }
 
+void rate_settings(SettingTable& table, RateLimit& rate) {
+  const auto read = [&](const char* key, std::uint64_t& value) {
+    table.bytes(key, value, {0, rate_most});
+    if (value != 0 && value < rate_least) {
+      table.fail(key, "less than 256 KiB a second is no rate that transfers survive",
+                 "raise it, or set it to \"0 B\": no limit");
+    }
+  };
+  read("write_rate", rate.write_bytes_per_second);
+  read("read_rate", rate.read_bytes_per_second);
+  table.bytes("burst", rate.burst_bytes, {0, rate_most});
+}
+
 }  // namespace
 
 void policy_settings(SettingTable& table, Policy& policy) {
@@ -55,20 +71,25 @@ void policy_settings(SettingTable& table, Policy& policy) {
   }
 }
 
-void class_settings(SettingTable& table, ClassPolicy& policy) { object_settings(table, policy); }
+void class_settings(SettingTable& table, ClassPolicy& policy) {
+  object_settings(table, policy);
+  rate_settings(table, policy.rate);
+}
 
 void owner_settings(SettingTable& table, OwnerLimits& limits) {
   table.number("objects", limits.objects, {0, 1'000'000'000});
   table.number("writes", limits.writes, {0, 100'000});
   table.bytes("bytes", limits.bytes, {0, std::uint64_t{1} << 60});
+  rate_settings(table, limits.rate);
 }
 
 void limit_settings(SettingTable& table, Policy& policy) {
-  OwnerLimits limits{policy.objects_max, policy.writes_max, policy.bytes_max};
+  OwnerLimits limits{policy.objects_max, policy.writes_max, policy.bytes_max, policy.owner_rate};
   owner_settings(table, limits);
   policy.objects_max = limits.objects;
   policy.writes_max = limits.writes;
   policy.bytes_max = limits.bytes;
+  policy.owner_rate = limits.rate;
   table.number("nodes", policy.nodes_max, {1, 512});
 }
 

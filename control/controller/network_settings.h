@@ -63,6 +63,7 @@ class SettingTable {
 void policy_settings(SettingTable& table, Policy& policy);
 void class_settings(SettingTable& table, ClassPolicy& policy);
 void limit_settings(SettingTable& table, Policy& policy);
+/// Also of those that have no [[owner]]: [limits].
 void owner_settings(SettingTable& table, OwnerLimits& limits);
 void accounting_settings(SettingTable& table, Policy& policy);
 void node_settings(SettingTable& table, Labels& labels, ServiceState& service);

@@ -134,8 +134,20 @@ Outcome check(const WriteRequest& request) {
 
 OwnerLimits limits_of(const Policy& policy, const std::string& owner) {
   const auto found = policy.owners.find(owner);
-  return found != policy.owners.end() ? found->second.limits
-                                      : OwnerLimits{policy.objects_max, policy.writes_max, policy.bytes_max};
+  return found != policy.owners.end()
+             ? found->second.limits
+             : OwnerLimits{policy.objects_max, policy.writes_max, policy.bytes_max, policy.owner_rate};
+}
+
+SessionRules rules_of(const Policy& policy, const std::string& owner, const std::string& class_name) {
+  const auto found = policy.classes.find(class_name);
+  return {limits_of(policy, owner).rate, found != policy.classes.end() ? found->second.rate : RateLimit()};
+}
+
+RateLimit rate_of(const Policy& policy, const RateUse& subject) {
+  if (!subject.of_class) return limits_of(policy, subject.name).rate;
+  const auto found = policy.classes.find(subject.name);
+  return found != policy.classes.end() ? found->second.rate : RateLimit();
 }
 
 const ClassPolicy& class_of(const Policy& policy, const std::string& class_name) {
@@ -318,6 +330,13 @@ Outcome check(const Report& report) {
   }
   if (!printable(report.key_stock.peer, pki::common_name_max)) {
     return wrong(what, "the stock of keys has no good peer", "key_stock", "leave it out");
+  }
+  if (report.rates.size() > rates_max ||
+      !std::all_of(report.rates.begin(), report.rates.end(), [](const RateUse& each) {
+        return !each.name.empty() && printable(each.name, pki::common_name_max);
+      })) {
+    return wrong(what, fmt::format("more than {} rates are asked for, or one of nobody", rates_max), "rates",
+                 "ask for others");
   }
   for (const AssociationReport& association : report.associations) {
     if (association.peer.empty() || !printable(association.peer, pki::common_name_max) ||

@@ -34,6 +34,7 @@ struct ClassPolicy {
   Protection minimum_protection = Protection::unknown;
   PadShares pad_shares = PadShares::automatic;
   std::uint32_t domains = 0;  ///< that the holders of an object lie in at least: sites
+  RateLimit rate{};           ///< of all objects of the class
   bool operator==(const ClassPolicy&) const = default;
 };
 
@@ -42,6 +43,7 @@ struct OwnerLimits {
   std::uint64_t objects = 0;
   std::uint64_t writes = 0;  ///< open
   std::uint64_t bytes = 0;   ///< of data, in objects and in open writes that announced them; 0: no limit
+  RateLimit rate{};
   bool operator==(const OwnerLimits&) const = default;
 };
 
@@ -60,6 +62,7 @@ struct Policy : ClassPolicy {
   std::uint64_t objects_max = 1'000'000;  ///< of an owner that has no limits of its own
   std::uint64_t writes_max = 256;         ///< the same
   std::uint64_t bytes_max = 0;            ///< the same; 0: no limit
+  RateLimit owner_rate{};                 ///< the same
   std::uint64_t nodes_max = 256;
   std::map<std::string, ClassPolicy> classes;
   std::map<std::string, OwnerPolicy> owners;
@@ -80,6 +83,10 @@ bool is_good_name(std::string_view name, std::size_t longest = name_max) noexcep
 bool is_good_label(std::string_view label) noexcept;
 
 OwnerLimits limits_of(const Policy& policy, const std::string& owner);
+/// What its SSA is told of an object.
+SessionRules rules_of(const Policy& policy, const std::string& owner, const std::string& class_name);
+/// Of an owner or class that a report names; none where there is no such class any more.
+RateLimit rate_of(const Policy& policy, const RateUse& subject);
 /// Of an object of this class; what no class says where the class is gone.
 const ClassPolicy& class_of(const Policy& policy, const std::string& class_name);
 /// The class of a write: the one that it names, or its owner's. not_found: there is none of that name.

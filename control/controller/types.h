@@ -95,6 +95,7 @@ inline constexpr std::size_t key_paths_max = 512;                       ///< of 
 inline constexpr std::size_t configuration_max = std::size_t{1} << 18;  ///< bytes of the network's
 inline constexpr std::size_t configurations_max = 100;                  ///< versions that are kept
 inline constexpr std::size_t crosses_max = 32;  ///< key managers and relays of one path
+inline constexpr std::size_t rates_max = 1024;  ///< owners and classes in one report
 
 using Bytes16 = std::array<std::uint8_t, 16>;
 
@@ -165,6 +166,21 @@ struct AttemptRun {
   bool operator==(const AttemptRun&) const = default;
 };
 
+/// Of data, through one SSA; 0: no limit.
+struct RateLimit {
+  std::uint64_t write_bytes_per_second = 0;
+  std::uint64_t read_bytes_per_second = 0;
+  std::uint64_t burst_bytes = 0;  ///< 0: what 100 ms are worth
+  bool operator==(const RateLimit&) const = default;
+};
+
+/// What sessions of an object keep to.
+struct SessionRules {
+  RateLimit owner_rate;
+  RateLimit class_rate;
+  bool operator==(const SessionRules&) const = default;
+};
+
 struct Object {
   std::uint64_t id = 0;
   std::string owner;
@@ -186,6 +202,7 @@ struct Object {
   std::string class_name;           ///< of the network's configuration; empty: none
   std::uint64_t generation_ms = 0;  ///< when its shares were made, by the catalogue's clock; not in answers
   std::uint64_t generation_age_ms = 0;  ///< filled in for answers
+  SessionRules rules;                   ///< filled in for its SSA
 
   ObjectKey key() const noexcept { return {id, generation}; }
 };
@@ -318,6 +335,14 @@ struct DamagedShare {
   bool operator==(const DamagedShare&) const = default;
 };
 
+/// An owner or a class that has sessions at an SSA.
+struct RateUse {
+  bool of_class = false;
+  std::string name;
+  bool slowed = false;  ///< something of it waited for its rate since the last report
+  bool operator==(const RateUse&) const = default;
+};
+
 struct Report {
   Bytes16 instance{};
   std::uint64_t capacity_bytes = 0;
@@ -330,12 +355,14 @@ struct Report {
   std::vector<alarms::ActiveAlarm> alarms;  ///< all that this node raises now
   KeyStock key_stock;
   std::vector<DamagedShare> damaged;
+  std::vector<RateUse> rates;
 };
 
 struct ReportAnswer {
   std::uint32_t report_ms = 0;
   std::vector<ObjectKey> remove;
   std::vector<ObjectKey> ended;
+  std::vector<RateLimit> rates;  ///< of those of the report, in its order
 };
 
 struct ShareSeal {
@@ -514,6 +541,8 @@ struct Usage {
   std::uint64_t objects_max = 0;
   std::uint64_t writes_max = 0;
   std::uint64_t bytes_max = 0;  ///< 0: no limit
+  RateLimit rate;
+  std::vector<std::string> slowed_at;  ///< SSAs where it waits for that now
 };
 
 struct Status {

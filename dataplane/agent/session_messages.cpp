@@ -100,6 +100,8 @@ void write(const Session& session, api::Session& message) {
   message.set_idle_ms(session.idle_ms);
   message.set_size(session.size);
   message.set_blocks(session.blocks);
+  message.set_bytes_per_second(session.bytes_per_second);
+  message.set_rate_of(pki::clean_text(session.rate_of, name_max));
 }
 
 Result<Session> read(api::Session& message) {
@@ -127,6 +129,8 @@ Result<Session> read(api::Session& message) {
   session.idle_ms = message.idle_ms();
   session.size = message.size();
   session.blocks = message.blocks();
+  session.bytes_per_second = message.bytes_per_second();
+  session.rate_of = pki::clean_text(message.rate_of(), name_max);
   return session;
 }
 

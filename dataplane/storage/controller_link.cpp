@@ -238,6 +238,7 @@ bool ControllerLink::report_once() {
   }
   for (const ObjectKey& key : answer.value().remove) order_removal(key);
   for (const ObjectKey& key : answer.value().ended) setup_.ended(key);
+  if (setup_.rates) setup_.rates(report, answer.value());
   return true;
 }
 

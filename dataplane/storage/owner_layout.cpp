@@ -100,6 +100,7 @@ Outcome OwnerSessions::order(Record& record) {
   }
   Result<roles::ObjectLayout> layout = layout_of(record.object);
   if (!layout.ok()) return layout.error();
+  record.rates = rates_.hold(record.object);
   const roles::ObjectKey key{record.object.id, static_cast<std::uint32_t>(record.object.generation)};
   if (record.session.writes && setup_.configuration->ssa.pad_shares &&
       layout.value().kept_rows < record.object.layout.kept_rows) {
@@ -111,7 +112,7 @@ Outcome OwnerSessions::order(Record& record) {
   if (record.session.writes) {
     record.session.result.attempts.reserve(controller::attempt_runs_max);
     record.session.result.holders.reserve(layout.value().holders.size());
-    roles::WriteOrder order{key, std::move(layout.value()), record.slot};
+    roles::WriteOrder order{key, std::move(layout.value()), record.slot, record.rates.meters(true)};
     Result<roles::SsaWritePointer> write = roles::make_write(order, setup_.options);
     if (!write.ok()) return write.error();
     record.session.write = std::move(write.value());
@@ -121,6 +122,7 @@ Outcome OwnerSessions::order(Record& record) {
   order.key = key;
   order.layout = std::move(layout.value());
   order.owner = record.slot;
+  order.meters = record.rates.meters(false);
   order.cells = static_cast<std::uint32_t>(record.object.cells);
   for (const controller::AttemptRun& run : record.object.attempts) {
     order.attempts.push_back(
@@ -218,6 +220,7 @@ void OwnerSessions::add_status(agent::Status& status) const {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, record] : open_) all.push_back(record);
   }
+  rates_.add_status(status);
   for (const std::shared_ptr<Record>& record : all) {
     agent::Properties properties{{"owner", record->owner},
                                  {"object", fmt::format("{:016x}", record->key.object)},

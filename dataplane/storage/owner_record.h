@@ -31,6 +31,7 @@ struct OwnerSessions::Record {
   bool finished = false;
   std::uint64_t size = 0;
   agent::WriteStatus status;
+  OwnerRates::Held rates;  ///< longer than the session's write or read
   OwnerSession session;
 };
 

@@ -218,6 +218,9 @@ Outcome OwnerSessions::equip(Record& record, const SessionRequest& request, agen
   answer.block_bytes = record.object.cell_bytes;
   answer.secret_blocks = record.object.layout.secret_blocks;
   answer.window_blocks = setup_.options.window * answer.secret_blocks;
+  OwnerRates::Told told = OwnerRates::tell(record.object, record.session.writes);
+  answer.bytes_per_second = told.bytes_per_second;
+  answer.rate_of = std::move(told.whose);
   answer.idle_ms = static_cast<std::uint32_t>(
       std::chrono::duration_cast<milliseconds>(setup_.configuration->ssa.idle).count());
   return done;
@@ -407,6 +410,7 @@ void OwnerSessions::retire(const std::shared_ptr<Record>& record) {
   record->session.read.reset();
   record->session.channel.channel.reset();
   record->session.channel.keys.reset();
+  record->rates = {};
   record->state = Record::State::over;
   if (record->session.writes && record->status.state == WriteState::sealing) {
     record->status.state = WriteState::failed;
@@ -452,6 +456,7 @@ void OwnerSessions::tend() {
     const bool is_over = record->session.channel.is_over.load(std::memory_order_acquire);
     if (record->state == Record::State::closing && is_over) retire(record);
   }
+  rates_.tend(now);
   changed_.notify_all();
 }
 

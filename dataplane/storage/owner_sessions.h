@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "membership_guard.h"
+#include "owner_rates.h"
 #include "ssn/dataplane/agent_source.h"
 #include "ssn/dataplane/controller_link.h"
 #include "ssn/dataplane/session_host.h"
@@ -52,6 +53,8 @@ class OwnerSessions final : public agent::SessionHost {
   std::vector<controller::ObjectKey> writes() const;
   /// The controller gave the write up.
   void ended(const controller::ObjectKey& key);
+  /// What the controller says of them counts for open sessions, too.
+  OwnerRates& rates() noexcept { return rates_; }
   /// Something happened at a worker.
   void happened(unsigned worker, const roles::SsaEvent& event);
   /// Closes sessions that nobody uses, and destroys those that are over.
@@ -92,6 +95,7 @@ class OwnerSessions final : public agent::SessionHost {
   std::string node_of(std::uint16_t holder) const;
 
   Setup setup_;
+  OwnerRates rates_;
   mutable std::mutex mutex_;  // of what follows; never held while somebody waits
   std::condition_variable changed_;
   bool stopping_ = false;

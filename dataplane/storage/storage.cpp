@@ -356,7 +356,10 @@ Outcome StorageMode::make_controller_link() {
   setup.registration.version = setup_.version;
   setup.report = setup_.report;
   setup.fill = [this](controller::Report& report) {
-    if (owners_ != nullptr) report.writes = owners_->writes();
+    if (owners_ != nullptr) {
+      report.writes = owners_->writes();
+      report.rates = owners_->rates().ask();
+    }
     std::optional<store::StoreStatus> status;
     if (store_ != nullptr) {
       status = store_->status();
@@ -374,6 +377,9 @@ Outcome StorageMode::make_controller_link() {
   };
   setup.ended = [this](const controller::ObjectKey& key) {
     if (owners_ != nullptr) owners_->ended(key);
+  };
+  setup.rates = [this](const controller::Report& asked, const controller::ReportAnswer& answer) {
+    if (owners_ != nullptr) owners_->rates().take(asked.rates, answer.rates);
   };
   if (store_ != nullptr) {
     setup.remove = [this](const controller::ObjectKey& key) {

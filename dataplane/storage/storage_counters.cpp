@@ -95,6 +95,7 @@ constexpr Named<Ssa> ssa_names[] = {
     {"blocks_again", &Ssa::blocks_again},
     {"blocks_refused", &Ssa::blocks_refused},
     {"blocks_stored", &Ssa::blocks_stored},
+    {"blocks_paced", &Ssa::blocks_paced},
     {"cells_split", &Ssa::cells_split},
     {"cells_split_again", &Ssa::cells_split_again},
     {"shares_sent", &Ssa::shares_sent},

@@ -309,7 +309,8 @@ class Commands(Case):
         self.start()
         network = self.network()
         self.write("new.toml", NETWORK_CONFIGURATION + "[[class]]\nname = \"wide\"\nk = 4\nn = 6\n"
-                   "[[owner]]\nname = \"owner\"\nbytes = \"250 KiB\"\nclasses = [\"wide\"]\n")
+                   "[[owner]]\nname = \"owner\"\nbytes = \"250 KiB\"\nclasses = [\"wide\"]\n"
+                   "write_rate = \"5 MiB\"\n")
         self.operator("config", "apply", self.path("new.toml"))
         self.assertEqual(self.json("explain", "--dry-run", "--class", "wide")["n"], 6)
         self.ssn("explain", "--dry-run", "--class", "none", code=NOT_FOUND)
@@ -319,6 +320,9 @@ class Commands(Case):
         self.assertEqual([(t["operation"], t["count"]) for t in document["totals"]], [("put", 1)])
         self.assertEqual(document["records"], [])
         self.assertEqual(document["owners"][0]["bytes_max"], 250 << 10)
+        self.assertEqual(document["owners"][0]["write_rate"], 5 << 20)
+        self.assertEqual((document["owners"][0]["read_rate"], document["owners"][0]["slowed_at"]), (0, []))
+        self.assertRegex(self.ssn("accounting").stdout, r"5\.2 MB/s +- +-")
         size = document["owners"][0]["bytes"]
         self.assertEqual(size, self.json("stat", "a")["size"])
         while document["owners"][0]["bytes"] + size <= 250 << 10:

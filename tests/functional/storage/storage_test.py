@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A storage network of real processes: put and get, while this one and that one dies."""
 
+import filecmp
+import json
 import os
 import subprocess
 import time
@@ -130,6 +132,61 @@ class Storage(StorageTest):
         self.start_again(away)
         self.wait_generations(before + 5)
         self.assertEqual(self.network.ssn('get', name, self.path('gone'), check=False).returncode, 4)
+
+    def operator(self, *arguments):
+        return self.network.owner.run(self.network.programs.ssn, *arguments, '--config',
+                                      self.network.operator_file, timeout=60).stdout
+
+    def apply(self, more):
+        """The network's configuration with some lines more; the function that takes them away again."""
+        before = json.loads(self.operator('config', 'history', '--json'))['versions'][0]['number']
+        path = self.path('network-changed.toml')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(self.operator('config', 'show') + more)
+        self.operator('config', 'apply', path, '--yes')
+        return lambda: self.operator('config', 'rollback', str(before), '--yes')
+
+    def test_rates(self):
+        """an owner is slowed to its rate, both ways and in two sessions together, and told so; a session that
+        is open follows when the limit goes"""
+        path, name = self.stored()
+        rate = 1 << 20
+        undo = self.apply(f'\n[[owner]]\nname = "owner"\nwrite_rate = "{rate} B"\nread_rate = "{rate} B"\n')
+        self.addCleanup(undo)
+        begin = time.monotonic()
+        done = self.network.put(path, name)
+        took = time.monotonic() - begin
+        self.assertFalse(done['degraded'])
+        self.assertEqual((done['rate_limit'], done['rate_of']), (rate, 'owner owner'))
+        self.assertGreater(took, SIZE / rate - 0.2)
+        begin = time.monotonic()
+        readers = [self.network.owner.start(
+            self.network.programs.ssn, 'get', name, self.path(f'slow-{i}'), '--config',
+            self.network.owner_file, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for i in range(2)]
+        for reader in readers:
+            self.addCleanup(stop, reader)
+        wait_for(lambda: any(each['condition'] == 'slowed' for each in self.item(self.network.ssa, 'rate')),
+                 'the SSA to say that an owner is slowed')
+        wait_for(lambda: json.loads(self.operator('accounting', '--json'))['owners'][0]['slowed_at']
+                 == [self.network.ssa.name], 'the controller to hear of it')
+        for i, reader in enumerate(readers):
+            self.assertEqual(reader.wait(60), 0)
+            self.assertTrue(filecmp.cmp(path, self.path(f'slow-{i}'), shallow=False))
+        self.assertGreater(time.monotonic() - begin, 2 * SIZE / rate - 0.2)
+        self.assertGreater(self.network.ssa.counters('ssa.')['ssa.blocks_paced'], 2 * SIZE // 1344)
+        # 30 MB would take half a minute.
+        large, other = self.file(30_000_000)
+        writer = self.network.owner.start(self.network.programs.ssn, 'put', large, other, '--config',
+                                          self.network.owner_file, stdout=subprocess.DEVNULL,
+                                          stderr=subprocess.DEVNULL)
+        self.addCleanup(stop, writer)
+        wait_for(lambda: any(each['condition'] == 'slowed' for each in self.item(self.network.ssa, 'rate')),
+                 'the write to be slowed')
+        begin = time.monotonic()
+        undo()
+        self.assertEqual(writer.wait(60), 0)
+        self.assertLess(time.monotonic() - begin, 15)
+        self.check(large, other)
 
     def test_too_many_owners(self):
         """[ssa] owners = 4: the fifth session is told to wait, and comes in when another is over"""

@@ -33,7 +33,7 @@ class AccountsTest : public testing::Test {
     const auto sealed = world_->sealed(world_.now, "s", report);
     return sealed.ok() ? Outcome(done) : Outcome(sealed.error());
   }
-  Usage has() { return world_->usage("alice", "", 1).value().at(0); }
+  Usage has() { return world_->usage(world_.now, "alice", "", 1).value().at(0); }
   std::vector<Account> all(const AccountFilter& filter = {}) {
     std::vector<Account> found;
     std::uint64_t after = 0;
@@ -252,12 +252,53 @@ TEST_F(AccountsTest, ReadsDoNotWaitForTheirRecords) {
   EXPECT_EQ(events.value().back().kind, "accounts_lost");
 }
 
+// The SSA is told with the object, and again with each report; others are not; who is slowed is shown.
+TEST_F(AccountsTest, RatesReachTheSsaAndComeBack) {
+  ConfigurationRequest request;
+  request.text =
+      "[limits]\nwrite_rate = \"1 MiB\"\n"
+      "[[class]]\nname = \"bulk\"\nread_rate = \"2 MiB\"\nburst = \"64 KiB\"\n"
+      "[[owner]]\nname = \"alice\"\nclass = \"bulk\"\nread_rate = \"3 MiB\"\n";
+  ASSERT_OK(world_->configure(world_.now, request, "op"));
+  const RateLimit alice{1 << 20, 3 << 20, 0};
+  const RateLimit bulk{0, 2 << 20, 64 << 10};
+  const Object object = world_.put("alice", "a");
+  const auto told = world_->object_for(world_.now, "s", object.key());
+  ASSERT_OK(told);
+  EXPECT_EQ(told.value().rules, (SessionRules{alice, bulk}));
+  const Object other = world_.put("bob", "b");
+  EXPECT_EQ(world_->object_for(world_.now, "s", other.key()).value().rules,
+            (SessionRules{{1 << 20, 0, 0}, {}}));
+  EXPECT_EQ(world_->object_for(world_.now, object.layout.holders[0].node, object.key()).value().rules,
+            SessionRules())
+      << "no shareholder has to know";
+
+  Report report = World::report_of("s");
+  report.rates = {{false, "alice", true}, {true, "bulk", true}, {true, "gone", false}, {false, "bob", false}};
+  const auto answer = world_.report("s", report);
+  ASSERT_OK(answer);
+  EXPECT_EQ(answer.value().rates, (std::vector<RateLimit>{alice, bulk, {}, {1 << 20, 0, 0}}));
+  EXPECT_EQ(has().rate, alice);
+  EXPECT_EQ(has().slowed_at, std::vector<std::string>{"s"});
+  EXPECT_TRUE(world_->usage(world_.now, "bob", "", 1).value().at(0).slowed_at.empty());
+
+  request.text = "[limits]\nwrite_rate = \"5 MiB\"\n";
+  ASSERT_OK(world_->configure(world_.now, request, "op"));
+  report.rates = {{false, "alice", false}};
+  EXPECT_EQ(world_.report("s", report).value().rates, (std::vector<RateLimit>{{5 << 20, 0, 0}}));
+  EXPECT_TRUE(has().slowed_at.empty());
+  report.rates.assign(rates_max + 1, {false, "alice", false});
+  EXPECT_TRUE(fails(world_.report("s", report), Exit::usage));
+  report.rates = {{false, "", false}};
+  EXPECT_TRUE(fails(world_.report("s", report), Exit::usage));
+}
+
 TEST_F(AccountsTest, OwnersAreListedInPages) {
   for (const char* const owner : {"carol", "bob", "dave"}) world_.put(owner, "a");
   std::string after;
   std::string seen;
   for (;;) {
-    const auto page = world_->usage("", after, 1);
+    const auto page = world_->usage(world_.now, "", after, 1);
     ASSERT_OK(page);
     if (page.value().empty()) break;
     after = page.value().at(0).owner;

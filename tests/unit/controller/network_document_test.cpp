@@ -28,7 +28,10 @@ Policy full_policy() {
   policy.classes["plain"].scheme = Scheme::rs;
   policy.classes["plain"].secret_blocks = 2;
   policy.classes["plain"].minimum_protection = Protection::none;
-  policy.owners["alice"] = {{10, 2, 1 << 20}, "archive", std::vector<std::string>{"plain"}};
+  policy.classes["plain"].rate = {0, std::uint64_t{1} << 40, 0};
+  policy.owner_rate = {std::uint64_t{1} << 18, 7'000'001, 77};
+  policy.owners["alice"] = {
+      {10, 2, 1 << 20, {5 << 20, 0, 1 << 20}}, "archive", std::vector<std::string>{"plain"}};
   policy.owners["bob"] = {{0, 0, 0}, "", std::vector<std::string>()};
   policy.deployment.labels["h1"] = {{"east", "acme", "", "kme\\\"1"}};
   policy.deployment.labels["h2"] = {};
@@ -55,6 +58,8 @@ TEST(NetworkDocument, SaysEverySetting) {
   EXPECT_EQ(read.refresh_every_ms, 30ULL * 24 * 3'600'000);
   EXPECT_EQ(read.deployment.labels.at("h1")[Label::key_manager], "kme\\\"1");
   EXPECT_EQ(read.owners.at("bob").classes->size(), 0U);
+  EXPECT_EQ(read.owners.at("alice").limits.rate, (RateLimit{5 << 20, 0, 1 << 20}));
+  EXPECT_EQ(read.owner_rate, full_policy().owner_rate);
   EXPECT_EQ(read.classes.at("plain"), full_policy().classes.at("plain"));
   EXPECT_EQ(differences_of(Policy(), full_policy()).size(), differences_of(full_policy(), Policy()).size());
 }
@@ -79,6 +84,10 @@ TEST(NetworkDocument, EachErrorHasItsLine) {
       {"[[node]]\nname = \"h1\"\nservice = \"idle\"\n", "net:3:", "idle"},
       {"[[node]]\nname = \"h1\"\nsite = \"a b\"\n", "net:3:", "spaces"},
       {"[limits]\nnodes = 0\n", "net:2:", "nodes"},
+      {"[limits]\nwrite_rate = \"255 KiB\"\n", "net:2:", "256 KiB"},
+      {"[[owner]]\nname = \"o\"\nread_rate = \"2 TiB\"\n", "net:3:", "read_rate"},
+      {"[[class]]\nname = \"a\"\nburst = \"2 TiB\"\n", "net:3:", "burst"},
+      {"[policy]\nwrite_rate = \"1 MiB\"\n", "net:2:", "write_rate"},
       {"[reshare]\nafter = \"3 s\"\n", "net:2:", "after"},
       {"[reshare]\nrefresh_every = \"3 s\"\n", "net:2:", "without end"},
       {"[controller]\nname = \"c\"\n", "net:1:", "controller"},
@@ -164,6 +173,7 @@ TEST(NetworkDocument, WhatIsWeakerIsSaid) {
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["alice"].classes.reset(); }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["bob"].classes = {"plain"}; }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["bob"].limits.bytes = 1; }), 0U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["bob"].limits.rate = {}; }), 0U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.deployment.labels["h1"][Label::site].clear(); }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.deployment.labels.erase("h1"); }), 3U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.deployment.delivered_once.insert("x"); }), 1U);

@@ -39,8 +39,10 @@ class ServerTest : public testing::Test {
 
   void SetUp() override {
     database_ = make_memory_database();
+    Policy policy;
+    policy.owner_rate = {1 << 20, 2 << 20, 1 << 16};
     auto opened = Catalogue::open(
-        *database_, Policy(),
+        *database_, policy,
         [this](std::uint8_t* out, std::size_t bytes) { std::fill_n(out, bytes, ++random_); }, now());
     ASSERT_OK(opened);
     catalogue_ = std::move(opened.value());
@@ -320,6 +322,7 @@ TEST_F(ServerTest, AnObjectsLifeThroughTheNetwork) {
   ASSERT_EQ(nodes.count(ticket.value().ssa.node), 1U);
   ControllerClient& ssa = *nodes[ticket.value().ssa.node];
   EXPECT_EQ(ssa.object(object.key()).value().owner, "owner");
+  EXPECT_EQ(ssa.object(object.key()).value().rules.owner_rate, (RateLimit{1 << 20, 2 << 20, 1 << 16}));
   const auto sealed = ssa.sealed(World::seal(object, 5));
   ASSERT_OK(sealed);
   EXPECT_EQ(sealed.value().state, ObjectState::sealed);
@@ -360,7 +363,12 @@ TEST_F(ServerTest, AlarmsAreListedAndEventsStreamed) {
   report.instance = registration.instance;
   report.alarms = {{{"store_full", "sae-a", ""}, "no space"}};
   report.key_stock = {"sae-b", 77};
-  ASSERT_OK(node->report(report));
+  report.rates = {{false, "owner", true}, {true, "wide", false}};
+  const auto answer = node->report(report);
+  ASSERT_OK(answer);
+  ASSERT_EQ(answer.value().rates.size(), 2U);
+  EXPECT_EQ(answer.value().rates[0], (RateLimit{1 << 20, 2 << 20, 1 << 16}));
+  EXPECT_EQ(answer.value().rates[1], RateLimit());
   const auto admin = client("operator");
   const auto page = admin->alarms({}, "", 0);
   ASSERT_OK(page);

@@ -292,6 +292,24 @@ TEST_F(Link, WritesThatAreOverAreEnded) {
   EXPECT_THAT(played_.reports[0].writes, ElementsAre(ObjectKey{3, 1}));
 }
 
+TEST_F(Link, RatesAreAskedForAndTaken) {
+  std::vector<controller::RateLimit> got;
+  ControllerLink::Setup setup;
+  setup.fill = [](controller::Report& report) { report.rates = {{false, "alice", true}}; };
+  setup.rates = [&](const controller::Report& asked, const controller::ReportAnswer& answer) {
+    const std::lock_guard lock(played_.mutex);
+    EXPECT_EQ(asked.rates.size(), 1U);
+    got = answer.rates;
+    played_.changed.notify_all();
+  };
+  played_.next.rates = {{5, 6, 7}};
+  open(std::move(setup));
+  ASSERT_TRUE(played_.wait([&] { return !got.empty(); }));
+  EXPECT_EQ(got[0], (controller::RateLimit{5, 6, 7}));
+  link_->stop();
+  EXPECT_EQ(played_.reports[0].rates[0], (controller::RateUse{false, "alice", true}));
+}
+
 // Pages of what lies in the store; what the catalogue does not know is kept.
 TEST_F(Link, ComparesItsStoreOnce) {
   for (const Verdict verdict : {Verdict::keep, Verdict::unknown, Verdict::remove}) {

@@ -247,6 +247,32 @@ TEST_F(OwnerSessionsTest, GivesKeysAndAWayThatNobodyElseHas) {
   EXPECT_EQ(sessions_->numbers().opened, 2U);
 }
 
+// What the controller says of rates is told to the owner and shown, and holds while the session is open.
+TEST_F(OwnerSessionsTest, KeepsToTheRatesThatTheControllerSays) {
+  open();
+  const SessionRequest request = object(1, ObjectState::writing);
+  played_.objects[{1, 1}].class_name = "bulk";
+  played_.objects[{1, 1}].rules = {{1 << 20, 2 << 20, 0}, {1 << 19, 0, 0}};
+  const auto one = sessions_->open_write(request);
+  ASSERT_TRUE(one.ok()) << one.error().why;
+  EXPECT_EQ(one.value().bytes_per_second, 1U << 19);
+  EXPECT_EQ(one.value().rate_of, "class bulk");
+  const auto other = sessions_->open_read(object(2, ObjectState::committed));
+  ASSERT_TRUE(other.ok()) << other.error().why;
+  EXPECT_EQ(other.value().bytes_per_second, 0U)
+      << "this answer says nothing of a rate: the latest word counts";
+  EXPECT_EQ(sessions_->rates().size(), 2U);
+  agent::Status status;
+  sessions_->add_status(status);
+  const auto shown = std::find_if(status.items.begin(), status.items.end(),
+                                  [](const auto& item) { return item.kind == "rate"; });
+  ASSERT_NE(shown, status.items.end());
+  EXPECT_EQ(shown->name, "class bulk");
+  sessions_->close_session(one.value().session);
+  sessions_->close_session(other.value().session);
+  EXPECT_TRUE(tend([&] { return sessions_->rates().size() == 0; })) << "nobody has a session any more";
+}
+
 // Nothing is given where the controller does not say that all of it is so.
 TEST_F(OwnerSessionsTest, RefusesWhatTheControllerDoesNotPermit) {
   open();

@@ -40,8 +40,10 @@ struct Session {
   std::uint32_t secret_blocks = 1;
   std::uint32_t window_blocks = 0;
   std::uint32_t idle_ms = 0;
-  std::uint64_t size = 0;    ///< of a read
-  std::uint64_t blocks = 0;  ///< of a read
+  std::uint64_t size = 0;              ///< of a read
+  std::uint64_t blocks = 0;            ///< of a read
+  std::uint64_t bytes_per_second = 0;  ///< that may move; 0: no limit
+  std::string rate_of;                 ///< whose limit that is
 };
 
 enum class WriteState : std::uint8_t {

@@ -44,6 +44,8 @@ class ControllerLink {
     std::function<bool(const controller::ObjectKey& key)> remove;
     /// A write that is over.
     std::function<void(const controller::ObjectKey& key)> ended;
+    /// A report was answered that asked for rates; may be null.
+    std::function<void(const controller::Report& asked, const controller::ReportAnswer& answer)> rates;
     /// What the node holds, behind `after`, ascending, at most a page; empty at the end. Null: it holds
     /// nothing.
     std::function<Result<std::vector<HeldShare>>(const controller::ObjectKey& after)> found;

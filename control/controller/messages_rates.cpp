@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// What sessions keep to, and who has some.
+#include "controller.pb.h"
+#include "messages.h"
+
+namespace ssn::controller {
+
+void write(const RateLimit& from, v1::RateLimit& to) {
+  to.set_write_bytes_per_second(from.write_bytes_per_second);
+  to.set_read_bytes_per_second(from.read_bytes_per_second);
+  to.set_burst_bytes(from.burst_bytes);
+}
+
+RateLimit read(const v1::RateLimit& from) {
+  return {from.write_bytes_per_second(), from.read_bytes_per_second(), from.burst_bytes()};
+}
+
+void write(const SessionRules& from, v1::SessionRules& to) {
+  write(from.owner_rate, *to.mutable_owner_rate());
+  write(from.class_rate, *to.mutable_class_rate());
+}
+
+SessionRules read(const v1::SessionRules& from) { return {read(from.owner_rate()), read(from.class_rate())}; }
+
+void write_rates(const Report& from, v1::ReportRequest& to) {
+  for (const RateUse& use : from.rates) {
+    v1::RateUse& out = *to.add_rates();
+    out.set_of_class(use.of_class);
+    out.set_name(use.name);
+    out.set_slowed(use.slowed);
+  }
+}
+
+void read_rates(const v1::ReportRequest& from, Report& to) {
+  for (const v1::RateUse& use : from.rates()) {
+    to.rates.push_back({use.of_class(), use.name(), use.slowed()});
+  }
+}
+
+void write(const ReportAnswer& from, v1::ReportAnswer& to) {
+  to.set_report_ms(from.report_ms);
+  for (const ObjectKey& key : from.remove) {
+    write(key, *to.add_remove());
+  }
+  for (const ObjectKey& key : from.ended) {
+    write(key, *to.add_ended());
+  }
+  for (const RateLimit& rate : from.rates) {
+    write(rate, *to.add_rates());
+  }
+}
+
+ReportAnswer read(const v1::ReportAnswer& from) {
+  ReportAnswer to;
+  to.report_ms = from.report_ms();
+  for (const v1::ObjectKey& key : from.remove()) {
+    to.remove.push_back(read(key));
+  }
+  for (const v1::ObjectKey& key : from.ended()) {
+    to.ended.push_back(read(key));
+  }
+  for (const v1::RateLimit& rate : from.rates()) {
+    to.rates.push_back(read(rate));
+  }
+  return to;
+}
+
+}  // namespace ssn::controller
