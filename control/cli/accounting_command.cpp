@@ -3,6 +3,7 @@
 // charging).
 #include <fmt/core.h>
 
+#include <charconv>
 #include <chrono>
 #include <map>
 #include <tuple>
@@ -37,7 +38,8 @@ class AccountingCommand final : public CatalogueCommand {
   const char* examples() const noexcept override {
     return "  ssn accounting --since 30d --config operator.toml   totals of each owner, class and operation\n"
            "  ssn accounting --owner alice --records              each operation\n"
-           "  ssn accounting --config owner.toml                  an owner: its own\n";
+           "  ssn accounting --config owner.toml                  an owner: its own\n"
+           "  ssn accounting --export --after 1200 >> bill.jsonl  what came since record 1200, for a bill\n";
   }
 
  private:
@@ -47,22 +49,44 @@ class AccountingCommand final : public CatalogueCommand {
     table.text("--since", since_, "TIME", optional,
                "Only later than this: 90s, 15m, 2h, 7d ago, or a moment in UTC (default: all that are kept)");
     table.flag("--records", records_, "Show each record, not only totals");
+    table.flag("--export", export_, "Only the records, each as a line of JSON (schema ssn.account/1)");
+    table.text("--after", after_, "NUMBER", optional, "Only records behind this one");
   }
   Result<Exit> ask(client::ControllerClient& client, const OutputOptions& output) override;
   Outcome read_records(client::ControllerClient& client, JsonWriter& json, const OutputOptions& output);
   Outcome read_usage(client::ControllerClient& client);
+  Outcome read_options(const OutputOptions& output);
   void take(const Account& account, JsonWriter& json, const OutputOptions& output);
   void write_rest(JsonWriter& json) const;
   void print_rest() const;
 
   controller::AccountFilter filter_;
   std::string since_;
+  std::string after_;
+  std::uint64_t first_after_ = 0;
   bool records_ = false;
+  bool export_ = false;
   Sums sums_;
   std::vector<Usage> usage_;
 };
 
+// Members of an object that is begun.
+void write_account(JsonWriter& json, const Account& account) {
+  json.member("number", account.number).member("time_ms", account.time_ms);
+  json.member("owner", account.owner).member("object", id_text(account.object)).member("name", account.name);
+  json.member("operation", controller::name(account.operation)).member("bytes", account.bytes);
+  json.member("pad_bytes", account.pad_bytes).member("class", account.class_name);
+  json.member("protection", controller::name(account.protection));
+}
+
 void AccountingCommand::take(const Account& account, JsonWriter& json, const OutputOptions& output) {
+  if (export_) {
+    JsonWriter line(JsonWriter::Shape::one_line);
+    line.begin_object().member("schema", "ssn.account/1");
+    write_account(line, account);
+    line.end_object();
+    return print_text(line.text());
+  }
   const std::string operation(controller::name(account.operation));
   Sum& sum = sums_[{account.owner, account.class_name, operation}];
   ++sum.count;
@@ -72,13 +96,9 @@ void AccountingCommand::take(const Account& account, JsonWriter& json, const Out
     return;
   }
   if (output.json) {
-    json.begin_object().member("number", account.number).member("time_ms", account.time_ms);
-    json.member("owner", account.owner)
-        .member("object", id_text(account.object))
-        .member("name", account.name);
-    json.member("operation", operation).member("bytes", account.bytes).member("pad_bytes", account.pad_bytes);
-    json.member("class", account.class_name);
-    json.member("protection", controller::name(account.protection)).end_object();
+    json.begin_object();
+    write_account(json, account);
+    json.end_object();
   } else {
     print_text(fmt::format("{}  {}  {}  {}  {} bytes  {} of pads  {}\n",
                            shown_time(static_cast<std::int64_t>(account.time_ms / 1000)),
@@ -90,7 +110,7 @@ void AccountingCommand::take(const Account& account, JsonWriter& json, const Out
 
 Outcome AccountingCommand::read_records(client::ControllerClient& client, JsonWriter& json,
                                         const OutputOptions& output) {
-  std::uint64_t after = 0;
+  std::uint64_t after = first_after_;
   do {
     const Result<controller::AccountPage> next = client.accounts(filter_, after, page);
     if (!next.ok()) {
@@ -187,7 +207,7 @@ void AccountingCommand::print_rest() const {
   }
 }
 
-Result<Exit> AccountingCommand::ask(client::ControllerClient& client, const OutputOptions& output) {
+Outcome AccountingCommand::read_options(const OutputOptions& output) {
   const auto now_ms = static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                                      std::chrono::system_clock::now().time_since_epoch())
                                                      .count());
@@ -196,11 +216,31 @@ Result<Exit> AccountingCommand::ask(client::ControllerClient& client, const Outp
     return Error{Exit::usage, what, "this is no time", since_, "write it like 15m or '2026-11-23 15:00'"};
   }
   filter_.since_ms = since_ms.value_or(0);
+  const char* const end = after_.data() + after_.size();
+  const auto [read_to, trouble] = std::from_chars(after_.data(), end, first_after_);
+  if (!after_.empty() && (trouble != std::errc() || read_to != end)) {
+    return Error{Exit::usage, what, "this is no number of a record", after_,
+                 "take `number` of the last record that you have"};
+  }
+  if (export_ && (output.json || records_)) {
+    return Error{Exit::usage, what, "--export prints lines of JSON and nothing else",
+                 output.json ? "--json" : "--records", "leave that out"};
+  }
+  return done;
+}
+
+Result<Exit> AccountingCommand::ask(client::ControllerClient& client, const OutputOptions& output) {
+  if (Outcome good = read_options(output); !good.ok()) {
+    return good.error();
+  }
   JsonWriter json;
   begin_document(json, schema(), nullptr);
   json.key("records").begin_array();
   if (Outcome read = read_records(client, json, output); !read.ok()) {
     return read.error();
+  }
+  if (export_) {
+    return Exit::ok;
   }
   if (Outcome read = read_usage(client); !read.ok()) {
     return read.error();

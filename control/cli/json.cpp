@@ -61,6 +61,10 @@ std::string json_string(std::string_view text) {
 }
 
 void JsonWriter::indent() {
+  if (shape_ == Shape::one_line) {
+    out_.append(out_.back() == ',' ? " " : "");
+    return;
+  }
   out_ += '\n';
   out_.append(levels_.size() * 2, ' ');
 }

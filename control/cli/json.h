@@ -12,6 +12,9 @@ namespace ssn::cli {
 /// Makes one document. Misuse (a value without a key inside an object, an end that does not match) asserts.
 class JsonWriter {
  public:
+  enum class Shape : std::uint8_t { indented, one_line };
+  explicit JsonWriter(Shape shape = Shape::indented) : shape_(shape) {}
+
   JsonWriter& begin_object();
   JsonWriter& end_object();
   JsonWriter& begin_array();
@@ -48,6 +51,7 @@ class JsonWriter {
   void begin(bool object, char bracket);
   void end(bool object, char bracket);
 
+  Shape shape_;
   std::string out_;
   std::vector<Level> levels_;
   bool have_key_ = false;

@@ -138,6 +138,7 @@ Outcome Catalogue::forget_accounts(Now now) {
 Result<AccountPage> Catalogue::accounts(Now now, const AccountFilter& filter, std::uint64_t after,
                                         std::size_t limit) {
   const std::size_t most = std::clamp<std::size_t>(limit, 1, page_max);
+  if (after == UINT64_MAX) return AccountPage();  // none has a larger number
   const std::lock_guard lock(mutex_);
   if (Outcome written = write_reads(); !written.ok() && database_.trouble().empty()) {
     return written.error();

@@ -83,7 +83,7 @@ _ssn() {
     alarms) options+=" --all --follow --severity --type --about --check $place" ;;
     status) options+=" --check $place" ;;
     events) options+=" --since --follow $place" ;;
-    accounting) options+=" --owner --since --records $place" ;;
+    accounting) options+=" --owner --since --records --export --after $place" ;;
     rm) options+=" --missing-ok --yes $place" ;;
     'config diff') options+=" --check $place" ;;
     'config apply') options+=" --comment --base --dry-run --yes $place" ;;

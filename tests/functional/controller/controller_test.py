@@ -337,6 +337,16 @@ class Commands(Case):
         self.assertEqual(self.json("accounting", "--owner", "alice", who="operator")["totals"], [])
         self.ssn("accounting", "--owner", "alice", code=REFUSED)
         self.ssn("accounting", "--since", "soon", code=USAGE)
+        lines = [json.loads(line) for line in self.operator("accounting", "--export").stdout.splitlines()]
+        self.assertEqual([{**line, "schema": None} for line in lines],
+                         [{"schema": None, **record} for record in records])
+        self.assertEqual({line["schema"] for line in lines}, {"ssn.account/1"})
+        self.assertEqual([line["number"] for line in lines], list(range(1, len(lines) + 1)))
+        rest = self.operator("accounting", "--export", "--after", str(lines[-2]["number"])).stdout
+        self.assertEqual([json.loads(line) for line in rest.splitlines()], lines[-1:])
+        self.assertEqual(self.operator("accounting", "--export", "--after", str(2**64 - 1)).stdout, "")
+        for wrong in (("--after", "1x"), ("--export", "--json"), ("--export", "--records")):
+            self.ssn("accounting", *wrong, code=USAGE)
         network.end()
 
     def test_nodes_and_explain(self):

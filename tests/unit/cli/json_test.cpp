@@ -45,6 +45,13 @@ TEST(Json, NumbersThatJsonDoesNotKnowAreNull) {
   EXPECT_EQ(json.text(), "[\n  null,\n  null\n]\n");
 }
 
+TEST(Json, OfOneLineHasNoOther) {
+  JsonWriter json(JsonWriter::Shape::one_line);
+  json.begin_object().member("name", "two\nlines, and {\"").key("list").begin_array();
+  json.value(std::uint64_t{1}).begin_object().end_object().end_array().member("b", true).end_object();
+  EXPECT_EQ(json.text(), "{\"name\": \"two\\nlines, and {\\\"\", \"list\": [1, {}], \"b\": true}\n");
+}
+
 TEST(JsonDeathTest, MisuseIsNoticed) {
   EXPECT_DEATH(JsonWriter().begin_object().value("without a key"), "have_key_");
   EXPECT_DEATH(JsonWriter().begin_object().end_array(), "object");
