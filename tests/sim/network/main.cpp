@@ -3,23 +3,34 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "runs.h"
 #include "storage_run.h"
+#ifdef SSN_SIM_CONTROL
+#include "control_run.h"
+#endif
 
 namespace ssn::sim {
 namespace {
 
+#ifdef SSN_SIM_CONTROL
+constexpr bool has_control = true;
+#else
+constexpr bool has_control = false;
+#endif
+
 constexpr const char* usage =
     "Usage: ssn-sim --seed N [--steps N] [--trace] [--json]\n"
     "       ssn-sim --seeds A-B [--json]\n"
-    "       ssn-sim --storage --seed N [--trace]\n"
-    "       ssn-sim --storage --seeds A-B\n"
+    "       ssn-sim --storage | --control --seed N [--trace]\n"
+    "       ssn-sim --storage | --control --seeds A-B\n"
     "Runs the network simulator: real protocol objects, virtual time, a world that a seed decides.\n"
     "  --storage    the storage network instead: owners, an SSA, holders and their stores\n"
+    "  --control    the same with the controller, which is killed, too\n"
     "  --seed N     runs one seed, and says what happened; the same seed does the same again\n"
     "  --seeds A-B  runs all from A to B, says which failed, and how often rare branches ran\n"
     "  --steps N    stops after so many steps\n"
@@ -34,6 +45,7 @@ struct Arguments {
   bool trace = false;
   bool json = false;
   bool storage = false;
+  bool control = false;
 };
 
 std::optional<std::uint64_t> parse(std::string_view text) {
@@ -72,6 +84,10 @@ std::optional<Arguments> read(int count, char** values) {
       out.storage = true;
       continue;
     }
+    if (name == "--control" && has_control) {
+      out.control = true;
+      continue;
+    }
     if (i + 1 == count) return std::nullopt;
     const std::string_view value = values[++i];
     const auto parsed = parse(value);
@@ -83,7 +99,8 @@ std::optional<Arguments> read(int count, char** values) {
       return std::nullopt;
     }
   }
-  if (out.storage && (out.json || out.steps != 0)) return std::nullopt;
+  const bool objects = out.storage || out.control;
+  if ((out.storage && out.control) || (objects && (out.json || out.steps != 0))) return std::nullopt;
   const bool one = out.seed.has_value();
   if (one == out.seeds.has_value() || (!one && (out.trace || out.steps != 0))) return std::nullopt;
   return out;
@@ -114,18 +131,19 @@ int run_many(const Arguments& arguments) {
   return totals.failed == 0 ? 0 : 1;
 }
 
-int run_storage(const Arguments& arguments) {
+template <typename Plan, typename Run>
+int run_objects(const Arguments& arguments, Plan plan, Run run) {
   if (arguments.seed) {
-    std::printf("%s", make_storage_plan(*arguments.seed).text().c_str());
-    const auto trace = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
-    const StorageReport report =
-        arguments.trace ? run_storage_seed(*arguments.seed, trace) : run_storage_seed(*arguments.seed);
+    std::printf("%s", plan(*arguments.seed).text().c_str());
+    std::function<void(const std::string&)> trace;
+    if (arguments.trace) trace = [](const std::string& line) { std::printf("%s\n", line.c_str()); };
+    const StorageReport report = run(*arguments.seed, trace);
     std::printf("%s", report.text().c_str());
     return report.violations.empty() ? 0 : 1;
   }
   StorageTotals totals;
   for (std::uint64_t seed = arguments.seeds->first; seed <= arguments.seeds->second; ++seed) {
-    const StorageReport report = run_storage_seed(seed);
+    const StorageReport report = run(seed, nullptr);
     totals.add(report);
     if (report.violations.empty()) continue;
     std::printf("seed %llu: %s\n", static_cast<unsigned long long>(seed), report.violations.front().c_str());
@@ -147,6 +165,13 @@ int main(int count, char** values) {
     std::fprintf(stderr, "%s", ssn::sim::usage);
     return 2;
   }
-  if (arguments->storage) return ssn::sim::run_storage(*arguments);
+  if (arguments->storage) {
+    return ssn::sim::run_objects(*arguments, ssn::sim::make_storage_plan, ssn::sim::run_storage_seed);
+  }
+#ifdef SSN_SIM_CONTROL
+  if (arguments->control) {
+    return ssn::sim::run_objects(*arguments, ssn::sim::make_control_plan, ssn::sim::run_control_seed);
+  }
+#endif
   return arguments->seed ? ssn::sim::run_one(*arguments) : ssn::sim::run_many(*arguments);
 }

@@ -335,8 +335,9 @@ SsaWorld::SsaWorld(const SsaWorldOptions& given, std::uint64_t chosen)
   generator.seed(seeded);
   ssa = std::make_unique<roles::Ssa>(options.ssa, chosen_implementation(), pool, counted);
   options.layout.holders.clear();
-  for (std::uint16_t i = 0; i < options.layout.n; ++i) {
-    options.layout.holders.push_back(i);
+  const std::uint16_t nodes = options.holders;
+  for (std::uint16_t i = 0; i < (nodes == 0 ? options.layout.n : nodes); ++i) {
+    if (i < options.layout.n) options.layout.holders.push_back(i);
     holders.push_back(std::make_unique<HolderNode>(options, seed * 1000 + i * 10));
     connect(i);
   }

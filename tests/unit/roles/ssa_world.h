@@ -40,6 +40,7 @@ struct SsaWorldOptions {
   std::size_t pool_cells = 40000;
   bool gcm = false;  ///< between SSA and holders, where pads are short
   std::uint64_t pad_bytes = std::uint64_t{1} << 40;
+  std::uint16_t holders = 0;  ///< nodes; 0: one for each share of the layout
 };
 
 /// Counts what is taken.
