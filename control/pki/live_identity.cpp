@@ -9,34 +9,21 @@
 #include <ctime>
 
 #include "issuer.h"
+#include "validity.h"
 
 namespace ssn::pki {
 namespace {
 
 constexpr const char* const what = "cannot take the changed certificates";
-constexpr std::int64_t day = 86400;
 // What cannot be used is tried again now and then: it may be a certificate that begins to hold later.
 constexpr std::int64_t try_again = 60;
 constexpr std::size_t believed_max = 1024;
 
-// 0: not soon; 1, 2: soon and sooner; 3: it has ended.
-unsigned stage_of(std::int64_t left, std::int64_t soon, std::int64_t sooner) {
-  return left <= 0 ? 3 : left <= sooner ? 2 : left <= soon ? 1 : 0;
-}
-// What lives for days only is no news a month before its end: then a third and a tenth of its life count.
 unsigned certificate_stage(const Identity& mine, std::int64_t now) {
-  const std::int64_t life = mine.ends - mine.begins;
-  return stage_of(mine.ends - now, std::min(30 * day, life / 3), std::min(7 * day, life / 10));
+  return pki::certificate_stage(mine.begins, mine.ends, now);
 }
 unsigned list_stage(const Trust& trust, std::int64_t now) {
-  const std::int64_t life = trust.lists_end() - trust.lists_begin();
-  return stage_of(trust.lists_end() - now, std::min(7 * day, life / 3), std::min(day, life / 10));
-}
-
-std::string duration(std::int64_t seconds) {
-  return seconds >= 2 * day    ? fmt::format("{} days", seconds / day)
-         : seconds >= 2 * 3600 ? fmt::format("{} hours", seconds / 3600)
-                               : fmt::format("{} minutes", seconds / 60);
+  return pki::list_stage(trust.lists_begin(), trust.lists_end(), now);
 }
 
 std::string utc(std::int64_t seconds) {
@@ -169,7 +156,7 @@ void LiveIdentity::warn(std::int64_t now) {
                           "pki renew {})",
                           mine->name, files_.certificate, mine->name)
             : fmt::format("the certificate of {} ends in {}, {} ({}; fix: ssn pki renew {})", mine->name,
-                          duration(left), utc(mine->ends), files_.certificate, mine->name));
+                          duration_text(left), utc(mine->ends), files_.certificate, mine->name));
   }
   if (!mine->trust->checks_lists()) return;
   if (const unsigned stage = list_stage(*mine->trust, now); stage > list_stage_) {
@@ -182,7 +169,7 @@ void LiveIdentity::warn(std::int64_t now) {
                   files_.crl)
             : fmt::format("the list of revoked certificates ends in {}, {}; then everybody is refused ({}; "
                           "fix: ssn pki crl)",
-                          duration(end - now), utc(end), files_.crl));
+                          duration_text(end - now), utc(end), files_.crl));
   }
 }
 
@@ -275,8 +262,8 @@ LiveIdentity::State LiveIdentity::state(std::int64_t now) const {
   state.condition = certificate == 3   ? "has ended"
                     : list == 3        ? "the list of revoked ones has ended"
                     : !trouble.empty() ? trouble
-                    : certificate != 0 ? fmt::format("ends in {}", duration(left))
-                    : list != 0 ? fmt::format("the list of revoked ones ends in {}", duration(list_left))
+                    : certificate != 0 ? fmt::format("ends in {}", duration_text(left))
+                    : list != 0 ? fmt::format("the list of revoked ones ends in {}", duration_text(list_left))
                                 : "valid";
   state.reloads = reloads_.load(std::memory_order_relaxed);
   state.reloads_bad = reloads_bad_.load(std::memory_order_relaxed);

@@ -9,6 +9,7 @@
 
 #include "authority.h"
 #include "files.h"
+#include "validity.h"
 
 namespace ssn::pki {
 namespace {
@@ -90,6 +91,26 @@ TEST_F(Live, EndsAreToldAheadOnce) {
   live->refresh(end);
   live->refresh(end + 1);
   EXPECT_EQ(told("has ended"), 1U);
+}
+
+// Of files that are used by somebody else, such as the driver of a key manager.
+TEST_F(Live, FilesOfOthersAreLookedAtToo) {
+  ASSERT_TRUE(authority_->renew_list(3000).ok());
+  publish();
+  const std::int64_t end = open()->state(now_).ends;
+  const auto trouble = [&](std::int64_t now) { return trouble_of(path("node.crt"), path("crl"), now); };
+  EXPECT_EQ(trouble(now_), "");
+  EXPECT_EQ(trouble(end - 31 * day), "");
+  EXPECT_NE(trouble(end - 30 * day).find("node.crt ends in 30 days"), std::string::npos);
+  EXPECT_NE(trouble(end).find("has ended"), std::string::npos);
+  ASSERT_TRUE(authority_->renew_list(10).ok());
+  publish();
+  EXPECT_EQ(trouble(now_), "");
+  EXPECT_NE(trouble(now_ + 8 * day).find("list of revoked certificates"), std::string::npos);
+  put("node.crt", "nonsense");
+  EXPECT_NE(trouble(now_).find("holds no certificate"), std::string::npos);
+  std::filesystem::remove(path("node.crt"));
+  EXPECT_NE(trouble(now_).find("cannot be read"), std::string::npos);
 }
 
 TEST_F(Live, ListsEndToo) {
