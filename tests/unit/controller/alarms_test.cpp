@@ -277,6 +277,37 @@ TEST_F(AlarmsTest, WhatIsOverIsForgotten) {
   EXPECT_EQ(listed(world_, all).size(), 0U);
 }
 
+// The oldest first, and none that is raised.
+TEST(Alarms, ThatAreOverAreForgottenByNumber) {
+  const auto database = make_memory_database();
+  Transaction changes(*database);
+  for (std::size_t i = 0; i < alarms_kept_max + 50; ++i) {
+    Alarm alarm;
+    alarm.key = {"store_full", fmt::format("n{:05}", i), ""};
+    alarm.times = 1;
+    alarm.raised_ms = 1'700'000'000'000;
+    alarm.cleared_ms = i < 5 ? 0 : 1'700'000'000'000 + i;
+    if (i < 5) alarm.sources = {alarm.key.resource};
+    alarm.text.assign(1, 'x');
+    changes.put(keys::alarm(alarm.key), alarm);
+  }
+  ASSERT_OK(changes.commit());
+  World world(*database, seed());
+  world.now.wall_ms = std::max<std::uint64_t>(world.now.wall_ms, 1'700'000'100'000);
+  ASSERT_OK(world->tick(world.now));
+  const std::vector<Alarm> all = listed(world, {true, "", "", Severity::none});
+  std::set<std::string> left;
+  std::size_t over = 0;
+  for (const Alarm& alarm : all) {
+    left.insert(alarm.key.resource);
+    over += alarm.cleared_ms != 0 ? 1 : 0;
+  }
+  EXPECT_EQ(over, alarms_kept_max);
+  EXPECT_TRUE(left.contains("n00000"));   // still raised
+  EXPECT_FALSE(left.contains("n00049"));  // the oldest that are over
+  EXPECT_TRUE(left.contains("n00050"));
+}
+
 // Random conditions said by random nodes, restarts and commits that fail before or after: what is listed is
 // what is said, events alternate, nothing is lost.
 TEST(Alarms, AreWhatTheModelSays) {
