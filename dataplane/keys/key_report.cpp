@@ -19,6 +19,8 @@ std::string_view name(KeyEvent::Kind kind) noexcept {
       return "ledger_failed";
     case KeyEvent::Kind::stuck:
       return "stuck";
+    case KeyEvent::Kind::readmitted:
+      return "readmitted";
   }
   return "unknown";
 }

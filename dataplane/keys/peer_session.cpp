@@ -514,6 +514,7 @@ void PeerSession::readmit(Clock::time_point now) {
   if (shutting_down_ || !context_->ledger.has_room(configuration_->name)) return;
   association_.end();
   context_->ledger.readmit(configuration_->name);
+  context_->events.add(KeyEvent::Kind::readmitted, configuration_->name, 0, "by an operator");
   resume(now);
 }
 

@@ -248,6 +248,7 @@ void KeyService::Core::handle(Letter letter, Clock::time_point now) {
     sessions_[readmit->peer]->readmit(now);
   } else if (std::holds_alternative<ReadmitSelf>(letter)) {
     ledger_.ledger().readmit_self();
+    events_.add(KeyEvent::Kind::readmitted, "", 0, "this node, by an operator");
     suspended_ = false;
     for (const std::unique_ptr<PeerSession>& session : sessions_) session->resume(now);
   } else {

@@ -84,9 +84,10 @@ void add_peers(const KeyReport& report, const agent::Agent* agent, agent::Status
       properties.emplace_back(fmt::format("finished {}", stream_names[i]),
                               account_text(peer.finished.accounts[i]));
     }
-    const std::string condition = peer.quarantine != protocol::Quarantine::none ? "in quarantine"
-                                  : established                                 ? "established"
-                                                                                : "no keys agreed on";
+    const std::string condition = report.self_quarantine ? "this node is in quarantine"
+                                  : peer.quarantine != protocol::Quarantine::none ? "in quarantine"
+                                  : established                                   ? "established"
+                                                                                  : "no keys agreed on";
     status.items.push_back({"peer", peer.name, established, condition, std::move(properties)});
   }
 }

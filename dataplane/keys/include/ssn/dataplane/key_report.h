@@ -24,6 +24,7 @@ struct KeyEvent {
     alarm,          ///< a peer or this node was rolled back or cloned, or keys differ
     ledger_failed,  ///< nothing is sealed any more until the node was restarted with a good disk
     stuck,          ///< a worker does not let go of a connection
+    readmitted,     ///< an operator ended the quarantine of a peer, or (no peer) of this node
   };
   Kind kind = Kind::established;
   std::uint64_t time_ms = 0;  ///< since 1970
