@@ -51,15 +51,17 @@ void print_event(const Event& event, std::string_view schema, bool as_json) {
 Exit follow(client::ControllerClient& client, std::uint64_t after, bool only_alarms,
             const OutputOptions& output, std::string_view schema) {
   for (bool told = false;;) {
-    const Outcome watched = client.watch_events(after, only_alarms, [&](const std::vector<Event>& events) {
-      if (told) print_note(output, "the controller answers again");
-      told = false;
-      for (const Event& event : events) {
-        after = event.number;
-        print_event(event, schema, output.json);
-      }
-      return std::ferror(stdout) == 0;
-    });
+    const Outcome watched =
+        client.watch_events(after, only_alarms, [&](const std::vector<Event>& events, std::uint64_t lost) {
+          if (told) print_note(output, "the controller answers again");
+          told = false;
+          if (lost != 0) print_warning(fmt::format("{} events before these are not kept any more", lost));
+          for (const Event& event : events) {
+            after = event.number;
+            print_event(event, schema, output.json);
+          }
+          return std::ferror(stdout) == 0;
+        });
     if (watched.ok()) return Exit::failed;  // nobody reads what is printed
     if (watched.error().code != Exit::temporary) {
       print_error(watched.error());

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// `ssn dataplane status`, `graph` and `swap`: questions with one answer.
+// `ssn dataplane status`, `graph`, `swap` and `readmit`: questions with one answer.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <filesystem>
 
+#include "confirm.h"
 #include "dataplane_place.h"
 #include "graph_drawing.h"
 #include "io.h"
@@ -256,8 +257,58 @@ Result<Exit> SwapCommand::ask(client::AgentClient& client, const OutputOptions& 
   return Exit::ok;
 }
 
+class ReadmitCommand final : public DataplaneCommand {
+ public:
+  ReadmitCommand()
+      : DataplaneCommand(
+            "readmit", "End the quarantine of a peer, or of the data plane itself",
+            "  ssn dataplane readmit sae-b --config sae-a.toml          once no copy of sae-b runs\n"
+            "  ssn dataplane readmit --self --config sae-b.toml --yes   at the node that was rolled "
+            "back\n") {}
+
+ private:
+  void declare_more(OptionTable& table) override {
+    table.optional_argument("PEER", peer_, "The peer that is in quarantine: ssn dataplane status");
+    table.flag("--self", self_, "The node that is asked, which a peer proved to be rolled back or cloned");
+    table.flag("-y,--yes", yes_, "Ask nothing");
+  }
+  Result<Exit> ask(client::AgentClient& client, const OutputOptions& output) override;
+
+  std::string peer_;
+  bool self_ = false;
+  bool yes_ = false;
+};
+
+Result<Exit> ReadmitCommand::ask(client::AgentClient& client, const OutputOptions& output) {
+  constexpr const char* what = "cannot end the quarantine";
+  if (peer_.empty() != self_) {
+    return Error{Exit::usage, what, "either a peer or --self is wanted", "ssn dataplane readmit",
+                 "name one peer, or give --self"};
+  }
+  const std::string whom = self_ ? "this node" : peer_;
+  const std::string question = fmt::format(
+      "Readmit {}? If a copy of it still runs, pads are used twice, and what they hid is told.", whom);
+  if (Outcome confirmed = confirm(what, question, whom, yes_); !confirmed.ok()) {
+    return confirmed.error();
+  }
+  const Result<std::string> ended = client.readmit(peer_);
+  if (!ended.ok()) {
+    return ended.error();
+  }
+  if (output.json) {
+    JsonWriter json;
+    begin_document(json, schema(), nullptr);
+    json.member("peer", peer_).member("self", self_).member("quarantine", ended.value()).end_object();
+    print_text(json.text());
+  } else {
+    print_note(output, fmt::format("{} is readmitted; it was in quarantine because {}", whom, ended.value()));
+  }
+  return Exit::ok;
+}
+
 }  // namespace
 
+std::unique_ptr<Command> make_dataplane_readmit_command() { return std::make_unique<ReadmitCommand>(); }
 std::unique_ptr<Command> make_dataplane_status_command() { return std::make_unique<StatusCommand>(); }
 std::unique_ptr<Command> make_dataplane_graph_command() { return std::make_unique<GraphCommand>(); }
 std::unique_ptr<Command> make_dataplane_swap_command() { return std::make_unique<SwapCommand>(); }

@@ -110,6 +110,7 @@ std::vector<std::unique_ptr<Command>> make_dataplane_commands() {
   commands.push_back(make_dataplane_top_command());
   commands.push_back(make_dataplane_graph_command());
   commands.push_back(make_dataplane_swap_command());
+  commands.push_back(make_dataplane_readmit_command());
   return commands;
 }
 

@@ -49,5 +49,6 @@ std::unique_ptr<Command> make_dataplane_trace_command();
 std::unique_ptr<Command> make_dataplane_top_command();
 std::unique_ptr<Command> make_dataplane_graph_command();
 std::unique_ptr<Command> make_dataplane_swap_command();
+std::unique_ptr<Command> make_dataplane_readmit_command();
 
 }  // namespace ssn::cli

@@ -38,8 +38,8 @@ const Heading headings[] = {
     {"Files", {"split", "combine", "inspect", "seal", "open"}},
     {"Stored objects", {"put", "get", "verify", "ls", "stat", "rm", "explain"}},
     {"The storage network",
-     {"status", "nodes", "alarms", "events", "accounting", "config", "node", "reshare", "shareholder",
-      "membership", "pki", "demo"}},
+     {"status", "nodes", "alarms", "events", "audit", "accounting", "config", "node", "reshare",
+      "shareholder", "membership", "pki", "demo"}},
     {"Machines and processes", {"doctor", "topology", "version", "dataplane", "offload", "kme"}},
 };
 
@@ -108,6 +108,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
     }
   }
   commands.push_back(make_accounting_command());
+  commands.push_back(make_audit_command());
   commands.push_back(make_status_command());
   commands.push_back(make_doctor_command());
   commands.push_back(make_topology_command());

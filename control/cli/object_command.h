@@ -53,6 +53,7 @@ std::vector<std::unique_ptr<Command>> make_network_commands();  // explain, node
 std::vector<std::unique_ptr<Command>> make_alarm_commands();    // alarms, events
 std::unique_ptr<Command> make_status_command();
 std::unique_ptr<Command> make_accounting_command();
+std::unique_ptr<Command> make_audit_command();
 std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
 std::vector<std::unique_ptr<Command>> make_node_commands();      // the group node
 std::vector<std::unique_ptr<Command>> make_config_commands();    // the group config

@@ -117,6 +117,16 @@ class Client final : public AgentClient {
     return asked.ok() ? Result<agent::SwapResult>(agent::read(answer)) : asked.error();
   }
 
+  Result<std::string> readmit(const std::string& peer) override {
+    grpc::ClientContext context;
+    api::ReadmitRequest request;
+    api::ReadmitAnswer answer;
+    request.set_peer(agent::clean_text(peer, 1024));
+    limit(context, patience_);
+    const Outcome asked = judge(context, stub_->Readmit(&context, request, &answer));
+    return asked.ok() ? Result<std::string>(agent::clean_text(answer.quarantine(), 1024)) : asked.error();
+  }
+
  private:
   static void limit(grpc::ClientContext& context, milliseconds patience) {
     context.set_deadline(std::chrono::system_clock::now() + patience);

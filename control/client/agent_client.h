@@ -50,6 +50,8 @@ class AgentClient {
   virtual Result<std::vector<agent::Graph>> graphs() = 0;
   virtual Result<agent::SwapResult> swap(agent::SwapMode mode, const std::string& toml,
                                          const std::string& file) = 0;
+  /// The quarantine of a peer (empty: of the node itself) ends. Says why it was in one.
+  virtual Result<std::string> readmit(const std::string& peer) = 0;
 };
 
 }  // namespace ssn::client

@@ -12,6 +12,7 @@
 #include "controller.grpc.pb.h"
 #include "credentials.h"
 #include "messages.h"
+#include "messages_audit.h"
 #include "messages_configuration.h"
 #include "resharing.grpc.pb.h"
 
@@ -183,7 +184,7 @@ class Client final : public ControllerClient {
   }
 
   Outcome watch_events(std::optional<std::uint64_t> after, bool only_alarms,
-                       const std::function<bool(const std::vector<Event>&)>& take) override {
+                       const std::function<bool(const std::vector<Event>&, std::uint64_t)>& take) override {
     if (const Result<Status> reached = status(); !reached.ok()) {
       return reached.error();  // a stream has no deadline, so first something that has
     }
@@ -200,7 +201,7 @@ class Client final : public ControllerClient {
         context.TryCancel();
         return proven;
       }
-      if (!take(all<Event>(list.events()))) {
+      if (!take(all<Event>(list.events()), list.lost())) {
         context.TryCancel();
         static_cast<void>(reader->Finish());
         return done;
@@ -217,6 +218,15 @@ class Client final : public ControllerClient {
     message.set_after(after);
     message.set_limit(limit);
     return ask<AlarmPage>(&v1::Administration::Stub::ListAlarms, message, v1::AlarmList());
+  }
+
+  Result<audit::DecisionPage> decisions(const audit::DecisionFilter& filter, std::uint64_t after,
+                                        std::uint32_t limit) override {
+    v1::ListDecisionsRequest message;
+    controller::write(filter, message);
+    message.set_after(after);
+    message.set_limit(limit);
+    return ask<audit::DecisionPage>(&v1::Administration::Stub::ListDecisions, message, v1::DecisionList());
   }
 
   Result<ConfigurationVersion> configuration(std::uint64_t version) override {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "audit_file.h"
 #include "reshare.h"
 #include "ssn/hw/result.h"
 #include "types.h"
@@ -66,12 +67,18 @@ class ControllerClient {
   virtual Result<std::vector<controller::Association>> associations(const std::string& node) = 0;
   virtual Result<std::vector<controller::Event>> events(std::uint64_t after, std::uint32_t limit) = 0;
   /// Those behind `after`, then those that come; without `after`: only those. Ends when `take` says no, with
-  /// an error when the controller ends it. `take` is also given empty lists, every few seconds.
-  virtual Outcome watch_events(std::optional<std::uint64_t> after, bool only_alarms,
-                               const std::function<bool(const std::vector<controller::Event>&)>& take) = 0;
+  /// an error when the controller ends it. `take` is also given empty lists, every few seconds,
+  /// and how many before these are not kept any more.
+  virtual Outcome watch_events(
+      std::optional<std::uint64_t> after, bool only_alarms,
+      const std::function<bool(const std::vector<controller::Event>&, std::uint64_t lost)>& take) = 0;
   /// A page behind `after`.
   virtual Result<controller::AlarmPage> alarms(const controller::AlarmFilter& filter,
                                                const std::string& after, std::uint32_t limit) = 0;
+
+  /// The audit log: a page behind `after`, which may be short and yet have a next one.
+  virtual Result<audit::DecisionPage> decisions(const audit::DecisionFilter& filter, std::uint64_t after,
+                                                std::uint32_t limit) = 0;
 
   // The network's configuration.
   /// 0: the version in force.

@@ -171,6 +171,8 @@ class Catalogue {
   /// Which jobs come no further, and what is wrong with our certificate; empty: nothing. Any thread.
   void tell_stalled(Now now, const std::string& jobs);
   void tell_certificate(Now now, const std::string& trouble);
+  /// Why decisions cannot be logged; empty: they can.
+  void tell_audit(Now now, const std::string& trouble);
 
   /// Ends writes whose lease is over and forgets what is gone long enough. Call it every second or so.
   Outcome tick(Now now);

@@ -269,6 +269,10 @@ void Catalogue::tell_certificate(Now now, const std::string& trouble) {
   monitor_.set("controller_certificate_ends", own, "", !trouble.empty(), trouble, now.monotonic_ms);
 }
 
+void Catalogue::tell_audit(Now now, const std::string& trouble) {
+  monitor_.set("audit_failed", own, "", !trouble.empty(), trouble, now.monotonic_ms);
+}
+
 // One that is removed: nobody looks at it any more.
 Outcome Catalogue::forget_node_alarms(Transaction& changes, Now now, const std::string& node) {
   for (const char* const type : {"node_down", "labels_contradict", "replacement_stuck"}) {

@@ -59,6 +59,7 @@ Result<Configuration> load_configuration(const std::string& path) {
   server.crl = controller.path("crl", "");
   configuration.database = controller.path("database");
   const std::string first = controller.path("initial_configuration", "");
+  configuration.audit = audit::read_settings(file.value().root().table("audit"));
   if (Outcome finished = file.value().finish(); !finished.ok()) {
     return finished.error();
   }

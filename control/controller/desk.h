@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "audit_log.h"
 #include "call_error.h"
 #include "caller.h"
 #include "messages.h"
@@ -24,11 +25,13 @@ struct Desk {
   const std::function<Now()> clock;
   const std::uint64_t started_ms;
   const std::shared_ptr<pki::LiveIdentity> live;
+  audit::AuditLog* const audit;  // null: nothing is logged
 
   Result<pki::Caller> admit(const grpc::ServerContext& context, Call call) const {
     pki::Caller caller = pki::caller_of(*context.auth_context(), live.get());
     if (caller.kind == pki::Caller::Kind::certified && !caller.name.empty() && may(caller.roles, call)) {
-      return caller;
+      const Outcome logged = audit == nullptr || goes_on_unlogged(call) ? Outcome(done) : audit->may_go_on();
+      return logged.ok() ? Result<pki::Caller>(caller) : logged.error();
     }
     return Error{Exit::refused, fmt::format("cannot answer {}", name(call)),
                  caller.name.empty() ? caller.why : fmt::format("{} has no role that may", caller.name),

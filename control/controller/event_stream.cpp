@@ -26,6 +26,8 @@ Result<v1::EventList> next_events(const Desk& desk, bool only_alarms, std::uint6
   v1::EventList list;
   const Result<std::vector<Event>> events = desk.catalogue.events(after, page_max);
   if (!events.ok()) return events.error();
+  // Numbers have no gaps but those of events that were forgotten.
+  if (after != 0 && !events.value().empty()) list.set_lost(events.value().front().number - after - 1);
   for (const Event& event : events.value()) {
     after = event.number;
     if (!only_alarms || event.change != AlarmChange::none) write(event, *list.add_events());
@@ -57,7 +59,8 @@ grpc::Status watch_events(const Desk& desk, std::atomic<unsigned>& watchers,
     if (more || looks % looks_between_words == 0) {
       const Result<v1::EventList> list = next_events(desk, request.only_alarms(), after);
       if (!list.ok()) return pki::to_status(list.error());
-      const bool wanted = looks % looks_between_words == 0 || list.value().events_size() != 0;
+      const bool wanted =
+          looks % looks_between_words == 0 || list.value().events_size() != 0 || list.value().lost() != 0;
       if (wanted && !writer.Write(list.value())) break;
     }
     std::this_thread::sleep_for(look_each);

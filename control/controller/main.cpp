@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "agent_nodes.h"
+#include "audit_log.h"
 #include "configuration.h"
 #include "live_identity.h"
 #include "ssn/hw/daemon.h"
@@ -51,7 +52,7 @@ void random_bytes(std::uint8_t* out, std::size_t bytes) {
 // Ticks once a second, and drives re-sharing, until a signal comes. What cannot be done is tried again; said
 // once while it lasts.
 int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager& reshares,
-                 const pki::LiveIdentity& live, const sigset_t& ending) {
+                 const pki::LiveIdentity& live, const audit::AuditLog* audit, const sigset_t& ending) {
   bool troubled = false;
   for (std::uint64_t next_ms = 0;;) {
     const timespec moment{0, reshares.is_busy() ? 20'000'000 : 100'000'000};
@@ -65,6 +66,7 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
       next_ms = time.monotonic_ms + 1000;
       const pki::LiveIdentity::State identity = live.state(static_cast<std::int64_t>(time.wall_ms / 1000));
       catalogue.tell_certificate(time, identity.healthy ? "" : identity.condition);
+      catalogue.tell_audit(time, audit == nullptr ? "" : audit->trouble());
       const Outcome ticked = catalogue.tick(time);
       outcome = outcome.ok() ? ticked : outcome;
     }
@@ -73,6 +75,11 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
     }
     troubled = !outcome.ok();
   }
+}
+
+// What nodes and those who follow the log ask all the time.
+std::vector<std::string> routine_calls() {
+  return {"Nodes.Report", "Nodes.GetHoldings", "Nodes.CompareHoldings", "Administration.ListDecisions"};
 }
 
 int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
@@ -85,6 +92,13 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   }
   const Configuration& configuration = loaded.value();
   const sigset_t ending = hw::Daemon::block_signals();
+  Result<std::unique_ptr<audit::AuditLog>> audit{std::unique_ptr<audit::AuditLog>()};
+  if (!configuration.audit.file.path.empty()) {
+    audit = audit::AuditLog::open(configuration.audit, routine_calls());
+  }
+  if (!audit.ok()) {
+    return daemon.fail(audit.error());
+  }
   const Result<std::unique_ptr<Database>> database = open_sqlite_database(configuration.database);
   if (!database.ok()) {
     return daemon.fail(database.error());
@@ -105,7 +119,8 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
     return daemon.fail(reshares.error());
   }
   Result<std::unique_ptr<Server>> server =
-      Server::start(configuration.server, live.value(), *catalogue.value(), reshares.value().get(), now);
+      Server::start(configuration.server, live.value(), *catalogue.value(), reshares.value().get(), now,
+                    audit.value().get());
   if (!server.ok()) {
     return daemon.fail(server.error());
   }
@@ -119,7 +134,8 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   daemon.log(fmt::format("ready; {} listens at {}, and follows version {} of the network's configuration",
                          configuration.server.name, server.value()->listening(),
                          versions.ok() && !versions.value().empty() ? versions.value().front().number : 0));
-  const int number = wait_for_end(daemon, *catalogue.value(), *reshares.value(), *live.value(), ending);
+  const int number =
+      wait_for_end(daemon, *catalogue.value(), *reshares.value(), *live.value(), audit.value().get(), ending);
   daemon.log(fmt::format("ending after signal {}", number));
   server.value().reset();
   return 0;

@@ -38,6 +38,7 @@ constexpr Right rights[] = {
     {Call::list_events, "Administration.ListEvents", {Role::operators}},
     {Call::watch_events, "Administration.WatchEvents", {Role::operators}},
     {Call::list_alarms, "Administration.ListAlarms", {Role::operators}},
+    {Call::list_decisions, "Administration.ListDecisions", {Role::operators}},
     {Call::start_reshare, "Reshares.Start", {Role::owner, Role::operators}},
     {Call::cancel_reshare, "Reshares.Cancel", {Role::owner, Role::operators}},
     {Call::list_reshares, "Reshares.List", {Role::owner, Role::operators}},
@@ -80,6 +81,12 @@ bool may(Roles roles, Call call) noexcept {
     }
   }
   return false;
+}
+
+bool goes_on_unlogged(Call call) noexcept {
+  const Right* const right = right_of(call);
+  if (right == nullptr || call == Call::set_node || call == Call::remove_node) return false;
+  return right->name.starts_with("Nodes.") || right->name.starts_with("Administration.");
 }
 
 }  // namespace ssn::controller

@@ -32,6 +32,7 @@ enum class Call : std::uint8_t {
   list_events,
   watch_events,
   list_alarms,
+  list_decisions,
   start_reshare,
   cancel_reshare,
   list_reshares,
@@ -44,11 +45,14 @@ enum class Call : std::uint8_t {
   list_accounts,
   list_usage,
 };
-inline constexpr std::size_t calls_count = 33;
+inline constexpr std::size_t calls_count = 34;
 
 /// "Objects.BeginWrite", as in control/api/controller.proto.
 std::string_view name(Call call) noexcept;
 /// Whether one of the roles may.
 bool may(pki::Roles roles, Call call) noexcept;
+/// Goes on also while decisions cannot be logged and nothing else may: what operators look at, to find out
+/// why, and what nodes say, without which the network would take them for dead.
+bool goes_on_unlogged(Call call) noexcept;
 
 }  // namespace ssn::controller

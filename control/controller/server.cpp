@@ -9,10 +9,12 @@
 #include <chrono>
 #include <ctime>
 
+#include "call_audit.h"
 #include "controller.grpc.pb.h"
 #include "credentials.h"
 #include "desk.h"
 #include "event_stream.h"
+#include "messages_audit.h"
 
 namespace ssn::controller {
 namespace {
@@ -269,6 +271,21 @@ class AdministrationService final : public v1::Administration::Service {
     return watch_events(desk_, watchers_, *context, *request, *writer);
   }
 
+  grpc::Status ListDecisions(Context* context, const v1::ListDecisionsRequest* request,
+                             v1::DecisionList* out) override {
+    const Result<pki::Caller> caller = desk_.admit(*context, Call::list_decisions);
+    if (!caller.ok()) return pki::to_status(caller.error());
+    if (desk_.audit == nullptr) {
+      return pki::to_status({Exit::not_found, "cannot list decisions", "this controller keeps no audit log",
+                             desk_.settings.name, "give it [audit] file: docs/audit.md"});
+    }
+    const Result<audit::DecisionPage> page =
+        desk_.audit->read(read(*request), request->after(), limit_of(request->limit()));
+    if (!page.ok()) return pki::to_status(page.error());
+    write(page.value(), *out);
+    return grpc::Status::OK;
+  }
+
   template <typename T, typename Add>
   static grpc::Status list(const Result<std::vector<T>>& all, const Add& add) {
     if (!all.ok()) {
@@ -289,8 +306,8 @@ void tell(const std::string& line) { fmt::print(stderr, "ssn-controller: {}\n", 
 class Running final : public Server {
  public:
   Running(const ServerSettings& settings, std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
-          ReshareManager* reshares, const std::function<Now()>& clock)
-      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms, std::move(live)},
+          ReshareManager* reshares, const std::function<Now()>& clock, audit::AuditLog* audit)
+      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms, std::move(live), audit},
         reshares_(make_reshare_service(desk_)),
         configuration_(make_configuration_service(desk_)),
         accounting_(make_accounting_service(desk_)) {}
@@ -333,6 +350,7 @@ Outcome Running::start() {
   builder.RegisterService(accounting_.get());
   pki::set_limits(builder,
                   {"ssn-controller", threads_max, memory_max, request_bytes_max, streams_per_connection});
+  audit::note_calls(builder, desk_.audit);
   int port = 0;
   credentials_ = pki::server_credentials(desk_.live);
   builder.AddListeningPort(settings.listen, credentials_, &port);
@@ -368,9 +386,10 @@ Result<std::shared_ptr<pki::LiveIdentity>> open_identity(const ServerSettings& s
 
 Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
                                               std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
-                                              ReshareManager* reshares, std::function<Now()> clock) {
+                                              ReshareManager* reshares, std::function<Now()> clock,
+                                              audit::AuditLog* audit) {
   pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
-  auto server = std::make_unique<Running>(settings, std::move(live), catalogue, reshares, clock);
+  auto server = std::make_unique<Running>(settings, std::move(live), catalogue, reshares, clock, audit);
   if (Outcome started = server->start(); !started.ok()) {
     return started.error();
   }

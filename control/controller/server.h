@@ -10,6 +10,9 @@
 #include "reshare_manager.h"
 #include "ssn/hw/result.h"
 
+namespace ssn::audit {
+class AuditLog;
+}
 namespace ssn::pki {
 class LiveIdentity;
 }
@@ -31,11 +34,13 @@ Result<std::shared_ptr<pki::LiveIdentity>> open_identity(const ServerSettings& s
 class Server {
  public:
   /// Listens and answers out of the catalogue and, where it is given, the manager; both must outlive it.
+  /// Every decision goes to `audit`, which outlives it, too; null: nowhere.
   /// Looks at the files of `live` from now on. Sets GRPC_SSL_CIPHER_SUITES in the environment, so no other
   /// thread may read that meanwhile.
   static Result<std::unique_ptr<Server>> start(const ServerSettings& settings,
                                                std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
-                                               ReshareManager* reshares, std::function<Now()> clock);
+                                               ReshareManager* reshares, std::function<Now()> clock,
+                                               audit::AuditLog* audit = nullptr);
   /// Ends calls that take longer than half a second.
   virtual ~Server() = default;
   /// With the real port.

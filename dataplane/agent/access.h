@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "audit_log.h"
 #include "caller.h"
 
 namespace ssn::agent {
@@ -27,6 +28,12 @@ inline bool is_operator(const Caller& caller, const std::vector<std::string>& op
 inline Error not_any_more(const char* what) {
   return {Exit::refused, what, "the caller's certificate is not to be believed any more", "",
           "get another certificate: ssn pki renew, ssn pki issue"};
+}
+
+/// For what changes something, or gives data: temporary while decisions cannot be logged and the settings ask
+/// for that.
+inline Outcome may_go_on(const audit::AuditLog* log) {
+  return log == nullptr ? Outcome(done) : log->may_go_on();
 }
 
 /// What the agent counts of itself.

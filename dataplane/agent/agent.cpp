@@ -15,6 +15,7 @@
 #include <set>
 
 #include "access.h"
+#include "call_audit.h"
 #include "credentials.h"
 #include "identity_status.h"
 #include "messages.h"
@@ -90,11 +91,11 @@ class Running final : public Agent {
       : settings_(settings),
         streams_(PeerStreams::make(settings_, live_, counters_)),
         hub_(settings.name, [this](const PeerAddress& peer) { return streams_->call(peer); }),
-        operation_(OperationServer::make(gate_, settings_.operators, live_, counters_)),
-        sessions_(SessionServer::make(host_gate_, settings_.owners, live_, counters_)),
-        resharing_(ReshareServer::make(reshare_gate_,
-                                       {settings_.reshares, settings_.controller, settings_.operators}, live_,
-                                       counters_)) {
+        operation_(OperationServer::make(gate_, settings_.operators, live_, counters_, settings_.audit)),
+        sessions_(SessionServer::make(host_gate_, settings_.owners, live_, counters_, settings_.audit)),
+        resharing_(ReshareServer::make(
+            reshare_gate_, {settings_.reshares, settings_.controller, settings_.operators, settings_.audit},
+            live_, counters_)) {
     streams_->connect(hub_);
   }
   ~Running() override;
@@ -112,6 +113,7 @@ class Running final : public Agent {
   std::vector<PeerState> peers() const override { return hub_.peers(); }
   const std::string& listening() const override { return listening_; }
   void counters(std::vector<Counter>& out) const override;
+  std::string certificate_trouble() const override;
 
  private:
   Outcome listen();
@@ -207,6 +209,7 @@ Outcome Running::listen() {
   const int threads = operator_threads_max + (settings_.owners ? owner_threads_max : 0) +
                       (settings_.reshares ? reshare_threads_max : 0);
   pki::set_limits(builder, {"ssn-agent", threads, memory_max, request_max, streams_per_connection});
+  audit::note_calls(builder, settings_.audit);
   int port = 0;
   int local = 0;
   if (!settings_.listen.empty()) {
@@ -267,11 +270,24 @@ void Running::counters(std::vector<Counter>& out) const {
   add("agent.session_calls", counters_.session_calls);
   add("agent.stalled", counters_.stalled);
   add("agent.trace_streams", counters_.trace_streams, Counter::Kind::gauge);
+  if (settings_.audit != nullptr) {
+    const audit::AuditLog::Counts log = settings_.audit->counts();
+    out.push_back({"agent.audit_counted", log.counted, Counter::Kind::counter});
+    out.push_back({"agent.audit_failures", log.failures, Counter::Kind::counter});
+    out.push_back({"agent.audit_lost", log.lost, Counter::Kind::counter});
+    out.push_back({"agent.audit_written", log.written, Counter::Kind::counter});
+  }
   if (live_ != nullptr) {
     add_counters(live_->state(::time(nullptr)), ::time(nullptr), out);
-    std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
-              [](const Counter& one, const Counter& other) { return one.name < other.name; });
   }
+  std::sort(out.begin() + static_cast<std::ptrdiff_t>(first), out.end(),
+            [](const Counter& one, const Counter& other) { return one.name < other.name; });
+}
+
+std::string Running::certificate_trouble() const {
+  if (live_ == nullptr) return "";
+  const pki::LiveIdentity::State state = live_->state(::time(nullptr));
+  return state.healthy ? "" : state.condition;
 }
 
 }  // namespace

@@ -64,11 +64,13 @@ std::vector<Counter> changes(const std::vector<Counter>& before, const std::vect
 class Server final : public OperationServer, private api::Operation::Service {
  public:
   Server(SourceGate& gate, const std::vector<std::string>& operators,
-         const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters)
+         const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters,
+         const audit::AuditLog* audit)
       : gate_(gate),
         operators_(operators),
         live_(live),
         counters_(counters),
+        audit_(audit),
         watch_(patience, counters.stalled) {}
 
   grpc::Service& service() override { return *this; }
@@ -85,6 +87,12 @@ class Server final : public OperationServer, private api::Operation::Service {
     return Error{Exit::refused, "cannot answer",
                  caller.name.empty() ? caller.why : fmt::format("{} is no operator", caller.name), "",
                  "list the common name of the certificate in [agent] operators, or use the local socket"};
+  }
+
+  // The same for what changes something.
+  Outcome admit_change(const grpc::ServerContext& context) {
+    const Outcome admitted = admit(context);
+    return admitted.ok() ? may_go_on(audit_) : admitted;
   }
 
   static Error starting() {
@@ -267,7 +275,7 @@ class Server final : public OperationServer, private api::Operation::Service {
   grpc::Status Swap(grpc::ServerContext* context, const api::SwapRequest* request,
                     api::SwapResult* answer) override {
     const char* const what = "cannot change the configuration";
-    if (const Outcome admitted = admit(*context); !admitted.ok()) {
+    if (const Outcome admitted = admit_change(*context); !admitted.ok()) {
       return to_status(admitted.error());
     }
     if (request->toml().size() > swap_text_max || !api::SwapMode_IsValid(request->mode())) {
@@ -292,10 +300,32 @@ class Server final : public OperationServer, private api::Operation::Service {
     return grpc::Status::OK;
   }
 
+  grpc::Status Readmit(grpc::ServerContext* context, const api::ReadmitRequest* request,
+                       api::ReadmitAnswer* answer) override {
+    if (const Outcome admitted = admit_change(*context); !admitted.ok()) {
+      return to_status(admitted.error());
+    }
+    if (request->peer().size() > prefix_max) {
+      return to_status({Exit::usage, "cannot readmit the peer", "its name is too long", "peer",
+                        "name one of the [[peer]] tables"});
+    }
+    const SourceGate::Pass source = gate_.enter();
+    if (!source) {
+      return to_status(starting());
+    }
+    const Result<std::string> ended = source->readmit(request->peer());
+    if (!ended.ok()) {
+      return to_status(ended.error());
+    }
+    answer->set_quarantine(clean_text(ended.value(), prefix_max));
+    return grpc::Status::OK;
+  }
+
   SourceGate& gate_;
   const std::vector<std::string>& operators_;
   const std::shared_ptr<pki::LiveIdentity>& live_;
   AgentCounters& counters_;
+  const audit::AuditLog* const audit_;
   StreamWatch watch_;
   std::mutex swap_;
 };
@@ -305,8 +335,9 @@ class Server final : public OperationServer, private api::Operation::Service {
 std::unique_ptr<OperationServer> OperationServer::make(SourceGate& gate,
                                                        const std::vector<std::string>& operators,
                                                        const std::shared_ptr<pki::LiveIdentity>& live,
-                                                       AgentCounters& counters) {
-  return std::make_unique<Server>(gate, operators, live, counters);
+                                                       AgentCounters& counters,
+                                                       const audit::AuditLog* audit) {
+  return std::make_unique<Server>(gate, operators, live, counters, audit);
 }
 
 }  // namespace ssn::agent

@@ -26,7 +26,7 @@ class OperationServer {
   /// All must outlive it.
   static std::unique_ptr<OperationServer> make(SourceGate& gate, const std::vector<std::string>& operators,
                                                const std::shared_ptr<pki::LiveIdentity>& live,
-                                               AgentCounters& counters);
+                                               AgentCounters& counters, const audit::AuditLog* audit);
   virtual ~OperationServer() = default;
   virtual grpc::Service& service() = 0;
 };

@@ -92,6 +92,7 @@ class Server final : public ReshareServer, private api::Resharing::Service {
   template <typename Call>
   grpc::Status answer(const Context& context, Call call) {
     if (const Outcome admitted = admit(context); !admitted.ok()) return to_status(admitted.error());
+    if (const Outcome logged = may_go_on(setup_.audit); !logged.ok()) return to_status(logged.error());
     const Place place(calls_, reshare_calls_max);
     if (!place.has()) return to_status(busy());
     const ReshareGate::Pass host = gate_.enter();

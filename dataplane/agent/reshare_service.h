@@ -25,6 +25,7 @@ class ReshareServer {
     bool serves = false;     ///< this node makes shares anew; if not, everybody is refused
     std::string controller;  ///< its CN; empty: operators only
     std::vector<std::string> operators;
+    const audit::AuditLog* audit = nullptr;
   };
   /// `gate`, `live` and `counters` outlive it.
   static std::unique_ptr<ReshareServer> make(ReshareGate& gate, Setup setup,

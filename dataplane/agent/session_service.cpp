@@ -87,8 +87,9 @@ class Places {
 
 class Server final : public SessionServer, private api::Sessions::Service {
  public:
-  Server(HostGate& gate, bool serves, const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters)
-      : gate_(gate), serves_(serves), live_(live), counters_(counters) {}
+  Server(HostGate& gate, bool serves, const std::shared_ptr<pki::LiveIdentity>& live, AgentCounters& counters,
+         const audit::AuditLog* audit)
+      : gate_(gate), serves_(serves), live_(live), counters_(counters), audit_(audit) {}
 
   grpc::Service& service() override { return *this; }
 
@@ -129,6 +130,9 @@ class Server final : public SessionServer, private api::Sessions::Service {
 
   // The object is the caller's own: as the controller says, not the caller.
   Result<SessionRequest> own_object(Admission& admitted, const api::OpenSessionRequest& message) {
+    if (const Outcome logged = may_go_on(audit_); !logged.ok()) {
+      return logged.error();
+    }
     Result<SessionRequest> request = read(message);
     if (!request.ok()) {
       return request;
@@ -230,6 +234,7 @@ class Server final : public SessionServer, private api::Sessions::Service {
   const bool serves_;
   const std::shared_ptr<pki::LiveIdentity>& live_;
   AgentCounters& counters_;
+  const audit::AuditLog* const audit_;
   Places places_;
 };
 
@@ -237,8 +242,8 @@ class Server final : public SessionServer, private api::Sessions::Service {
 
 std::unique_ptr<SessionServer> SessionServer::make(HostGate& gate, bool serves,
                                                    const std::shared_ptr<pki::LiveIdentity>& live,
-                                                   AgentCounters& counters) {
-  return std::make_unique<Server>(gate, serves, live, counters);
+                                                   AgentCounters& counters, const audit::AuditLog* audit) {
+  return std::make_unique<Server>(gate, serves, live, counters, audit);
 }
 
 }  // namespace ssn::agent

@@ -22,7 +22,7 @@ class SessionServer {
   /// `serves`: this node is an SSA; if it is none, everybody is refused. All must outlive it.
   static std::unique_ptr<SessionServer> make(HostGate& gate, bool serves,
                                              const std::shared_ptr<pki::LiveIdentity>& live,
-                                             AgentCounters& counters);
+                                             AgentCounters& counters, const audit::AuditLog* audit);
   virtual ~SessionServer() = default;
   virtual grpc::Service& service() = 0;
 };

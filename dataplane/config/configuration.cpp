@@ -93,6 +93,8 @@ Outcome Configuration::check_swap(const Configuration& next) const {
              agent.ca != next.agent.ca || agent.crl != next.agent.crl ||
              agent.operators != next.agent.operators) {
     differs = "[agent]";
+  } else if (!(audit == next.audit)) {
+    differs = "[audit]";
   }
   if (is_storage() || next.is_storage()) {
     return Error{Exit::refused, "cannot take the configuration while running",

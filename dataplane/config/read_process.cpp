@@ -164,6 +164,7 @@ void read_process(const ConfigTable& root, Configuration& configuration) {
   read_keys(root.table("keys"), configuration);
   read_offload(root.table("offload"), configuration);
   read_agent(root.table("agent"), configuration);
+  configuration.audit = audit::read_settings(root.table("audit"));
 }
 
 std::string_view name(EalConfiguration::HugePages value) noexcept {

@@ -134,6 +134,10 @@ class Source final : public agent::AgentSource {
     return result;
   }
 
+  Result<std::string> readmit(const std::string& peer) override {
+    return process_.snapshot().running->readmit(peer);
+  }
+
  private:
   void add_ports(const Process::Snapshot& now, Status& status) const {
     for (std::size_t i = 0; i < now.ports.size(); ++i) {

@@ -4,14 +4,20 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <chrono>
+#include <ctime>
 #include <set>
+#include <thread>
 
+#include "audit_log.h"
 #include "parts.h"
+#include "validity.h"
 
 namespace ssn::dataplane {
 namespace {
 
 constexpr std::chrono::milliseconds let_go_patience{3000};
+constexpr std::chrono::milliseconds readmit_patience{5000};
 
 }  // namespace
 
@@ -72,6 +78,8 @@ Outcome Generation::make_storage() {
     const std::shared_ptr<KeyService> keys = keys_now();
     return keys == nullptr ? KeyReport() : keys->report();
   };
+  setup.audit_trouble = [log = setup_.audit] { return log == nullptr ? "" : log->trouble(); };
+  setup.certificate_trouble = [this] { return certificate_trouble(); };
   setup.host_link = [this](const std::string& peer, std::size_t link) { return host_link(peer, link); };
   setup.longest_payload = [this](std::uint32_t link) { return host_->host().link(link).max_payload; };
   setup.make_guest = [this](const GuestSpec& spec) { return host_->host().make_guest(spec); };
@@ -84,6 +92,67 @@ Outcome Generation::make_storage() {
   if (!storage.ok()) return storage.error();
   storage_ = std::move(storage.value());
   return done;
+}
+
+// Of the agent, and of what it draws keys with.
+std::string Generation::certificate_trouble() const {
+  const std::string of_agent = setup_.agent != nullptr ? setup_.agent->certificate_trouble() : "";
+  if (!of_agent.empty()) return "of the agent: " + of_agent;
+  for (const hw::KeyDeviceConfiguration& device : setup_.configuration->key_devices) {
+    std::string certificate;
+    std::string crl;
+    for (const auto& [name, value] : device.settings) {
+      if (name == "certificate") certificate = value;
+      if (name == "crl") crl = value;
+    }
+    if (certificate.empty()) continue;
+    const std::string trouble = pki::trouble_of(certificate, crl, ::time(nullptr));
+    if (!trouble.empty()) return fmt::format("to the key manager ({}): {}", device.driver, trouble);
+  }
+  return "";
+}
+
+Result<std::string> Generation::readmit(const std::string& peer) const {
+  const char* const what = "cannot end the quarantine";
+  const std::shared_ptr<KeyService> keys = keys_now();
+  if (keys == nullptr) {
+    return Error{Exit::temporary, what, "this node has no keys with anybody now", peer, "try again soon"};
+  }
+  const auto reason_now = [&]() -> Result<std::string> {
+    const KeyReport report = keys->report();
+    if (report.ledger_failed) {
+      return Error{Exit::failed, what, "the ledger cannot be written", setup_.configuration->ledger,
+                   "give the node a good disk and start it again"};
+    }
+    if (peer.empty()) return std::string(report.self_quarantine ? "it was rolled back or cloned" : "");
+    for (const PeerKeyReport& each : report.peers) {
+      if (each.name != peer) continue;
+      return std::string(each.quarantine == protocol::Quarantine::none          ? ""
+                         : each.quarantine == protocol::Quarantine::rolled_back ? "it was rolled back"
+                                                                                : "it was cloned");
+    }
+    return Error{Exit::not_found, what, "no such peer is configured", peer,
+                 "name one of the [[peer]] tables"};
+  };
+  const Result<std::string> reason = reason_now();
+  if (!reason.ok()) return reason;
+  if (reason.value().empty()) {
+    return Error{Exit::refused, what, "it is in no quarantine", peer.empty() ? "this node" : peer,
+                 "nothing: see ssn dataplane status"};
+  }
+  if (peer.empty()) {
+    keys->readmit_self();
+  } else if (Outcome told = keys->readmit(peer); !told.ok()) {
+    return told.error();
+  }
+  const auto until = std::chrono::steady_clock::now() + readmit_patience;
+  while (std::chrono::steady_clock::now() < until) {
+    // A report is made after the ledger was written.
+    const Result<std::string> now = reason_now();
+    if (!now.ok() || now.value().empty()) return now.ok() ? reason : now;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return Error{Exit::temporary, what, "the node did not do it in time", peer, "try again; look at its log"};
 }
 
 std::uint32_t Generation::host_link(const std::string& peer, std::size_t link) const {

@@ -20,6 +20,9 @@
 #include "ssn/dataplane/storage.h"
 #include "ssn/dataplane/wire.h"
 
+namespace ssn::audit {
+class AuditLog;
+}
 namespace ssn::membership {
 class LiveMembership;
 }
@@ -35,6 +38,7 @@ class Generation {
     const kernels::Implementation* implementation = nullptr;
     hw::OffloadDevice* offload = nullptr;
     agent::Agent* agent = nullptr;                           ///< null: no peers
+    const audit::AuditLog* audit = nullptr;                  ///< null: none is kept
     std::shared_ptr<membership::LiveMembership> membership;  ///< null: none is pinned
     std::function<void(const KeyEvent&)> observer;
     std::function<void(std::string_view)> report;  ///< other events; control thread
@@ -64,6 +68,8 @@ class Generation {
   /// Any thread.
   void add_status(agent::Status& status) const;
   void add_counters(std::vector<agent::Counter>& out) const;
+  /// An operator's word: agent_source.h.
+  Result<std::string> readmit(const std::string& peer) const;
 
  private:
   explicit Generation(Setup setup) : setup_(std::move(setup)) {}
@@ -74,6 +80,7 @@ class Generation {
   std::uint32_t host_link(const std::string& peer, std::size_t link) const;
   std::vector<std::pair<std::string, std::uint64_t>> epochs() const;
   std::shared_ptr<KeyService> keys_now() const;
+  std::string certificate_trouble() const;
   Outcome listen(GraphBuilder& graph, NodeHandle receive);
 
   Setup setup_;

@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "agent_source.h"
+#include "audit_log.h"
 #include "files.h"
 #include "issuer.h"
 #include "json_text.h"
@@ -158,6 +159,14 @@ Outcome Process::start_agent(const Configuration& configuration) {
   }
   agent::AgentSettings of_agent = agent_settings(configuration);
   of_agent.admits = admission(membership_);
+  if (!configuration.audit.file.path.empty()) {
+    Result<std::unique_ptr<audit::AuditLog>> audit = audit::AuditLog::open(configuration.audit, {});
+    if (!audit.ok()) {
+      return audit.error();
+    }
+    audit_ = std::move(audit.value());
+    of_agent.audit = audit_.get();
+  }
   Result<std::unique_ptr<agent::Agent>> agent = agent::Agent::start(of_agent);
   if (!agent.ok()) {
     return agent.error();
@@ -262,6 +271,7 @@ Generation::Setup Process::generation_setup(std::shared_ptr<const Configuration>
   setup.report = log_;
   setup.call_control = [this] { loop_.hurry(); };
   setup.agent = agent_.get();
+  setup.audit = audit_.get();
   setup.membership = membership_;
   setup.observer = [log = log_](const KeyEvent& event) {
     log(fmt::format("keys: {}: {}{}{}", event.peer, name(event.kind), event.text.empty() ? "" : ": ",

@@ -19,6 +19,9 @@
 #include "ssn/dataplane/ports.h"
 #include "ssn/dataplane/worker.h"
 
+namespace ssn::audit {
+class AuditLog;
+}
 namespace ssn::membership {
 class LiveMembership;
 }
@@ -86,6 +89,7 @@ class Process {
   const Log log_;
 
   std::shared_ptr<membership::LiveMembership> membership_;  // null: none is pinned
+  std::unique_ptr<audit::AuditLog> audit_;                  // null: none is kept; outlives the agent
   std::unique_ptr<agent::Agent> agent_;
   std::unique_ptr<agent::AgentSource> source_;
   std::unique_ptr<Eal> eal_;

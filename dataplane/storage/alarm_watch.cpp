@@ -55,6 +55,14 @@ void AlarmWatch::look_at_membership(const std::string& trouble, std::uint64_t no
   monitor_.set("membership_unusable", node_, "", !trouble.empty(), trouble, now_ms);
 }
 
+void AlarmWatch::look_at_audit(const std::string& trouble, std::uint64_t now_ms) {
+  monitor_.set("node_audit_failed", node_, "", !trouble.empty(), trouble, now_ms);
+}
+
+void AlarmWatch::look_at_certificates(const std::string& trouble, std::uint64_t now_ms) {
+  monitor_.set("certificate_ends", node_, "", !trouble.empty(), trouble, now_ms);
+}
+
 void AlarmWatch::look_at_peer(const PeerKeyReport& peer, bool self_quarantine, std::uint64_t now_ms) {
   const bool quarantined = self_quarantine || peer.quarantine != protocol::Quarantine::none;
   monitor_.set("association_quarantined", node_, peer.name, quarantined,

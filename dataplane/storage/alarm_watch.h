@@ -28,6 +28,9 @@ class AlarmWatch {
   void refused(const std::string& text, std::uint64_t now_ms);
   /// Of the membership that is pinned; empty: all is well, or there is none.
   void look_at_membership(const std::string& trouble, std::uint64_t now_ms);
+  /// Why decisions cannot be logged, and which certificate ends soon; empty: all is well.
+  void look_at_audit(const std::string& trouble, std::uint64_t now_ms);
+  void look_at_certificates(const std::string& trouble, std::uint64_t now_ms);
   /// How it is now; `store` is null where there is none. All that is raised.
   std::vector<alarms::ActiveAlarm> look(const KeyReport& keys, const store::StoreStatus* store,
                                         std::uint64_t now_ms);

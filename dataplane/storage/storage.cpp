@@ -368,6 +368,8 @@ Outcome StorageMode::make_controller_link() {
     const KeyReport keys = setup_.keys();
     report.key_stock = key_stock(keys);
     alarms_->look_at_membership(guard_ != nullptr ? guard_->trouble() : "", clock_ms());
+    alarms_->look_at_audit(setup_.audit_trouble(), clock_ms());
+    alarms_->look_at_certificates(setup_.certificate_trouble(), clock_ms());
     report.alarms = alarms_->look(keys, status ? &*status : nullptr, clock_ms());
   };
   setup.associations = [this] {

@@ -145,4 +145,14 @@ agent::SwapResult FakeAgentSource::swap(agent::SwapMode mode, const std::string&
   return result;
 }
 
+Result<std::string> FakeAgentSource::readmit(const std::string& peer) {
+  constexpr const char* what = "cannot end the quarantine";
+  if (peer != "sae-b")
+    return Error{Exit::not_found, what, "no such peer is configured", peer, "name another"};
+  if (!quarantined_.exchange(false)) {
+    return Error{Exit::refused, what, "it is in no quarantine", peer, "nothing"};
+  }
+  return std::string("it was cloned");
+}
+
 }  // namespace ssn::test

@@ -21,6 +21,9 @@ class FakeAgentSource final : public agent::AgentSource {
   /// Text without [node] is wrong, in a line; one that names another node is refused by the running process.
   agent::SwapResult swap(agent::SwapMode mode, const std::string& toml, const std::string& file) override;
 
+  /// Of sae-b once: it was cloned.
+  Result<std::string> readmit(const std::string& peer) override;
+
   /// Added to the counters: to make them many.
   std::atomic<unsigned> more_counters{0};
   /// Traces end only when they are ended.
@@ -33,6 +36,7 @@ class FakeAgentSource final : public agent::AgentSource {
  private:
   std::atomic<std::uint64_t> asked_{0};
   std::atomic<std::uint64_t> generation_{1};
+  std::atomic<bool> quarantined_{true};
 };
 
 }  // namespace ssn::test

@@ -14,7 +14,7 @@ _ssn() {
     reshare) group_words='list watch start cancel' ;;
     shareholder) group_words='replace' ;;
     offload) group_words='list test' ;;
-    dataplane) group_words='status counters trace top graph swap' ;;
+    dataplane) group_words='status counters trace top graph swap readmit' ;;
     kme) group_words='init status outage rate drain inject heal' ;;
     pki) group_words='init issue request renew revoke crl list show' ;;
     membership) group_words='sign verify show diff node' ;;
@@ -29,7 +29,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events accounting status doctor topology version config node reshare shareholder offload dataplane kme pki membership demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events audit accounting status doctor topology version config node reshare shareholder offload dataplane kme pki membership demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -83,6 +83,7 @@ _ssn() {
     alarms) options+=" --all --follow --severity --type --about --check $place" ;;
     status) options+=" --check $place" ;;
     events) options+=" --since --follow $place" ;;
+    audit) options+=" --caller --method --about --refused --since --follow $place" ;;
     accounting) options+=" --owner --since --records --export --after $place" ;;
     rm) options+=" --missing-ok --yes $place" ;;
     'config diff') options+=" --check $place" ;;
@@ -106,6 +107,7 @@ _ssn() {
     'dataplane top') options+=' --interval --count --prefix' ;;
     'dataplane graph') options+=' --format --worker' ;;
     'dataplane swap') options+=' --check --dry-run' ;;
+    'dataplane readmit') options+=' --self --yes' ;;
     'kme init') options+=' --out --sites --port' ;;
     'kme outage') options+=' --for --end --socket' ;;
     'kme inject') options+=' --count --for --socket' ;;

@@ -13,13 +13,13 @@ from support import *
 
 # Commands as they are typed; "GROUP SUBCOMMAND" where they stand in a group.
 COMMANDS = ["split", "combine", "inspect", "seal", "open", "put", "get", "verify", "ls", "stat", "rm",
-            "explain", "nodes", "alarms", "events", "accounting", "status",
+            "explain", "nodes", "alarms", "events", "audit", "accounting", "status",
             "doctor", "topology", "version", "config show", "config check", "config diff",
             "config apply", "config history", "config rollback", "node set",
             "node remove", "reshare list", "reshare watch", "reshare start", "reshare cancel",
             "shareholder replace", "offload list", "offload test",
             "dataplane status", "dataplane counters", "dataplane trace", "dataplane top",
-            "dataplane graph", "dataplane swap", "kme init", "kme status", "kme outage",
+            "dataplane graph", "dataplane swap", "dataplane readmit", "kme init", "kme status", "kme outage",
             "kme rate", "kme drain", "kme inject", "kme heal",
             "pki init", "pki issue", "pki request", "pki renew", "pki revoke", "pki crl", "pki list",
             "pki show", "membership sign", "membership verify", "membership show", "membership diff",

@@ -74,6 +74,48 @@ class Restarts(WireTest):
             self.network.wait_for_traffic(RESUMED_WITHIN)
 
 
+class Quarantine(WireTest):
+    def test_an_operator_ends_it(self):
+        """a node whose ledger was put back is refused, until operators at both ends say that it may return"""
+        ledger = os.path.join(os.path.dirname(self.a.file), self.a.configuration["node"]["ledger"])
+        self.assertEqual(self.a.stop(), 0)
+        with open(ledger, "rb") as file:
+            old = file.read()
+        self.a.start()
+        self.network.wait_for_traffic(RESUMED_WITHIN)
+        self.transfer(MIB)
+        self.assertEqual(self.a.stop(), 0)
+        with open(ledger, "wb") as file:
+            file.write(old)
+        self.a.start()
+        wait_for(lambda: self.condition(self.b) == "in quarantine",
+                 lambda: f"quarantine: {self.condition(self.b)}", 30)
+        self.assertEqual(self.ping("-c", "3", "-i", "0.2", "-W", "1", check=False)[1], 0)
+        # Nobody is there to be asked; nothing that is in no quarantine; nobody who is unknown.
+        self.assertEqual(self.readmit(self.b, "sae-a").returncode, 2)
+        self.assertEqual(self.readmit(self.b, "--self", "--yes").returncode, 6)
+        self.assertEqual(self.readmit(self.b, "nobody", "--yes").returncode, 4)
+        self.assertEqual(self.readmit(self.b, "sae-a", "--self", "--yes").returncode, 2)
+        self.assertEqual(self.condition(self.b), "in quarantine")
+        done = self.readmit(self.b, "sae-a", "--yes", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        said = json.loads(done.stdout)
+        self.assertEqual((said["schema"], said["peer"]), ("ssn.dataplane.readmit/1", "sae-a"))
+        self.assertIn(said["quarantine"], ("it was rolled back", "it was cloned"))
+        if self.condition(self.a) == "this node is in quarantine":
+            done = self.readmit(self.a, "--self", "--yes")
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.network.wait_for_traffic(RESUMED_WITHIN)
+        self.transfer(MIB)
+
+    def condition(self, node):
+        items = node.status()["items"]
+        return next(item["condition"] for item in items if item["kind"] == "peer")
+
+    def readmit(self, node, *arguments):
+        return node._ask("readmit", *arguments)
+
+
 class Keys(WireTest):
     def test_starvation(self):
         """no more key: frames are refused and counted; it ends with the outage, without anybody's help"""

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <future>
 
+#include "audit_log.h"
 #include "support.h"
 
 namespace ssn::agent::test {
@@ -291,6 +292,50 @@ TEST_F(Operation, TheSocketOfADeadProcessIsReplaced) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().code, Exit::refused);
   ::unlink(path("sae-a.sock").c_str());
+}
+
+// By whom, over what, and why not: of operators, of the socket, of those who may not.
+TEST_F(Operation, EveryDecisionIsLogged) {
+  agent_.reset();
+  auto log = audit::AuditLog::open({{path("audit"), std::uint64_t{1} << 20, 4}, false}, {});
+  ASSERT_TRUE(log.ok()) << describe(log.error());
+  AgentSettings with = settings();
+  with.audit = log.value().get();
+  agent_ = start(with);
+  ASSERT_NE(agent_, nullptr);
+  agent_->serve(source_);
+  EXPECT_TRUE(local_client()->status().ok());
+  EXPECT_TRUE(client(*agent_, "n/operator")->status().ok());
+  EXPECT_EQ(client(*agent_, "n/sae-b")->status().error().code, Exit::refused);
+  EXPECT_EQ(client(*agent_, "n/sae-b")->readmit("sae-c").error().code, Exit::refused);
+  log.value()->flush();
+  const auto page = log.value()->read({}, 0, 100);
+  ASSERT_TRUE(page.ok());
+  const std::vector<audit::Decision>& all = page.value().decisions;
+  ASSERT_EQ(all.size(), 4U);
+  EXPECT_EQ(all[0].caller, "local");
+  EXPECT_TRUE(all[0].allowed);
+  EXPECT_EQ(all[1].caller, "operator");
+  EXPECT_EQ(all[1].method, "Operation.GetStatus");
+  EXPECT_EQ(all[1].fingerprint.size(), 64U);
+  EXPECT_EQ(all[2].caller, "sae-b");
+  EXPECT_FALSE(all[2].allowed);
+  EXPECT_NE(all[2].reason.find("no operator"), std::string::npos);
+  EXPECT_EQ(all[3].method, "Operation.Readmit");
+  EXPECT_EQ(all[3].about.at(0).second, "sae-c");
+  EXPECT_EQ(counter("agent.audit_written"), 4U);
+  agent_.reset();
+}
+
+TEST_F(Operation, AQuarantineEndsByAnOperatorsWordOnly) {
+  const auto admin = client(*agent_, "n/operator");
+  EXPECT_EQ(client(*agent_, "n/sae-b")->readmit("sae-b").error().code, Exit::refused);
+  EXPECT_EQ(admin->readmit("nobody").error().code, Exit::not_found);
+  const Result<std::string> ended = admin->readmit("sae-b");
+  ASSERT_TRUE(ended.ok()) << describe(ended.error());
+  EXPECT_EQ(ended.value(), "it was cloned");
+  EXPECT_EQ(admin->readmit("sae-b").error().code, Exit::refused);
+  EXPECT_EQ(admin->readmit(std::string(1000, 'a')).error().code, Exit::usage);
 }
 
 TEST_F(Operation, NobodyThere) {

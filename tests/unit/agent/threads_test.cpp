@@ -165,6 +165,7 @@ class NoSource final : public AgentSource {
   Result<std::unique_ptr<TraceSession>> start_trace(const TraceRequest&) override { return Error{}; }
   Result<std::vector<Graph>> graphs() override { return Error{}; }
   SwapResult swap(SwapMode, const std::string&, const std::string&) override { return {}; }
+  Result<std::string> readmit(const std::string&) override { return Error{}; }
 
  private:
   bool alive = true;

@@ -168,9 +168,11 @@ bool lets_in(ControllerClient& client, Call call) {
     case Call::list_events:
       return in(client.events(0, 1));
     case Call::watch_events:
-      return in(client.watch_events(0, false, [](const auto&) { return false; }));
+      return in(client.watch_events(0, false, [](const auto&, std::uint64_t) { return false; }));
     case Call::list_alarms:
       return in(client.alarms({}, "", 1));
+    case Call::list_decisions:
+      return in(client.decisions({}, 0, 1));
     default:
       return lets_in_more(client, call);
   }
@@ -200,6 +202,7 @@ const std::map<Call, std::string> table = {
     {Call::list_events, "p"},
     {Call::watch_events, "p"},
     {Call::list_alarms, "p"},
+    {Call::list_decisions, "p"},
     {Call::start_reshare, "op"},
     {Call::cancel_reshare, "op"},
     {Call::list_reshares, "op"},
@@ -386,7 +389,7 @@ TEST_F(ServerTest, AlarmsAreListedAndEventsStreamed) {
   // All that are kept, then what comes; only alarms.
   std::vector<Event> seen;
   bool told = false;
-  const Outcome watched = admin->watch_events(0, true, [&](const std::vector<Event>& events) {
+  const Outcome watched = admin->watch_events(0, true, [&](const std::vector<Event>& events, std::uint64_t) {
     seen.insert(seen.end(), events.begin(), events.end());
     if (!told) {
       report.alarms.clear();
@@ -402,10 +405,40 @@ TEST_F(ServerTest, AlarmsAreListedAndEventsStreamed) {
   EXPECT_EQ(seen[1].change, AlarmChange::cleared);
   EXPECT_EQ(seen[1].severity, alarms::Severity::major);
   // From now on: the first list says only that it runs.
-  EXPECT_OK(admin->watch_events(std::nullopt, false, [&](const std::vector<Event>& events) {
+  EXPECT_OK(admin->watch_events(std::nullopt, false, [&](const std::vector<Event>& events, std::uint64_t) {
     EXPECT_TRUE(events.empty());
     return false;
   }));
+}
+
+// Who watches is told how much it missed: of what it asked for, and of nothing else.
+TEST_F(ServerTest, WhoWatchesIsToldWhatIsNotKeptAnyMore) {
+  const auto node = client("sae-a");
+  Registration registration;
+  registration.instance = {1};
+  registration.roles = {pki::Role::shareholder};
+  ASSERT_OK(node->register_node(registration));
+  Transaction gone(*database_);
+  const auto kept = catalogue_->events(0, 1).value();
+  ASSERT_EQ(kept.size(), 1U);
+  const std::uint64_t first = kept[0].number;
+  for (int i = 0; i < 5; ++i) {
+    registration.instance[0] = static_cast<std::uint8_t>(2 + i);
+    ASSERT_OK(node->register_node(registration));
+  }
+  for (std::uint64_t number = first + 1; number < first + 4; ++number) gone.erase(keys::event(number));
+  ASSERT_OK(gone.commit());
+  const auto lost_after = [&](std::uint64_t after) {
+    std::uint64_t told = 0;
+    EXPECT_OK(client("operator")->watch_events(after, false, [&](const auto&, std::uint64_t lost) {
+      told = lost;
+      return false;
+    }));
+    return told;
+  };
+  EXPECT_EQ(lost_after(first + 1), 2U);
+  EXPECT_EQ(lost_after(first + 3), 0U);
+  EXPECT_EQ(lost_after(0), 0U);  // from the oldest that is kept
 }
 
 TEST_F(ServerTest, SoManyWatchEventsAndEndWithTheServer) {
@@ -416,16 +449,17 @@ TEST_F(ServerTest, SoManyWatchEventsAndEndWithTheServer) {
     threads.emplace_back([&, i] {
       bool first = true;
       const Outcome watched =
-          client("operator")->watch_events(std::nullopt, false, [&](const std::vector<Event>&) {
-            running += first ? 1U : 0U;
-            first = false;
-            return true;
-          });
+          client("operator")
+              ->watch_events(std::nullopt, false, [&](const std::vector<Event>&, std::uint64_t) {
+                running += first ? 1U : 0U;
+                first = false;
+                return true;
+              });
       ends[i] = watched.ok() ? Exit::ok : watched.error().code;
     });
   }
   while (running < ends.size()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  const auto take = [](const std::vector<Event>&) { return true; };
+  const auto take = [](const std::vector<Event>&, std::uint64_t) { return true; };
   EXPECT_TRUE(fails(client("operator")->watch_events(std::nullopt, false, take), Exit::temporary));
   EXPECT_OK(client("operator")->status());  // everything else is answered
   server_.reset();

@@ -71,6 +71,23 @@ TEST_F(AlarmWatchTest, QuarantineIsWhatItIs) {
   EXPECT_EQ(look(61'000), (Names{"association_quarantined s h1", "association_quarantined s h2"}));
 }
 
+TEST_F(AlarmWatchTest, CertificatesThatEnd) {
+  watch_.look_at_certificates("of the agent: ends in 12 days", 0);
+  EXPECT_EQ(look(0), Names{"certificate_ends s"});
+  EXPECT_EQ(look(1'000'000), Names{"certificate_ends s"});
+  watch_.look_at_certificates("", 1'000'000);
+  EXPECT_EQ(look(1'000'000), Names{"certificate_ends s"});
+  EXPECT_EQ(look(1'001'000), Names{});
+}
+
+TEST_F(AlarmWatchTest, DecisionsThatCannotBeLogged) {
+  watch_.look_at_audit("no space is left", 0);
+  EXPECT_EQ(look(0), Names{"node_audit_failed s"});
+  watch_.look_at_audit("", 1'000);
+  EXPECT_EQ(look(59'000), Names{"node_audit_failed s"});
+  EXPECT_EQ(look(61'000), Names{});
+}
+
 TEST_F(AlarmWatchTest, KeysThatRunOut) {
   StreamReport& pads = keys_.peers[0].connections[0].numbers.streams[pads_out];
   pads.available = 100;

@@ -119,8 +119,12 @@ class Client final : public client::ControllerClient {
   }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return away; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return away; }
-  Outcome watch_events(std::optional<std::uint64_t>, bool,
-                       const std::function<bool(const std::vector<controller::Event>&)>&) override {
+  Outcome watch_events(
+      std::optional<std::uint64_t>, bool,
+      const std::function<bool(const std::vector<controller::Event>&, std::uint64_t)>&) override {
+    return away;
+  }
+  Result<audit::DecisionPage> decisions(const audit::DecisionFilter&, std::uint64_t, std::uint32_t) override {
     return away;
   }
   Result<controller::AlarmPage> alarms(const controller::AlarmFilter&, const std::string&,

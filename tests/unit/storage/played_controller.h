@@ -60,8 +60,12 @@ class SilentController : public client::ControllerClient {
   }
   Result<std::vector<controller::Association>> associations(const std::string&) override { return nobody; }
   Result<std::vector<controller::Event>> events(std::uint64_t, std::uint32_t) override { return nobody; }
-  Outcome watch_events(std::optional<std::uint64_t>, bool,
-                       const std::function<bool(const std::vector<controller::Event>&)>&) override {
+  Outcome watch_events(
+      std::optional<std::uint64_t>, bool,
+      const std::function<bool(const std::vector<controller::Event>&, std::uint64_t)>&) override {
+    return nobody;
+  }
+  Result<audit::DecisionPage> decisions(const audit::DecisionFilter&, std::uint64_t, std::uint32_t) override {
     return nobody;
   }
   Result<controller::AlarmPage> alarms(const controller::AlarmFilter&, const std::string&,

@@ -18,6 +18,9 @@
 #include "ssn/dataplane/session_host.h"
 #include "ssn/hw/result.h"
 
+namespace ssn::audit {
+class AuditLog;
+}
 namespace ssn::dataplane {
 class PeerChannel;
 }
@@ -45,6 +48,7 @@ struct AgentSettings {
   /// again and again while it is connected. Null: any. Any thread.
   std::function<bool(const std::string& peer, const std::string& certificate)> admits = nullptr;
   std::string crl = {};  ///< PEM file: what the authorities in `ca` revoked; empty: nobody is looked up
+  audit::AuditLog* audit = nullptr;  ///< where every decision is noted; outlives the agent. Null: nowhere
 };
 
 inline constexpr std::size_t peers_max = 512;
@@ -90,6 +94,8 @@ class Agent {
   virtual std::vector<PeerState> peers() const = 0;
   /// Where it listens for TLS, with the real port; empty without.
   virtual const std::string& listening() const = 0;
+  /// What is wrong with its certificate, lists and files, or will be soon; empty: nothing. Any thread.
+  virtual std::string certificate_trouble() const = 0;
   /// The agent's own counters: calls, refusals, streams: "agent.refused", ... Sorted by name.
   virtual void counters(std::vector<Counter>& out) const = 0;
 };

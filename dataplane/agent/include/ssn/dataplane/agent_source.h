@@ -119,6 +119,9 @@ class AgentSource {
   virtual Result<std::vector<Graph>> graphs() = 0;
   /// `toml` is the text, `file` what to call it in errors. The agent calls one at a time.
   virtual SwapResult swap(SwapMode mode, const std::string& toml, const std::string& file) = 0;
+  /// An operator's word that a peer (empty: this node) is what it should be. Says what ended, once that is on
+  /// the disk. not_found: no such peer; refused: it is in no quarantine; temporary: it could not be done now.
+  virtual Result<std::string> readmit(const std::string& peer) = 0;
 };
 
 }  // namespace ssn::agent

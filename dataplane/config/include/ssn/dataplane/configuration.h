@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "audit_log.h"
 #include "ssn/dataplane/ip_address.h"
 #include "ssn/hw/key_device_configuration.h"
 #include "ssn/hw/result.h"
@@ -247,6 +248,7 @@ struct Configuration {
   KeysConfiguration keys;
   OffloadConfiguration offload;
   AgentConfiguration agent;
+  audit::AuditSettings audit;  ///< [audit] of what the agent decides
   SsaConfiguration ssa;
   ShareholderConfiguration shareholder;
   ControllerConfiguration controller;

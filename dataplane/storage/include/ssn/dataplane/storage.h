@@ -72,6 +72,9 @@ class StorageMode final : public ConnectionSink {
     std::function<std::vector<std::pair<std::string, std::uint64_t>>()> epochs;
     /// What the keys say of themselves; any thread.
     std::function<KeyReport()> keys;
+    /// What is wrong with the audit log, and with certificates or will be soon; empty: nothing. Any thread.
+    std::function<std::string()> audit_trouble;
+    std::function<std::string()> certificate_trouble;
     /// Any thread: tend() is wanted soon. Makes no more than one system call.
     std::function<void()> call_control;
     /// Index of link `link` to a peer among the host's links, and the longest payload that it takes.
