@@ -125,6 +125,8 @@ void StatCommand::print_json(const controller::Object& object, std::uint32_t up)
   json.member("state", controller::name(object.state));
   json.member("size", object.size).member("cells", object.cells).member("cell_bytes", object.cell_bytes);
   json.member("protection", controller::name(object.protection)).member("class", object.class_name);
+  json.member("random", controller::name(object.rules.keys.random));
+  json.member("shortage", controller::name(object.rules.keys.shortage));
   json.member("created_ms", object.created_ms).member("committed_ms", object.committed_ms);
   json.member("health", health_of(up, layout.k, layout.n)).key("layout").begin_object();
   json.member("scheme", controller::name(layout.scheme)).member("k", layout.k).member("n", layout.n);
@@ -152,18 +154,25 @@ std::string pads_line(const controller::Layout& layout) {
                                                  shown_name(layout.pad_reason));
 }
 
+// What is asked of nodes; empty: nothing.
+std::string demand_line(const controller::KeyDemand& keys) {
+  if (keys == controller::KeyDemand()) return "";
+  return fmt::format("random blocks: {}; when keys run short: {}\n", controller::name(keys.random),
+                     controller::name(keys.shortage));
+}
+
 void StatCommand::print_all(const controller::Object& object, std::uint32_t up) {
   const controller::Layout& layout = object.layout;
   print_text(fmt::format(
       "{}, {}, {}\nobject {}, generation {}, {} old, of {}, committed {} UTC\n"
-      "{}, any {} of {} shares restore it, {} up, protection {}{}\n{}\n{}\n",
+      "{}, any {} of {} shares restore it, {} up, protection {}{}\n{}\n{}{}\n",
       shown_name(object.name), format_bytes(object.size), health_of(up, layout.k, layout.n),
       id_text(object.id), object.generation,
       format_duration(static_cast<double>(object.generation_age_ms / 1000)), shown_name(object.owner),
       shown_committed(object.committed_ms), controller::name(layout.scheme), layout.k, layout.n, up,
       controller::name(object.protection),
       object.class_name.empty() ? "" : ", class " + shown_name(object.class_name), shown_name(layout.reason),
-      pads_line(layout)));
+      pads_line(layout), demand_line(object.rules.keys)));
   TextTable table({"", "SHARE>", "NODE", "DOMAIN", "STATE", "NODE IS", ""});
   for (std::size_t i = 0; i < layout.holders.size(); ++i) {
     const controller::Holder& holder = layout.holders[i];

@@ -155,12 +155,17 @@ std::string Catalogue::why_not(const std::string& node_name, const NodeState& no
 }
 
 // Those on standby where no other one is there.
-Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted) const {
+Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted, const KeyDemand& keys) const {
   std::map<std::string, std::size_t> load;
+  std::string unfit;
   for (const Purpose purpose : {Purpose::write, Purpose::take_over}) {
     for (const auto& [name, state] : nodes_) {
       if (state.record.registration.roles.has(pki::Role::ssa) && (wanted.empty() || wanted == name) &&
           why_not(name, state, now, wanted.empty() ? purpose : Purpose::named).empty()) {
+        if (const std::string why = lacks(state.health.key_settings, keys, true); !why.empty()) {
+          unfit = fmt::format("{} is {}, as the class asks", name, why);
+          continue;
+        }
         const auto found = load_.find(name);
         load[name] = found == load_.end() ? 0 : found->second;
       }
@@ -171,6 +176,10 @@ Result<std::string> Catalogue::choose_ssa(Now now, const std::string& wanted) co
   }
   const auto least = std::min_element(load.begin(), load.end(),
                                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (least == load.end() && !unfit.empty()) {
+    return Error{Exit::temporary, "cannot choose an SSA", unfit, "random, shortage",
+                 "change [ssa] random and shortage of one, or use another class"};
+  }
   if (least == load.end()) {
     return Error{Exit::temporary, "cannot choose an SSA",
                  wanted.empty() ? "none is up" : fmt::format("{} is not one that is up", wanted), "",
@@ -190,6 +199,7 @@ NodeAddress Catalogue::address_of(const std::string& node) const {
 
 void Catalogue::fill_in(Object& object, Now now) const {
   const std::uint64_t clock = clock_ms(now);
+  object.rules.keys = class_of(policy_, object.class_name).keys;
   object.generation_age_ms =
       object.committed_ms != 0 ? clock - std::min(clock, object.generation_ms) : std::uint64_t{0};
   for (Holder& holder : object.layout.holders) {

@@ -187,6 +187,7 @@ class Catalogue {
     std::uint64_t objects = 0;
     std::string read_only;
     KeyStock key_stock;
+    KeySettings key_settings;
     std::set<std::string> slowed;  // owners whose sessions waited for their rates
   };
   struct NodeState {
@@ -240,13 +241,14 @@ class Catalogue {
   std::string contradiction(const std::string& node, const Labels& claimed) const;
   std::string key_manager_of(const std::string& node) const;
   PadHolder pad_holder(const std::string& ssa, const std::string& node) const;
-  std::vector<Candidate> candidates(Now now, const std::string& ssa, Purpose purpose) const;
+  std::vector<Candidate> candidates(Now now, const std::string& ssa, Purpose purpose,
+                                    const KeyDemand& keys) const;
   PadDecision decide_pads(const Layout& layout, const std::string& ssa,
                           const std::vector<Holder>& holders) const;
   Outcome place_object(Now now, PadShares pads, const std::string& ssa, const PlacementQuestion& question,
-                       Layout& layout, std::vector<NodeChoice>* choices) const;
+                       const KeyDemand& keys, Layout& layout, std::vector<NodeChoice>* choices) const;
   Result<bool> note_pads(Transaction& changes, Now now, const Object& object);
-  Result<std::string> choose_ssa(Now now, const std::string& wanted) const;
+  Result<std::string> choose_ssa(Now now, const std::string& wanted, const KeyDemand& keys = {}) const;
   NodeAddress address_of(const std::string& node) const;
   void fill_in(Object& object, Now now) const;
   Node describe(const std::string& name, const NodeState& state, Now now) const;

@@ -290,9 +290,9 @@ void Catalogue::watch_placement(Now now) {
   if (nodes_.empty() || early) return;
   const auto trouble_of = [&](const ClassPolicy& policy) {
     Result<Layout> layout = layout_for(WriteRequest(), policy);
-    const Outcome placed =
-        layout.ok() ? place_object(now, PadShares::no, "", {0, 0, policy.domains}, layout.value(), nullptr)
-                    : Outcome(layout.error());
+    const Outcome placed = layout.ok() ? place_object(now, PadShares::no, "", {0, 0, policy.domains},
+                                                      policy.keys, layout.value(), nullptr)
+                                       : Outcome(layout.error());
     return placed.ok() ? std::string() : placed.error().why;
   };
   std::string why = trouble_of(policy_);

@@ -221,15 +221,9 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
     return committed.error();
   }
   counts_.removals -= confirmed;
-  known->second.health = {true,
-                          now.monotonic_ms,
-                          now.wall_ms,
-                          report.capacity_bytes,
-                          report.used_bytes,
-                          report.objects,
-                          report.read_only,
-                          report.key_stock,
-                          {}};
+  known->second.health = {
+      true,           now.monotonic_ms, now.wall_ms,      report.capacity_bytes, report.used_bytes,
+      report.objects, report.read_only, report.key_stock, report.key_settings,   {}};
   ReportAnswer answer{policy_.report_ms, {}, {}, {}};
   for (const RateUse& use : report.rates) {
     answer.rates.push_back(rate_of(policy_, use));

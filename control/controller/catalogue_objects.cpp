@@ -249,7 +249,7 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
     return Error{Exit::refused, what_begin, "the name has an object", request.name,
                  "choose another name, or allow it to be replaced"};
   }
-  const Result<std::string> ssa = choose_ssa(now, request.ssa);
+  const Result<std::string> ssa = choose_ssa(now, request.ssa, policy.keys);
   if (!ssa.ok()) {
     return ssa.error();
   }
@@ -257,9 +257,9 @@ Result<WriteTicket> Catalogue::new_write(Now now, const std::string& owner, cons
   if (!id.ok()) {
     return id.error();
   }
-  if (Outcome placed =
-          place_object(now, pads_for(request, policy), ssa.value(),
-                       {id.value(), cells * object.cell_bytes, policy.domains}, layout.value(), nullptr);
+  if (Outcome placed = place_object(now, pads_for(request, policy), ssa.value(),
+                                    {id.value(), cells * object.cell_bytes, policy.domains}, policy.keys,
+                                    layout.value(), nullptr);
       !placed.ok()) {
     return placed.error();
   }

@@ -89,7 +89,8 @@ PadHolder Catalogue::pad_holder(const std::string& ssa, const std::string& node)
 }
 
 // Purpose pads: those only whose pads may become shares, with what these cross as domains.
-std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Purpose purpose) const {
+std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Purpose purpose,
+                                             const KeyDemand& keys) const {
   std::vector<Candidate> found;
   const std::string own = key_manager_of(ssa);
   for (const auto& [node, state] : nodes_) {
@@ -111,6 +112,9 @@ std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Pu
     }
     if (candidate.excluded.empty() && !health.read_only.empty()) {
       candidate.excluded = "read-only";
+    }
+    if (candidate.excluded.empty()) {
+      candidate.excluded = lacks(health.key_settings, keys, false);
     }
     if (purpose == Purpose::pads && candidate.excluded.empty()) {
       const PadHolder holder = pad_holder(ssa, node);
@@ -139,9 +143,9 @@ PadDecision Catalogue::decide_pads(const Layout& layout, const std::string& ssa,
 
 // Holders and rows. Where pads may not be kept as the first choice has it, one is looked for where they may.
 Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
-                                const PlacementQuestion& question, Layout& layout,
+                                const PlacementQuestion& question, const KeyDemand& keys, Layout& layout,
                                 std::vector<NodeChoice>* choices) const {
-  Result<Placement> placed = place(layout, question, candidates(now, ssa, Purpose::write), choices);
+  Result<Placement> placed = place(layout, question, candidates(now, ssa, Purpose::write, keys), choices);
   if (!placed.ok()) {
     return placed.error();
   }
@@ -152,7 +156,8 @@ Outcome Catalogue::place_object(Now now, PadShares pads, const std::string& ssa,
   if (pads != PadShares::no && decision.rule != PadRule::scheme &&
       decision.rows < secrecy_threshold(layout)) {
     std::vector<NodeChoice> other_choices;
-    Result<Placement> other = place(layout, question, candidates(now, ssa, Purpose::pads), &other_choices);
+    Result<Placement> other =
+        place(layout, question, candidates(now, ssa, Purpose::pads, keys), &other_choices);
     if (other.ok()) {
       const PadDecision better = decide_pads(layout, ssa, other.value().holders);
       if (better.rows > decision.rows) {
@@ -193,10 +198,10 @@ Result<Explanation> Catalogue::explain(Now now, const std::string& owner, const 
   Explanation explanation;
   explanation.ssa = object.ssa;
   Layout again = object.layout;
-  const std::uint32_t domains = class_of(policy_, object.class_name).domains;
+  const ClassPolicy& policy = class_of(policy_, object.class_name);
   const Outcome placed =
-      place_object(now, pads, object.ssa, {object.id, object.cells * object.cell_bytes, domains}, again,
-                   &explanation.choices);
+      place_object(now, pads, object.ssa, {object.id, object.cells * object.cell_bytes, policy.domains},
+                   policy.keys, again, &explanation.choices);
   explanation.refused = placed.ok() ? "" : placed.error().why;
   for (NodeChoice& choice : explanation.choices) {
     for (std::size_t i = 0; i < object.layout.holders.size(); ++i) {
@@ -224,7 +229,7 @@ Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given,
   }
   const ClassPolicy& policy = class_of(policy_, chosen.value());
   Result<Layout> layout = layout_for(request, policy);
-  const Result<std::string> ssa = choose_ssa(now, request.ssa);
+  const Result<std::string> ssa = choose_ssa(now, request.ssa, policy.keys);
   if (!layout.ok() || !ssa.ok()) {
     return layout.ok() ? ssa.error() : layout.error();
   }
@@ -242,7 +247,7 @@ Result<Explanation> Catalogue::explain_write(Now now, const WriteRequest& given,
   explanation.ssa = ssa.value();
   const Outcome placed =
       place_object(now, pads_for(request, policy), ssa.value(), {id.value(), bytes, policy.domains},
-                   layout.value(), &explanation.choices);
+                   policy.keys, layout.value(), &explanation.choices);
   if (!placed.ok()) {
     explanation.refused = placed.error().why;
     explanation.refused_rule =

@@ -47,7 +47,8 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
   std::vector<Candidate> others;
   std::vector<Candidate> kept;
   const Purpose purpose = wanted.empty() ? Purpose::take_over : Purpose::named;
-  for (Candidate& candidate : candidates(now, object.ssa, purpose)) {
+  for (Candidate& candidate :
+       candidates(now, object.ssa, purpose, class_of(policy_, object.class_name).keys)) {
     const std::uint32_t share = share_of(object.layout, candidate.node);
     if (share != 0 && share != job.share) {
       candidate.excluded.clear();
@@ -92,7 +93,8 @@ bool Catalogue::may_take_again(Now now, const ObjectRecord& record, const Reshar
     return false;
   }
   const std::uint64_t bytes = record.object.cells * record.object.cell_bytes;
-  for (const Candidate& candidate : candidates(now, record.object.ssa, Purpose::named)) {
+  const KeyDemand& keys = class_of(policy_, record.object.class_name).keys;
+  for (const Candidate& candidate : candidates(now, record.object.ssa, Purpose::named, keys)) {
     if (candidate.node == holder.node) return candidate.excluded.empty() && candidate.free_bytes >= bytes;
   }
   return false;
@@ -180,7 +182,7 @@ Outcome Catalogue::plan_generation(Now now, const ObjectRecord& record, const Re
   }
   Result<Placement> placed =
       place(layout.value(), {object.id, object.cells * object.cell_bytes, policy.domains},
-            candidates(now, object.ssa, Purpose::write));
+            candidates(now, object.ssa, Purpose::write, policy.keys));
   if (!placed.ok()) return placed.error();
   job.target = std::move(layout.value());
   job.target.holders = std::move(placed.value().holders);

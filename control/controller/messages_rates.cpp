@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What sessions keep to, and who has some.
+// What sessions keep to, who has some, and what nodes say of their keys.
 #include "controller.pb.h"
 #include "messages.h"
 
 namespace ssn::controller {
+namespace {
+
+// What this version does not know becomes no enumerator: nobody may take it for "any".
+template <typename Enum>
+Enum any_of(int number) {
+  return static_cast<Enum>(number < 0 || number > 255 ? 255 : number);
+}
+
+}  // namespace
 
 void write(const RateLimit& from, v1::RateLimit& to) {
   to.set_write_bytes_per_second(from.write_bytes_per_second);
@@ -18,9 +27,15 @@ RateLimit read(const v1::RateLimit& from) {
 void write(const SessionRules& from, v1::SessionRules& to) {
   write(from.owner_rate, *to.mutable_owner_rate());
   write(from.class_rate, *to.mutable_class_rate());
+  to.set_random(static_cast<v1::RandomDemand>(from.keys.random));
+  to.set_shortage(static_cast<v1::ShortageDemand>(from.keys.shortage));
 }
 
-SessionRules read(const v1::SessionRules& from) { return {read(from.owner_rate()), read(from.class_rate())}; }
+SessionRules read(const v1::SessionRules& from) {
+  return {read(from.owner_rate()),
+          read(from.class_rate()),
+          {any_of<RandomDemand>(from.random()), any_of<ShortageDemand>(from.shortage())}};
+}
 
 void write_rates(const Report& from, v1::ReportRequest& to) {
   for (const RateUse& use : from.rates) {
@@ -29,12 +44,15 @@ void write_rates(const Report& from, v1::ReportRequest& to) {
     out.set_name(use.name);
     out.set_slowed(use.slowed);
   }
+  to.set_random(static_cast<v1::RandomSource>(from.key_settings.random));
+  to.set_shortage(static_cast<v1::KeyShortage>(from.key_settings.shortage));
 }
 
 void read_rates(const v1::ReportRequest& from, Report& to) {
   for (const v1::RateUse& use : from.rates()) {
     to.rates.push_back({use.of_class(), use.name(), use.slowed()});
   }
+  to.key_settings = {any_of<RandomSource>(from.random()), any_of<KeyShortage>(from.shortage())};
 }
 
 void write(const ReportAnswer& from, v1::ReportAnswer& to) {

@@ -34,6 +34,10 @@ void object_settings(SettingTable& table, ClassPolicy& policy) {
                           Protection::information_theoretic});
   table.choice("pad_shares", policy.pad_shares,
                std::array{PadShares::automatic, PadShares::yes, PadShares::no});
+  table.choice("random", policy.keys.random, std::array{RandomDemand::any, RandomDemand::stream});
+  table.choice(
+      "shortage", policy.keys.shortage,
+      std::array{ShortageDemand::any, ShortageDemand::pads, ShortageDemand::refuse, ShortageDemand::wait});
   table.number("domains", policy.domains, {0, shares_max});
   if (policy.cell_bytes % 64 != 0) {
     table.fail("cell", "a cell is a multiple of 64 bytes", "round it");

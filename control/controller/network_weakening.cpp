@@ -33,6 +33,12 @@ void compare_objects(const std::string& of, const ClassPolicy& before, const Cla
     out.push_back(fmt::format("{}: protection {} is enough, it was {}", of, name(after.minimum_protection),
                               name(before.minimum_protection)));
   }
+  if (before.keys.random == RandomDemand::stream && after.keys.random == RandomDemand::any) {
+    out.push_back(fmt::format("{}: random blocks may come from generators, not only from key devices", of));
+  }
+  if (before.keys.shortage != ShortageDemand::any && after.keys.shortage == ShortageDemand::any) {
+    out.push_back(fmt::format("{}: nodes that send under a cipher when keys run short may have them", of));
+  }
 }
 
 // What guards against domains that nobody names any more.

@@ -141,7 +141,8 @@ OwnerLimits limits_of(const Policy& policy, const std::string& owner) {
 
 SessionRules rules_of(const Policy& policy, const std::string& owner, const std::string& class_name) {
   const auto found = policy.classes.find(class_name);
-  return {limits_of(policy, owner).rate, found != policy.classes.end() ? found->second.rate : RateLimit()};
+  return {limits_of(policy, owner).rate, found != policy.classes.end() ? found->second.rate : RateLimit(),
+          class_of(policy, class_name).keys};
 }
 
 RateLimit rate_of(const Policy& policy, const RateUse& subject) {

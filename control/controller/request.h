@@ -35,6 +35,7 @@ struct ClassPolicy {
   PadShares pad_shares = PadShares::automatic;
   std::uint32_t domains = 0;  ///< that the holders of an object lie in at least: sites
   RateLimit rate{};           ///< of all objects of the class
+  KeyDemand keys;
   bool operator==(const ClassPolicy&) const = default;
 };
 

@@ -71,6 +71,37 @@ std::string_view name(ServiceState service) noexcept {
   return pick(names, service);
 }
 
+std::string_view name(RandomDemand demand) noexcept {
+  static constexpr std::string_view names[] = {"any", "stream"};
+  return pick(names, demand);
+}
+
+std::string_view name(ShortageDemand demand) noexcept {
+  static constexpr std::string_view names[] = {"any", "pads", "refuse", "wait"};
+  return pick(names, demand);
+}
+
+// What is not known, of either side, is not there.
+std::string lacks(const KeySettings& settings, const KeyDemand& demand, bool splits) {
+  if (splits && demand.random != RandomDemand::any &&
+      (demand.random != RandomDemand::stream || settings.random != RandomSource::stream)) {
+    return "not known to draw random blocks from its key device";
+  }
+  const bool refuses = settings.shortage == KeyShortage::refuse;
+  const bool waits = settings.shortage == KeyShortage::wait;
+  switch (demand.shortage) {
+    case ShortageDemand::any:
+      return "";
+    case ShortageDemand::pads:
+      return refuses || waits ? "" : "not known to send under pads only";
+    case ShortageDemand::refuse:
+      return refuses ? "" : "not known to refuse when keys run short";
+    case ShortageDemand::wait:
+      return waits ? "" : "not known to wait when keys run short";
+  }
+  return "asked for what is not known here";
+}
+
 std::string_view name(Label label) noexcept {
   static constexpr std::string_view names[] = {"site", "operator", "power", "key manager"};
   return pick(names, label);

@@ -174,10 +174,31 @@ struct RateLimit {
   bool operator==(const RateLimit&) const = default;
 };
 
+/// Where a node takes random blocks from, and what it does without pads: its own configuration.
+enum class RandomSource : std::uint8_t { unknown, stream, generator };
+enum class KeyShortage : std::uint8_t { unknown, refuse, wait, aes_256_gcm };
+struct KeySettings {
+  RandomSource random = RandomSource::unknown;
+  KeyShortage shortage = KeyShortage::unknown;
+};
+/// What objects of a class ask for.
+enum class RandomDemand : std::uint8_t { any, stream };
+enum class ShortageDemand : std::uint8_t { any, pads, refuse, wait };
+struct KeyDemand {
+  RandomDemand random = RandomDemand::any;
+  ShortageDemand shortage = ShortageDemand::any;
+  bool operator==(const KeyDemand&) const = default;
+};
+std::string_view name(RandomDemand demand) noexcept;    ///< "any", "stream"
+std::string_view name(ShortageDemand demand) noexcept;  ///< "any", "pads", "refuse", "wait"
+/// What a node lacks that splits, or only holds shares; empty: nothing. "not known to ...".
+std::string lacks(const KeySettings& settings, const KeyDemand& demand, bool splits);
+
 /// What sessions of an object keep to.
 struct SessionRules {
   RateLimit owner_rate;
   RateLimit class_rate;
+  KeyDemand keys;
   bool operator==(const SessionRules&) const = default;
 };
 
@@ -202,7 +223,7 @@ struct Object {
   std::string class_name;           ///< of the network's configuration; empty: none
   std::uint64_t generation_ms = 0;  ///< when its shares were made, by the catalogue's clock; not in answers
   std::uint64_t generation_age_ms = 0;  ///< filled in for answers
-  SessionRules rules;                   ///< filled in for its SSA
+  SessionRules rules;                   ///< filled in for answers; rates for its SSA only
 
   ObjectKey key() const noexcept { return {id, generation}; }
 };
@@ -356,6 +377,7 @@ struct Report {
   KeyStock key_stock;
   std::vector<DamagedShare> damaged;
   std::vector<RateUse> rates;
+  KeySettings key_settings;
 };
 
 struct ReportAnswer {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "key_settings.h"
 #include "owner_record.h"
 #include "ssn/dataplane/kept_rows.h"
 
@@ -78,6 +79,12 @@ Result<roles::ObjectLayout> OwnerSessions::layout_of(const controller::Object& o
 Outcome OwnerSessions::check_secrecy(const controller::Object& object) const {
   const SsaConfiguration& ssa = setup_.configuration->ssa;
   const std::uint32_t nothing = controller::secrecy_threshold(object.layout);
+  if (const std::string why = controller::lacks(key_settings(*setup_.configuration), object.rules.keys, true);
+      !why.empty()) {
+    return Error{Exit::refused, "cannot open a session",
+                 fmt::format("this SSA is {}, as the object's class asks", why), ssa.where,
+                 "set [ssa] random and shortage as the class wants them, or write with another class or SSA"};
+  }
   if (nothing >= ssa.minimum_t) {
     return setup_.guard == nullptr ? Outcome(done) : setup_.guard->check_write(object.id, object.layout);
   }

@@ -13,6 +13,7 @@
 #include "../nodes/storage_nodes.h"
 #include "alarm_watch.h"
 #include "errands.h"
+#include "key_settings.h"
 #include "membership_guard.h"
 #include "owner_sessions.h"
 #include "removal_orders.h"
@@ -365,6 +366,7 @@ Outcome StorageMode::make_controller_link() {
       status = store_->status();
       fill_report(*status, setup_.configuration->shareholder.capacity, report);
     }
+    report.key_settings = key_settings(*setup_.configuration);
     const KeyReport keys = setup_.keys();
     report.key_stock = key_stock(keys);
     alarms_->look_at_membership(guard_ != nullptr ? guard_->trouble() : "", clock_ms());

@@ -188,6 +188,21 @@ class Storage(StorageTest):
         self.assertLess(time.monotonic() - begin, 15)
         self.check(large, other)
 
+    def test_classes_ask_for_keys(self):
+        """a class that asks for what all nodes do is written; of one that asks for another behaviour nothing
+        is, and it is said why"""
+        path, name = self.file(200_000)
+        undo = self.apply('\n[[class]]\nname = "sure"\nrandom = "stream"\nshortage = "refuse"\n'
+                          '\n[[class]]\nname = "patient"\nshortage = "wait"\n')
+        self.addCleanup(undo)
+        self.assertFalse(self.network.put(path, name, '--class', 'sure')['degraded'])
+        self.check(path, name)
+        shown = self.network.stat(name)
+        self.assertEqual((shown['class'], shown['random'], shown['shortage']), ('sure', 'stream', 'refuse'))
+        done = self.network.ssn('put', path, 'other', '--class', 'patient', check=False)
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertIn('not known to wait when keys run short', done.stderr)
+
     def test_too_many_owners(self):
         """[ssa] owners = 4: the fifth session is told to wait, and comes in when another is over"""
         _, name = self.stored(8_000_000)

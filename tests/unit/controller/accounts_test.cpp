@@ -265,10 +265,10 @@ TEST_F(AccountsTest, RatesReachTheSsaAndComeBack) {
   const Object object = world_.put("alice", "a");
   const auto told = world_->object_for(world_.now, "s", object.key());
   ASSERT_OK(told);
-  EXPECT_EQ(told.value().rules, (SessionRules{alice, bulk}));
+  EXPECT_EQ(told.value().rules, (SessionRules{alice, bulk, {}}));
   const Object other = world_.put("bob", "b");
   EXPECT_EQ(world_->object_for(world_.now, "s", other.key()).value().rules,
-            (SessionRules{{1 << 20, 0, 0}, {}}));
+            (SessionRules{{1 << 20, 0, 0}, {}, {}}));
   EXPECT_EQ(world_->object_for(world_.now, object.layout.holders[0].node, object.key()).value().rules,
             SessionRules())
       << "no shareholder has to know";

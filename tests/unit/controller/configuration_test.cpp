@@ -44,6 +44,48 @@ TEST_F(ConfigurationTest, BeginsWithDefaultsAsVersionOne) {
   EXPECT_EQ(world_->configurations().value().size(), 1U);
 }
 
+// Nodes say what they do; a class has those only that do what it asks, and what is not known is not that.
+TEST_F(ConfigurationTest, ClassesAskForRandomBlocksAndPads) {
+  ASSERT_OK(
+      apply("[[class]]\nname = \"sure\"\nrandom = \"stream\"\nshortage = \"pads\"\n"
+            "[[class]]\nname = \"patient\"\nshortage = \"wait\"\n"));
+  const auto say = [&](const std::string& node, RandomSource random, KeyShortage shortage) {
+    Report report = World::report_of(node);
+    report.key_settings = {random, shortage};
+    ASSERT_OK(world_.report(node, report));
+  };
+  const auto write = [&](const std::string& class_name) {
+    WriteRequest request = world_.request("a" + std::to_string(version()) + class_name);
+    request.class_name = class_name;
+    return world_->begin_write(world_.now, "alice", request);
+  };
+  EXPECT_TRUE(fails(write("sure"), Exit::temporary)) << "nobody said anything";
+  EXPECT_NE(write("sure").error().why.find("s is not known to draw random"), std::string::npos);
+  say("s", RandomSource::generator, KeyShortage::refuse);
+  EXPECT_TRUE(fails(write("sure"), Exit::temporary));
+  say("s", RandomSource::stream, KeyShortage::aes_256_gcm);
+  EXPECT_NE(write("sure").error().why.find("s is not known to send under pads only"), std::string::npos);
+  say("s", RandomSource::stream, KeyShortage::wait);
+  EXPECT_TRUE(fails(write("sure"), Exit::temporary)) << "no shareholder did";
+  say("h1", RandomSource::generator, KeyShortage::aes_256_gcm);
+  for (int i = 2; i <= 6; ++i) say(numbered("h", i), RandomSource::generator, KeyShortage::refuse);
+  const auto ticket = write("sure");
+  ASSERT_OK(ticket);
+  EXPECT_EQ(ticket.value().object.rules.keys, (KeyDemand{RandomDemand::stream, ShortageDemand::pads}));
+  for (const Holder& holder : ticket.value().object.layout.holders) {
+    EXPECT_TRUE(holder.node >= "h2" && holder.node <= "h6") << holder.node;
+  }
+  EXPECT_TRUE(fails(write("patient"), Exit::temporary)) << "they refuse";
+  WriteRequest request;
+  request.class_name = "patient";
+  const auto explained = world_->explain_write(world_.now, request, "alice");
+  ASSERT_OK(explained);
+  EXPECT_FALSE(explained.value().refused.empty());
+  EXPECT_EQ(explained.value().choices.at(0).rule, PlacementRule::excluded);
+  EXPECT_EQ(explained.value().choices.at(0).subject, "not known to wait when keys run short");
+  EXPECT_OK(write(""));
+}
+
 TEST_F(ConfigurationTest, IsAppliedLookedAtAndTakenBack) {
   const std::string first = text();
   const auto seen = apply("[policy]\nn = 6\n", 0, true);

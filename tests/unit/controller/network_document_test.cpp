@@ -30,6 +30,7 @@ Policy full_policy() {
   policy.classes["plain"].minimum_protection = Protection::none;
   policy.classes["plain"].rate = {0, std::uint64_t{1} << 40, 0};
   policy.owner_rate = {std::uint64_t{1} << 18, 7'000'001, 77};
+  policy.classes["archive"].keys = {RandomDemand::stream, ShortageDemand::pads};
   policy.owners["alice"] = {
       {10, 2, 1 << 20, {5 << 20, 0, 1 << 20}}, "archive", std::vector<std::string>{"plain"}};
   policy.owners["bob"] = {{0, 0, 0}, "", std::vector<std::string>()};
@@ -84,6 +85,8 @@ TEST(NetworkDocument, EachErrorHasItsLine) {
       {"[[node]]\nname = \"h1\"\nservice = \"idle\"\n", "net:3:", "idle"},
       {"[[node]]\nname = \"h1\"\nsite = \"a b\"\n", "net:3:", "spaces"},
       {"[limits]\nnodes = 0\n", "net:2:", "nodes"},
+      {"[policy]\nrandom = \"drbg\"\n", "net:2:", "drbg"},
+      {"[[class]]\nname = \"a\"\nshortage = \"aes-256-gcm\"\n", "net:3:", "aes-256-gcm"},
       {"[limits]\nwrite_rate = \"255 KiB\"\n", "net:2:", "256 KiB"},
       {"[[owner]]\nname = \"o\"\nread_rate = \"2 TiB\"\n", "net:3:", "read_rate"},
       {"[[class]]\nname = \"a\"\nburst = \"2 TiB\"\n", "net:3:", "burst"},
@@ -168,8 +171,12 @@ TEST(NetworkDocument, WhatIsWeakerIsSaid) {
   EXPECT_EQ(weaker([](Policy& a, Policy&) { a.minimum_protection = Protection::information_theoretic; }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.scheme = Scheme::rs; }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.classes["archive"].domains = 1; }), 1U);
-  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.classes.erase("archive"); }), 1U)
-      << "the policy has no domains";
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.classes["archive"].keys.random = RandomDemand::any; }), 1U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.classes["archive"].keys.shortage = ShortageDemand::any; }), 1U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.classes["archive"].keys.shortage = ShortageDemand::wait; }),
+            0U);
+  EXPECT_EQ(weaker([](Policy&, Policy& b) { b.classes.erase("archive"); }), 3U)
+      << "the policy has no domains, and asks nothing of keys";
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["alice"].classes.reset(); }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["bob"].classes = {"plain"}; }), 1U);
   EXPECT_EQ(weaker([](Policy&, Policy& b) { b.owners["bob"].limits.bytes = 1; }), 0U);

@@ -367,6 +367,7 @@ TEST_F(ServerTest, AlarmsAreListedAndEventsStreamed) {
   report.alarms = {{{"store_full", "sae-a", ""}, "no space"}};
   report.key_stock = {"sae-b", 77};
   report.rates = {{false, "owner", true}, {true, "wide", false}};
+  report.key_settings = {RandomSource::stream, KeyShortage::wait};
   const auto answer = node->report(report);
   ASSERT_OK(answer);
   ASSERT_EQ(answer.value().rates.size(), 2U);

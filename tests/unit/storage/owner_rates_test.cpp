@@ -20,7 +20,7 @@ controller::Object object(const std::string& owner, const std::string& class_nam
   controller::Object made;
   made.owner = owner;
   made.class_name = class_name;
-  made.rules = {rate, class_rate};
+  made.rules = {rate, class_rate, {}};
   return made;
 }
 

@@ -252,7 +252,7 @@ TEST_F(OwnerSessionsTest, KeepsToTheRatesThatTheControllerSays) {
   open();
   const SessionRequest request = object(1, ObjectState::writing);
   played_.objects[{1, 1}].class_name = "bulk";
-  played_.objects[{1, 1}].rules = {{1 << 20, 2 << 20, 0}, {1 << 19, 0, 0}};
+  played_.objects[{1, 1}].rules = {{1 << 20, 2 << 20, 0}, {1 << 19, 0, 0}, {}};
   const auto one = sessions_->open_write(request);
   ASSERT_TRUE(one.ok()) << one.error().why;
   EXPECT_EQ(one.value().bytes_per_second, 1U << 19);
@@ -271,6 +271,34 @@ TEST_F(OwnerSessionsTest, KeepsToTheRatesThatTheControllerSays) {
   sessions_->close_session(one.value().session);
   sessions_->close_session(other.value().session);
   EXPECT_TRUE(tend([&] { return sessions_->rates().size() == 0; })) << "nobody has a session any more";
+}
+
+// The SSA looks at its own configuration, whatever the controller placed here.
+TEST_F(OwnerSessionsTest, WritesNothingWithoutWhatItsClassAsksFor) {
+  open();
+  const SessionRequest request = object(1, ObjectState::writing);
+  controller::KeyDemand& keys = played_.objects[{1, 1}].rules.keys;
+  const auto refused = [&](const char* why) {
+    const auto answer = sessions_->open_write(request);
+    ASSERT_FALSE(answer.ok()) << why;
+    EXPECT_EQ(answer.error().code, Exit::refused);
+    EXPECT_THAT(answer.error().why, HasSubstr(why));
+  };
+  keys = {controller::RandomDemand::stream, controller::ShortageDemand::pads};
+  configuration_.ssa.random = RandomSource::drbg;
+  refused("random blocks");
+  configuration_.ssa.random = RandomSource::stream;
+  configuration_.ssa.shortage = KeyShortage::aes_256_gcm;
+  refused("pads only");
+  configuration_.ssa.shortage = KeyShortage::refuse;
+  keys.shortage = controller::ShortageDemand::wait;
+  refused("wait");
+  keys.shortage = static_cast<controller::ShortageDemand>(255);
+  refused("not known here");
+  keys = {static_cast<controller::RandomDemand>(255), controller::ShortageDemand::any};
+  refused("random blocks");
+  keys = {controller::RandomDemand::stream, controller::ShortageDemand::refuse};
+  EXPECT_TRUE(sessions_->open_write(request).ok());
 }
 
 // Nothing is given where the controller does not say that all of it is so.
