@@ -102,21 +102,21 @@ TEST_F(Log, GoesOnOrRefusesAndLosesNothingThatFits) {
     std::filesystem::remove_all(path("d"));
     std::filesystem::create_directory(path("d"));
     AuditSettings small = settings(refuse);
-    small.file.bytes_max = 300;
+    small.file.bytes_max = 30'000;
     auto made = AuditLog::open(small, {});
     ASSERT_TRUE(made.ok());
     AuditLog& log = *made.value();
     log.note(decision("alice"));
     log.flush();
     fail_disk();
-    for (int i = 0; i < 10; ++i) log.note(decision(fmt::format("c{}", i)));
+    for (int i = 0; i < 400; ++i) log.note(decision(fmt::format("c{}", i)));
     wait_until([&] { return !log.trouble().empty(); });
     EXPECT_EQ(log.may_go_on().ok(), !refuse);
     if (refuse) {
       EXPECT_EQ(log.may_go_on().error().code, Exit::temporary);
     }
     EXPECT_GT(log.counts().failures, 0U);
-    for (std::size_t i = 0; i < AuditLog::waiting_max + 50; ++i) log.note(decision("more"));
+    for (std::size_t i = 0; i < AuditLog::waiting_max + 1000; ++i) log.note(decision("more"));
     EXPECT_GT(log.counts().lost, 0U);
     mend_disk();
     wait_until([&] { return log.trouble().empty(); });
