@@ -42,7 +42,9 @@ test::SsaWorldOptions world_options(const Shape& shape, test::TestRandom& random
   options.store.store.reserve_bytes = 0;
   options.store.store.memory_bytes = std::size_t{4} << 20;
   options.store.store.cached_shares = 4;
-  options.pool_cells = 8000;
+  options.store.requests = 16384;
+  options.guests = true;
+  options.pool_cells = 16000;
   options.ssa.sessions = 16;
   options.ssa.window = 64;
   options.ssa.cell_ns = 2000 * one_ms;
@@ -67,6 +69,7 @@ controller::Policy policy_for(const Shape& shape, std::uint32_t cell_bytes) {
   policy.pad_shares = controller::PadShares::no;
   policy.lease_ms = 1500;
   policy.report_ms = 100;
+  policy.repair_after_ms = 300;
   return policy;
 }
 
@@ -87,7 +90,13 @@ ControlTrouble trouble(const ControlPlan& plan, test::TestRandom& random) {
                             Kind::clock_jumps,
                             Kind::ssa_restart,
                             Kind::read,
-                            Kind::read};
+                            Kind::read,
+                            Kind::reshare,
+                            Kind::reshare,
+                            Kind::reshare,
+                            Kind::reshare,
+                            Kind::reshare,
+                            Kind::cancel};
   ControlTrouble out;
   out.kind = kinds[random.below(std::size(kinds))];
   out.at_ns = random.below(troubled_ns);
@@ -111,7 +120,9 @@ const char* name(Kind kind) {
                                    "rot",
                                    "clock jumps",
                                    "SSA restarts",
-                                   "read"};
+                                   "read",
+                                   "re-sharing begins",
+                                   "re-sharing cancelled"};
   return names[static_cast<std::size_t>(kind)];
 }
 
@@ -122,6 +133,8 @@ ControlPlan make_control_plan(std::uint64_t seed) {
   const Shape& shape = shapes[random.below(std::size(shapes))];
   plan.world = world_options(shape, random);
   plan.policy = policy_for(shape, plan.world.layout.cell_bytes);
+  plan.resharer.job_bytes = std::size_t{192} << 10;
+  plan.resharer.peers = 16;
   plan.loss.lost_percent = static_cast<unsigned>(random.below(3)) * 8;
   plan.loss.late_percent = static_cast<unsigned>(random.below(2)) * 5;
   plan.rotten = random.below(plan.world.holders);
@@ -133,7 +146,7 @@ ControlPlan make_control_plan(std::uint64_t seed) {
     if (random.below(4) == 0) object.remove_ns = object.at_ns + random.below(troubled_ns / 2);
     plan.objects.push_back(object);
   }
-  for (std::size_t i = random.between(0, 9); i > 0; --i) plan.troubles.push_back(trouble(plan, random));
+  for (std::size_t i = random.between(0, 12); i > 0; --i) plan.troubles.push_back(trouble(plan, random));
   const auto earlier = [](const auto& one, const auto& other) { return one.at_ns < other.at_ns; };
   std::sort(plan.troubles.begin(), plan.troubles.end(), earlier);
   std::sort(plan.objects.begin(), plan.objects.end(), earlier);

@@ -8,6 +8,7 @@
 
 #include "control_net.h"
 #include "request.h"
+#include "ssn/roles/resharer.h"
 
 namespace ssn::sim {
 
@@ -24,7 +25,9 @@ struct ControlTrouble {
     rot,              ///< a record on its disk changes
     clock_jumps,      ///< the controller's clock of the day
     ssa_restart,
-    read,  ///< an owner reads an object
+    read,     ///< an owner reads an object
+    reshare,  ///< an operator has an object's shares made anew
+    cancel,   ///< an operator has that undone
   };
   Kind kind = Kind::kill;
   std::uint64_t at_ns = 0;  ///< after the beginning
@@ -45,6 +48,7 @@ struct ControlPlan {
   std::uint64_t seed = 0;
   test::SsaWorldOptions world;
   ControlLoss loss;
+  roles::ResharerOptions resharer;
   controller::Policy policy;
   std::vector<ControlObject> objects;
   std::vector<ControlTrouble> troubles;

@@ -19,7 +19,8 @@ using State = OwnedObject::State;
 
 namespace {
 
-constexpr std::uint64_t patience_ns = 60 * one_s;
+// Rounds that come to nothing are given up after a minute each, and a job after a dozen of them.
+constexpr std::uint64_t patience_ns = 900 * one_s;
 constexpr std::uint64_t look_ns = 40 * one_ms;  // at all disks, whatever happens
 
 class Run {
@@ -39,6 +40,11 @@ class Run {
   void restart_ssa();
   void rot(std::size_t holder, std::uint64_t chance);
   void read_one(std::uint64_t chance);
+  void reshare(std::uint64_t chance);
+  void cancel();
+  bool ask_node(const controller::NodeQuestion& question, controller::NodeReply& reply);
+  void judge_jobs();
+  void violated_by_running(const std::string& what);
   void step();
   void step_object(std::size_t at);
   void check(const ObjectReading& reading, bool must);
@@ -66,6 +72,7 @@ class Run {
   test::SsaWorld world_;
   test::TestRandom random_;
   StorageReport report_;
+  HolderPeers peers_;
   ControlNet net_;
   ControllerProcess controller_;
   SsaDesk ssa_;
@@ -83,15 +90,17 @@ Run::Run(const ControlPlan& plan, const std::function<void(const std::string&)>&
       trace_(trace),
       world_(plan.world, plan.seed),
       random_(plan.seed + 99),
+      peers_(world_, plan.resharer),
       net_(world_, plan.loss, plan.seed + 5),
       controller_(
-          world_, net_, plan.policy, [](const auto&, auto&) { return false; },
+          world_, net_, plan.policy,
+          [this](const auto& question, auto& reply) { return ask_node(question, reply); },
           [this](const std::string& what) { say(what); }),
       ssa_(world_, net_, controller_),
       shares_(world_) {
   report_.seed = plan.seed;
   for (std::size_t i = 0; i < world_.holders.size(); ++i) {
-    holders_.push_back(std::make_unique<Shareholder>(world_, net_, controller_, i));
+    holders_.push_back(std::make_unique<Shareholder>(world_, net_, controller_, peers_, i));
   }
   shown_.resize(plan.objects.size(), State::waiting);
   // Nobody is placed anywhere before nodes have reported.
@@ -237,6 +246,65 @@ void Run::read_one(std::uint64_t chance) {
                                                       there[chance % there.size()]->name()));
 }
 
+bool Run::ask_node(const controller::NodeQuestion& question, controller::NodeReply& reply) {
+  return holders_[holder_number(question.node)]->answer(question, reply);
+}
+
+void Run::reshare(std::uint64_t chance) {
+  using controller::ReshareOperation;
+  constexpr ReshareOperation operations[] = {ReshareOperation::exchange, ReshareOperation::repair,
+                                             ReshareOperation::refresh, ReshareOperation::redistribute};
+  controller::ReshareRequest request;
+  request.operation = operations[chance % 4];
+  request.owner = "alice";
+  std::vector<const OwnedObject*> there;
+  for (const auto& each : objects_) {
+    if (each->state() == State::acknowledged) there.push_back(each.get());
+  }
+  if (there.empty()) return;
+  request.name = there[chance / 4 % there.size()]->name();
+  request.reason = "an operator";
+  if (chance % 4 < 2) request.share = static_cast<std::uint32_t>(1 + chance / 16 % plan_.policy.k);
+  (void)controller_.manage([&](controller::ReshareManager& manager, controller::Now now) {
+    const auto job = manager.start(now, request);
+    mark(job.ok() ? "jobs of operators" : "jobs refused");
+    say(job.ok() ? "job begins: " + std::string(controller::name(request.operation)) + " of " + request.name
+                 : "no job: " + job.error().why);
+  });
+}
+
+void Run::cancel() {
+  (void)controller_.manage([&](controller::ReshareManager& manager, controller::Now now) {
+    const auto jobs = controller_.catalogue()->running_reshares();
+    if (jobs.ok() && !jobs.value().empty()) (void)manager.cancel(now, jobs.value()[0].id, "an operator");
+  });
+}
+
+void Run::violated_by_running(const std::string& what) {
+  const auto jobs = controller_.catalogue()->running_reshares();
+  for (std::size_t i = 0; jobs.ok() && i < jobs.value().size(); ++i) {
+    const controller::ReshareJob& job = jobs.value()[i];
+    say(std::string(controller::name(job.operation)) + " of " + job.name + ", step " +
+        std::string(controller::name(job.step)) + ", round " + std::to_string(job.round) + ": " +
+        job.trouble);
+  }
+  violated(what);
+}
+
+// How they ended, for the marks.
+void Run::judge_jobs() {
+  const auto page = controller_.catalogue()->reshares(0, controller::page_max);
+  if (!page.ok()) return violated("jobs: " + page.error().why);
+  for (const controller::ReshareJob& job : page.value().jobs) {
+    const std::string operation(controller::name(job.operation));
+    const bool done = job.step == controller::ReshareStep::done;
+    if (!job.is_over()) violated("a job is neither finished nor undone: " + operation);
+    mark(done ? operation + " done" : operation + " undone");
+    if (job.round > 3) mark("jobs of many rounds");
+    if (!done) say(operation + " of " + job.name + " was undone: " + job.trouble);
+  }
+}
+
 void Run::begin(const ControlTrouble& what) {
   const std::size_t at = what.holder;
   HolderNode& node = *world_.holders[at];
@@ -259,7 +327,11 @@ void Run::begin(const ControlTrouble& what) {
       return later(what.lasts_ns, start_again);
     case Kind::cut:
       world_.cut(at, true);
-      return later(what.lasts_ns, [this, at] { world_.cut(at, false); });
+      peers_.cut(at, true);
+      return later(what.lasts_ns, [this, at] {
+        world_.cut(at, false);
+        peers_.cut(at, false);
+      });
     case Kind::cut_control:
       net_.cut(its, true);
       return later(what.lasts_ns, [this, its] { net_.cut(its, false); });
@@ -281,6 +353,10 @@ void Run::begin(const ControlTrouble& what) {
       return restart_ssa();
     case Kind::read:
       return read_one(what.chance);
+    case Kind::reshare:
+      return reshare(what.chance);
+    case Kind::cancel:
+      return cancel();
   }
 }
 
@@ -300,7 +376,8 @@ bool Run::is_settled() {
     if (!each->is_over() || each->state() == State::waiting) return false;
   }
   const auto status = controller_.catalogue()->status();
-  return status.ok() && status.value().writes == 0 && status.value().removals == 0;
+  return status.ok() && status.value().writes == 0 && status.value().removals == 0 &&
+         status.value().jobs == 0;
 }
 
 // Everything that broke works again; what was begun comes to its end by itself.
@@ -309,6 +386,7 @@ void Run::heal() {
   for (std::size_t i = 0; i < world_.holders.size(); ++i) {
     HolderNode& node = *world_.holders[i];
     world_.cut(i, false);
+    peers_.cut(i, false);
     node.store.stall(false);
     node.medium.set_capacity(UINT64_MAX);
     restart(i);
@@ -316,9 +394,12 @@ void Run::heal() {
   controller_.kill();  // and with it the death in a commit that never came
   controller_.start();
   if (!pass(patience_ns, [this] { return is_settled(); }) && report_.violations.empty()) {
-    violated("a write, a read or a removal does not come to an end");
+    violated_by_running("a write, a read, a removal or a job does not come to an end");
   }
   (void)pass(3 * one_s, [] { return false; });  // all have compared what they have
+  if (!pass(patience_ns, [this] { return is_settled(); }) && report_.violations.empty()) {
+    violated_by_running("a repair does not come to an end");
+  }
 }
 
 void Run::check(const ObjectReading& reading, bool must) {
@@ -392,6 +473,7 @@ void Run::judge_end() {
   for (const auto& each : objects_) {
     if (report_.violations.empty()) judge_object(*each);
   }
+  if (report_.violations.empty()) judge_jobs();
   if (report_.violations.empty()) expect_only_what_is_known();
 }
 

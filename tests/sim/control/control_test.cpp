@@ -24,7 +24,7 @@ constexpr bool sanitized = false;
 
 std::uint64_t runs() {
   const char* const text = std::getenv("SSN_SIM_RUNS");
-  return text == nullptr || *text == '\0' ? (sanitized ? 10 : 120) : std::strtoull(text, nullptr, 10);
+  return text == nullptr || *text == '\0' ? (sanitized ? 10 : 100) : std::strtoull(text, nullptr, 10);
 }
 
 // Which half of the seeds.

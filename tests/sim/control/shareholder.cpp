@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "ssa_desk.h"
+
 namespace ssn::sim {
 
 using controller::DamagedShare;
@@ -33,13 +35,93 @@ ShareDamage damage_of(const Holding& holding, const std::vector<ShareSummary>& h
   return found->state == StoreResult::done && !whole ? ShareDamage::incomplete : ShareDamage::unknown;
 }
 
+// As the agent reads the controller's messages.
+roles::ReshareGeneration generation_of(const controller::ReshareGeneration& from) {
+  roles::ReshareGeneration to;
+  to.generation = static_cast<std::uint32_t>(from.generation);
+  to.layout.scheme = scheme_of(from.layout.scheme);
+  to.layout.k = static_cast<std::uint8_t>(from.layout.k);
+  to.layout.n = static_cast<std::uint8_t>(from.layout.n);
+  to.layout.secret_blocks = static_cast<std::uint8_t>(from.layout.secret_blocks);
+  for (const controller::Holder& holder : from.layout.holders) {
+    to.layout.nodes.push_back(holder.node.empty() ? 0 : roles::node_number(holder.node));
+  }
+  for (const controller::AttemptRun& run : from.attempts) {
+    to.runs.push_back({static_cast<std::uint32_t>(run.first_cell), static_cast<std::uint16_t>(run.attempt)});
+  }
+  return to;
+}
+
+roles::ReshareOrder order_of(const controller::ReshareOrder& from) {
+  roles::ReshareOrder to;
+  to.job = from.job;
+  to.round = static_cast<std::uint16_t>(from.round);
+  to.operation = static_cast<roles::ReshareOperation>(from.operation);
+  to.object = from.object;
+  to.cells = static_cast<std::uint32_t>(from.cells);
+  to.cell_bytes = from.cell_bytes;
+  to.source = generation_of(from.source);
+  to.target = generation_of(from.target);
+  for (const std::uint32_t share : from.from) to.from.push_back(static_cast<std::uint8_t>(share));
+  for (const std::uint32_t share : from.to) to.to.push_back(static_cast<std::uint8_t>(share));
+  to.checker = from.checker.empty() ? 0 : roles::node_number(from.checker);
+  to.first = static_cast<std::uint32_t>(from.first);
+  to.end = static_cast<std::uint32_t>(from.end);
+  to.unit_cells = static_cast<std::uint8_t>(from.unit_cells);
+  to.window = static_cast<std::uint8_t>(from.window);
+  to.bytes_per_second = from.bytes_per_second;
+  to.stall_ns = std::uint64_t{from.stall_ms} * one_ms;
+  return to;
+}
+
+controller::ReshareStatus status_of(const roles::ReshareStatus& from, std::size_t holders) {
+  controller::ReshareStatus to;
+  to.job = from.job;
+  to.round = from.round;
+  to.state = static_cast<controller::ReshareState>(from.state);
+  to.trouble = static_cast<controller::ReshareTrouble>(from.trouble);
+  to.verdict = static_cast<controller::CheckVerdict>(from.verdict);
+  to.through = from.through;
+  to.computational = from.computational;
+  for (std::size_t i = 0; i < holders; ++i) {
+    const std::string name = Shareholder::name_of(i);
+    if (roles::node_number(name) == from.node) to.node = name;
+  }
+  return to;
+}
+
 }  // namespace
 
+bool Shareholder::answer(const controller::NodeQuestion& question, controller::NodeReply& reply) {
+  roles::Resharer* const resharer = peers_.at(at_);
+  if (life_ == nullptr || resharer == nullptr) return false;
+  if (question.call == controller::NodeCall::list) {
+    std::array<roles::ReshareStatus, 128> jobs;
+    const std::size_t count = resharer->list(jobs);
+    for (std::size_t i = 0; i < count; ++i) {
+      reply.jobs.push_back(status_of(jobs[i], world_.holders.size()));
+    }
+    return true;
+  }
+  const bool old = question.term < term_;
+  reply.term = term_ = std::max(term_, question.term);
+  if (old) {
+    reply.answer = controller::ReshareAnswer::old_term;
+  } else if (question.call == controller::NodeCall::cancel) {
+    (void)resharer->cancel(question.job);
+  } else {
+    const roles::ReshareAnswer said = resharer->order(order_of(question.order), world_.now_ns);
+    reply.answer = static_cast<controller::ReshareAnswer>(static_cast<int>(said) + 1);
+  }
+  return true;
+}
+
 Shareholder::Shareholder(test::SsaWorld& world, ControlNet& net, ControllerProcess& controller,
-                         std::size_t at)
+                         HolderPeers& peers, std::size_t at)
     : world_(world),
       net_(net),
       controller_(controller),
+      peers_(peers),
       at_(at),
       name_(name_of(at)),
       random_(world.seed * 131 + at) {

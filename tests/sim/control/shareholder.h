@@ -10,19 +10,23 @@
 #include <vector>
 
 #include "controller_process.h"
+#include "holder_peers.h"
 
 namespace ssn::sim {
 
 class Shareholder {
  public:
   /// All of it outlives the object. `at`: which of the world's holders.
-  Shareholder(test::SsaWorld& world, ControlNet& net, ControllerProcess& controller, std::size_t at);
+  Shareholder(test::SsaWorld& world, ControlNet& net, ControllerProcess& controller, HolderPeers& peers,
+              std::size_t at);
 
   static std::string name_of(std::size_t at) { return std::string("h").append(std::to_string(at + 1)); }
   const std::string& name() const noexcept { return name_; }
   /// Its process began, or ended: the world's holder is there already, and not yet gone.
   void started();
   void stopped() { life_.reset(); }
+  /// What its agent says to the controller's questions about re-sharing; false: it is not there.
+  bool answer(const controller::NodeQuestion& question, controller::NodeReply& reply);
   /// Whatever is due.
   void step();
   /// What lies in its store, looked through as a scrubber does, first.
@@ -54,10 +58,12 @@ class Shareholder {
   test::SsaWorld& world_;
   ControlNet& net_;
   ControllerProcess& controller_;
+  HolderPeers& peers_;
   const std::size_t at_;
   const std::string name_;
   test::TestRandom random_;
   std::shared_ptr<Life> life_;
+  std::uint64_t term_ = 0;  // the highest that it saw: on its disk
   std::uint64_t tokens_ = 0;
   std::uint64_t erased_count_ = 0;
 };

@@ -18,6 +18,8 @@ constexpr std::uint64_t patience_ns = 20 * one_s;  // of an owner, with one step
 constexpr const char* ssa_name = "ssa";
 constexpr const char* owner_name = "alice";
 
+}  // namespace
+
 kernels::Scheme scheme_of(controller::Scheme scheme) {
   switch (scheme) {
     case controller::Scheme::shamir_classic:
@@ -30,8 +32,6 @@ kernels::Scheme scheme_of(controller::Scheme scheme) {
       return kernels::Scheme::systematic;
   }
 }
-
-}  // namespace
 
 std::uint16_t holder_number(const std::string& node) {
   return static_cast<std::uint16_t>(std::stoul(node.substr(1)) - 1);

@@ -13,6 +13,7 @@ namespace ssn::sim {
 
 /// The number of the world's holder with that name.
 std::uint16_t holder_number(const std::string& node);
+kernels::Scheme scheme_of(controller::Scheme scheme);
 /// As the SSA reads what the controller says of an object.
 roles::ObjectLayout layout_of(const controller::Object& object);
 

@@ -133,7 +133,15 @@ HolderNode::HolderNode(const SsaWorldOptions& options, std::uint64_t seed)
       store(medium, options.store, seed + 3),
       pool(options.pool_cells) {
   (void)store.open().ok();
-  holder = std::make_unique<roles::Holder>(options.holder, store, pool, rule);
+  start(options);
+}
+
+void HolderNode::start(const SsaWorldOptions& options) {
+  if (options.guests) {
+    divider = std::make_unique<roles::StoreDivider>(store, roles::Holder::requests(options.holder));
+  }
+  roles::StoreAccess& its = divider == nullptr ? static_cast<roles::StoreAccess&>(store) : divider->first();
+  holder = std::make_unique<roles::Holder>(options.holder, its, pool, rule);
 }
 
 TestOwner::TestOwner(const SsaWorldOptions& options, unsigned given, TestPacketPool& ssa_pool,
@@ -388,10 +396,13 @@ void SsaWorld::kill(std::size_t at) {
   node.medium.fail_in(0, CrashMedium::Failure::power_off);
   if (node.tie != nullptr && node.tie->peered) node.holder->remove_peer(node.tie->peer);
   if (node.tie != nullptr) node.tie->peered = false;
+  if (guests != nullptr) guests->stopping(at);
   node.store.drain();
   node.holder->step(now_ns);
+  if (guests != nullptr) guests->stopped(at);
   if (!node.holder->idle()) wrong_ = "the store kept a request";
   node.holder.reset();
+  node.divider.reset();
   node.medium.crash();
 }
 
@@ -403,9 +414,10 @@ void SsaWorld::restart(std::size_t at) {
     wrong_ = "the store does not open after a crash";
     return;
   }
-  node.holder = std::make_unique<roles::Holder>(options.holder, node.store, node.pool, node.rule);
+  node.start(options);
   node.alive = true;
   connect(at);
+  if (guests != nullptr) guests->started(at);
 }
 
 unsigned SsaWorld::holders_with(const roles::ObjectKey& key, std::uint32_t cell) {
@@ -587,6 +599,7 @@ void SsaWorld::work() {
     what();
   }
   for (std::size_t i = 0; i < holders.size(); ++i) work_holder(i);
+  if (guests != nullptr) guests->work();
   work_ties();
   {
     const Inside inside;
@@ -630,12 +643,14 @@ bool SsaWorld::advance(std::uint64_t end_ns) {
     next = std::min(
         {next, owner->there.next(), owner->back.next(), owner->next_due(), owner->ssa_channel->next_due()});
   }
+  if (guests != nullptr) next = std::min(next, guests->next_due());
   now_ns = std::max(next, now_ns + 10 * one_us);
   if (now_ns >= end_ns || !wrong().empty()) {
     now_ns = std::min(now_ns, end_ns);
     return false;
   }
   receive();
+  if (guests != nullptr) guests->receive();
   return true;
 }
 
@@ -647,6 +662,7 @@ std::size_t SsaWorld::count_events(roles::SsaEvent::Kind kind) const {
 std::string SsaWorld::wrong() const {
   if (!wrong_.empty()) return wrong_;
   if (!pool.wrong().empty()) return pool.wrong();
+  if (guests != nullptr && !guests->wrong().empty()) return guests->wrong();
   for (const auto& node : holders) {
     if (!node->pool.wrong().empty()) return node->pool.wrong();
     if (steps_ % 64 == 0 && node->holder != nullptr && !node->holder->audit())

@@ -17,6 +17,7 @@
 #include "ssn/protocol/session_keys.h"
 #include "ssn/roles/holder.h"
 #include "ssn/roles/ssa.h"
+#include "ssn/roles/store_divider.h"
 #include "test_packet_pool.h"
 #include "transport_world.h"
 #include "virtual_store.h"
@@ -41,6 +42,7 @@ struct SsaWorldOptions {
   bool gcm = false;  ///< between SSA and holders, where pads are short
   std::uint64_t pad_bytes = std::uint64_t{1} << 40;
   std::uint16_t holders = 0;  ///< nodes; 0: one for each share of the layout
+  bool guests = false;        ///< at each holder somebody else uses the store, too
 };
 
 /// Counts what is taken.
@@ -106,12 +108,14 @@ struct Tie {
 
 struct HolderNode {
   HolderNode(const SsaWorldOptions& options, std::uint64_t seed);
+  void start(const SsaWorldOptions& options);
 
   Link there, back;
   CrashMedium medium;
   VirtualStore store;
   TestPacketPool pool;
   roles::SsaAccess rule;
+  std::unique_ptr<roles::StoreDivider> divider;  ///< with guests
   std::unique_ptr<roles::Holder> holder;
   std::unique_ptr<Tie> tie;
   bool alive = true;
@@ -174,6 +178,25 @@ class TestOwner {
   std::uint64_t request_ = 0;
 };
 
+/// What else lives at the holders, in the same time: on the second side of their dividers.
+class HolderGuests {
+ public:
+  HolderGuests() = default;
+  HolderGuests(const HolderGuests&) = delete;
+  HolderGuests& operator=(const HolderGuests&) = delete;
+  virtual ~HolderGuests() = default;
+  virtual void started(std::size_t holder) = 0;
+  /// Power goes: what is on its way is given up.
+  virtual void stopping(std::size_t holder) = 0;
+  /// The store gave everything back.
+  virtual void stopped(std::size_t holder) = 0;
+  virtual void work() = 0;
+  virtual std::uint64_t next_due() const = 0;
+  /// Takes what arrived by now.
+  virtual void receive() = 0;
+  virtual std::string wrong() const = 0;
+};
+
 class SsaWorld {
  public:
   SsaWorld(const SsaWorldOptions& options, std::uint64_t seed);
@@ -234,6 +257,7 @@ class SsaWorld {
   std::vector<roles::SsaEvent> events;
   std::map<roles::SsaSession, roles::WriteResult> results;
   unsigned ties = 0;
+  HolderGuests* guests = nullptr;  ///< outlives the world, or is null at its end
   unsigned verify_stored = 0;  ///< each block that its owner is told of is at so many holders; 0: not asked
 
  private:
