@@ -82,7 +82,7 @@ Outcome check_chain(const Trust& trust, const std::vector<CertificatePointer>& c
                fmt::format("give a valid certificate that the CA in {} signed", files.ca)};
 }
 
-Outcome read_files(const IdentityFiles& files, Identity& identity) {
+Outcome read_files(const IdentityFiles& files, Identity& identity, std::string& others) {
   const struct {
     const std::string* path;
     std::string* text;
@@ -91,9 +91,10 @@ Outcome read_files(const IdentityFiles& files, Identity& identity) {
   } parts[] = {{&files.certificate, &identity.certificate, file_max, false},
                {&files.key, &identity.key, file_max, true},
                {&files.ca, &identity.ca, file_max, false},
-               {&files.crl, &identity.lists, list_file_max, false}};
+               {&files.crl, &identity.lists, list_file_max, false},
+               {&files.others, &others, file_max, false}};
   for (const auto& part : parts) {
-    if (part.path->empty() && part.path == &files.crl) continue;
+    if (part.path->empty() && (part.path == &files.crl || part.path == &files.others)) continue;
     Result<std::string> text = read_file(*part.path, part.most, part.secret, what);
     if (!text.ok()) {
       return text.error();
@@ -128,7 +129,8 @@ Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use) {
 
 Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use, std::int64_t now) {
   Identity identity;
-  if (Outcome read = read_files(files, identity); !read.ok()) {
+  std::string others;
+  if (Outcome read = read_files(files, identity, others); !read.ok()) {
     return read.error();
   }
   const std::vector<CertificatePointer> chain = certificates_from(identity.certificate, chain_max);
@@ -147,13 +149,21 @@ Result<Identity> load_identity(const IdentityFiles& files, CertificateUse use, s
   if (Outcome checked = check_key(identity, *chain[0], files.key); !checked.ok()) {
     return checked.error();
   }
-  Result<std::shared_ptr<const Trust>> trust =
-      Trust::make({identity.ca, identity.lists, !files.crl.empty(), files.ca, files.crl}, now);
+  Result<std::shared_ptr<const Trust>> ours = Trust::make({identity.ca, "", false, files.ca, ""}, now);
+  if (!ours.ok()) {
+    return ours.error();
+  }
+  const bool apart = !files.others.empty();
+  if (apart) {
+    identity.ca = std::move(others);
+  }
+  Result<std::shared_ptr<const Trust>> trust = Trust::make(
+      {identity.ca, identity.lists, !files.crl.empty(), apart ? files.others : files.ca, files.crl}, now);
   if (!trust.ok()) {
     return trust.error();
   }
   identity.trust = std::move(trust.value());
-  if (Outcome checked = check_chain(*identity.trust, chain, use, now, files, identity.ends); !checked.ok()) {
+  if (Outcome checked = check_chain(*ours.value(), chain, use, now, files, identity.ends); !checked.ok()) {
     return checked.error();
   }
   identity.begins = seconds_of(X509_get0_notBefore(chain[0].get()));

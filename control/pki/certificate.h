@@ -64,7 +64,8 @@ struct IdentityFiles {
   std::string certificate;  ///< PEM, with its chain
   std::string key;          ///< PEM
   std::string ca;           ///< PEM
-  std::string crl = {};     ///< PEM: what the authorities in `ca` revoked; empty: nobody is looked up
+  std::string crl = {};     ///< PEM: what those revoked who are believed; empty: nobody is looked up
+  std::string others = {};  ///< PEM: authorities of those whom we talk to; empty: `ca`, as we have ours from
 };
 
 class Trust;
@@ -75,7 +76,7 @@ struct Identity {
   Roles roles;
   std::string certificate;
   std::string key;
-  std::string ca;
+  std::string ca;                      ///< of those who are believed
   std::string lists;                   ///< of revoked certificates; empty without
   std::shared_ptr<const Trust> trust;  ///< of ca and lists: trust.h
   std::int64_t begins = 0;             ///< seconds since 1970

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
@@ -67,7 +68,9 @@ std::string first_of(const grpc::AuthContext& context, const char* property) {
 // and stays with those before where new ones will not do.
 class ServerTls final : public grpc::ServerCredentials {
  public:
-  explicit ServerTls(std::shared_ptr<const LiveIdentity> live) : live_(std::move(live)) {}
+  explicit ServerTls(std::vector<std::shared_ptr<const LiveIdentity>> lives) : lives_(std::move(lives)) {
+    assert(!lives_.empty());
+  }
 
   // Nothing of ours needs one.
   void SetAuthMetadataProcessor(const std::shared_ptr<grpc::AuthMetadataProcessor>&) override {}
@@ -86,16 +89,19 @@ class ServerTls final : public grpc::ServerCredentials {
   static grpc_ssl_certificate_config_reload_status fetch(void* self,
                                                          grpc_ssl_server_certificate_config** config) {
     auto& tls = *static_cast<ServerTls*>(self);
-    const std::uint64_t generation = tls.live_->generation();
-    if (tls.fetched_ == generation) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
-    const std::shared_ptr<const Identity> now = tls.live_->identity();
+    std::uint64_t generations = 0;  // each only grows
+    for (const auto& live : tls.lives_) generations += live->generation();
+    if (tls.fetched_ == generations) return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_UNCHANGED;
+    std::string authorities;
+    for (const auto& live : tls.lives_) authorities.append(live->identity()->ca).append("\n");
+    const std::shared_ptr<const Identity> now = tls.lives_.front()->identity();
     const grpc_ssl_pem_key_cert_pair pair{now->key.c_str(), now->certificate.c_str()};
-    *config = grpc_ssl_server_certificate_config_create(now->ca.c_str(), &pair, 1);
-    tls.fetched_ = generation;
+    *config = grpc_ssl_server_certificate_config_create(authorities.c_str(), &pair, 1);
+    tls.fetched_ = generations;
     return GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
   }
 
-  const std::shared_ptr<const LiveIdentity> live_;
+  const std::vector<std::shared_ptr<const LiveIdentity>> lives_;
   std::uint64_t fetched_ = UINT64_MAX;
 };
 
@@ -173,7 +179,12 @@ void prepare_grpc(GrpcLog log, const char* program) {
 }
 
 std::shared_ptr<grpc::ServerCredentials> server_credentials(std::shared_ptr<const LiveIdentity> live) {
-  return std::make_shared<ServerTls>(std::move(live));
+  return std::make_shared<ServerTls>(std::vector{std::move(live)});
+}
+
+std::shared_ptr<grpc::ServerCredentials> server_credentials(
+    std::vector<std::shared_ptr<const LiveIdentity>> lives) {
+  return std::make_shared<ServerTls>(std::move(lives));
 }
 
 std::shared_ptr<grpc::ServerCredentials> local_credentials() {

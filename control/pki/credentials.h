@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "live_identity.h"
 
@@ -28,6 +29,10 @@ void prepare_grpc(GrpcLog log, const char* program = "");
 /// For one address. Each handshake is made with what `live` says at that time. They must outlive the server:
 /// gRPC asks them for as long.
 std::shared_ptr<grpc::ServerCredentials> server_credentials(std::shared_ptr<const LiveIdentity> live);
+/// The same for callers under several authorities: each of `lives` believes one's, and shows the certificate
+/// of the first. A handshake says only that one of them may believe the caller: judge by each on every call.
+std::shared_ptr<grpc::ServerCredentials> server_credentials(
+    std::vector<std::shared_ptr<const LiveIdentity>> lives);
 /// For a UNIX socket.
 std::shared_ptr<grpc::ServerCredentials> local_credentials();
 

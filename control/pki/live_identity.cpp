@@ -67,7 +67,7 @@ Result<std::shared_ptr<LiveIdentity>> LiveIdentity::open(const IdentityFiles& fi
 
 LiveIdentity::Stamps LiveIdentity::look() const {
   return {hw::stamp_of(files_.certificate), hw::stamp_of(files_.key), hw::stamp_of(files_.ca),
-          hw::stamp_of(files_.crl)};
+          hw::stamp_of(files_.crl), hw::stamp_of(files_.others)};
 }
 
 Result<Identity> LiveIdentity::load(std::int64_t now) const {

@@ -61,7 +61,7 @@ class LiveIdentity {
   State state(std::int64_t now) const;
 
  private:
-  using Stamps = std::array<hw::FileStamp, 4>;
+  using Stamps = std::array<hw::FileStamp, 5>;
   struct Believed {
     Holder holder;
     std::int64_t since = 0;
