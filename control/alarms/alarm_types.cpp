@@ -52,6 +52,16 @@ constexpr AlarmType types[] = {
      "its disk is full, gone or read-only",
      "make room, or replace the disk and start the controller again: docs/controller.md",
      "it can be written again"},
+    {"domain_mismatch", Resource::domain, minor, processing, by_controller, false, false, 10 * second,
+     5 * second, "the controllers of two domains do not mean the same agreement",
+     "one side lends what the other one does not use, or wants what is not lent; names or versions differ",
+     "ssn domain show says what; agree with the other side's operators, then ssn config apply",
+     "both mean the same, or the domain is not in the configuration any more"},
+    {"domain_unreachable", Resource::domain, major, communications, by_controller, false, false, 10 * second,
+     5 * second, "nothing is heard from the controller of another domain: what it said counts no more",
+     "it is down, the way to it is cut, a certificate is not believed, or [exchange] does not name it",
+     "ssn domain show says why; see the address, certificates and lists of both: docs/exchange.md",
+     "it is heard, or the domain is not in the configuration any more"},
     {"holder_failed", Resource::node, warning, quality_of_service, by_ssa, true, false, 0, minute,
      "a shareholder failed writes: it was slow, away, unreliable, or refused them",
      "its disk, CPU or links are overloaded, or it is full",
@@ -157,7 +167,7 @@ static_assert(is_sorted());
 constexpr std::string_view severities[] = {"none", "warning", "minor", "major", "critical"};
 constexpr std::string_view categories[] = {"communications", "quality of service", "processing", "equipment",
                                            "integrity"};
-constexpr std::string_view resources[] = {"node", "association", "network", "controller"};
+constexpr std::string_view resources[] = {"node", "association", "network", "controller", "domain"};
 
 template <typename Enum, std::size_t count>
 std::string_view name_in(const std::string_view (&names)[count], Enum value) noexcept {

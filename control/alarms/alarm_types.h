@@ -20,8 +20,8 @@ enum class Severity : std::uint8_t { none, warning, minor, major, critical };
 /// X.733's and X.736's types of events, those that we have.
 enum class Category : std::uint8_t { communications, quality_of_service, processing, equipment, integrity };
 
-/// What an alarm is about. association: a node and one of its peers.
-enum class Resource : std::uint8_t { node, association, network, controller };
+/// What an alarm is about. association: a node and one of its peers. domain: another one than ours.
+enum class Resource : std::uint8_t { node, association, network, controller, domain };
 
 /// Who may raise it; a set.
 enum Raiser : std::uint8_t { by_controller = 1, by_ssa = 2, by_shareholder = 4, by_nodes = 6 };
@@ -58,7 +58,7 @@ Severity severity_of(std::string_view name) noexcept;
 /// What makes two alarms the same one.
 struct AlarmKey {
   std::string type;
-  std::string resource;  ///< node, "network", "controller"
+  std::string resource;  ///< node, domain, "network", "controller"
   std::string peer;      ///< of an association
   auto operator<=>(const AlarmKey&) const = default;
 };

@@ -11,9 +11,11 @@
 #include "configuration.grpc.pb.h"
 #include "controller.grpc.pb.h"
 #include "credentials.h"
+#include "exchange.grpc.pb.h"
 #include "messages.h"
 #include "messages_audit.h"
 #include "messages_configuration.h"
+#include "messages_domains.h"
 #include "resharing.grpc.pb.h"
 
 namespace ssn::client {
@@ -325,6 +327,9 @@ class Client final : public ControllerClient {
     const Outcome called = call(&v1::Reshares::Stub::ListReplacements, v1::ListReplacementsRequest(), answer);
     return called.ok() ? Result<controller::Upkeep>(controller::read(answer.upkeep())) : called.error();
   }
+  Result<controller::DomainPage> domains() override {
+    return ask<controller::DomainPage>(&v1::Domains::Stub::List, v1::ListDomainsRequest(), v1::DomainList());
+  }
 
  private:
   template <typename T, typename Repeated>
@@ -375,6 +380,11 @@ class Client final : public ControllerClient {
   static std::unique_ptr<v1::Accounting::Stub> new_stub(const v1::Accounting::Stub*,
                                                         const std::shared_ptr<grpc::Channel>& channel) {
     return v1::Accounting::NewStub(channel);
+  }
+
+  static std::unique_ptr<v1::Domains::Stub> new_stub(const v1::Domains::Stub*,
+                                                     const std::shared_ptr<grpc::Channel>& channel) {
+    return v1::Domains::NewStub(channel);
   }
 
   // On the channel of now: it is another one once our certificate was renewed.

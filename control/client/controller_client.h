@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "audit_file.h"
+#include "domain_types.h"
 #include "reshare.h"
 #include "ssn/hw/result.h"
 #include "types.h"
@@ -87,6 +88,9 @@ class ControllerClient {
   virtual Result<std::vector<controller::ConfigurationVersion>> configurations() = 0;
   virtual Result<controller::ConfigurationChange> configure(
       const controller::ConfigurationRequest& request) = 0;
+
+  /// Other domains, and what their controllers say.
+  virtual Result<controller::DomainPage> domains() = 0;
 
   // Accounting. Owners their own.
   /// A page behind `after`; it may be short and yet have a next one.

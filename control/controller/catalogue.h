@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "database.h"
+#include "domain_book.h"
 #include "keys.h"
 #include "monitor.h"
 #include "pad_rule.h"
@@ -116,6 +117,18 @@ class Catalogue {
   Result<ConfigurationChange> configure(Now now, const ConfigurationRequest& request, const std::string& who);
   /// What is decided now, if that is not version `known` any more; then `known` is the new one.
   std::optional<Policy> policy_after(std::uint64_t& known);
+
+  // Other domains.
+  /// What is agreed with them.
+  std::map<std::string, DomainAgreement> agreements();
+  std::set<std::string> node_names();
+  /// What the domain is told: what we lend to it, how that is, and nothing else. Without names of domains,
+  /// version, instance and number, which are the speaker's. not_found: nothing is agreed with it.
+  Result<DomainStatement> statement_for(Now now, const std::string& domain);
+  /// What is wrong with each, for alarms: of those that are not told of nothing is.
+  void tell_domains(Now now, const std::vector<DomainTrouble>& troubles);
+  /// An event about one. False: there was one of that kind within a minute, and this one is left out.
+  Result<bool> note_domain(Now now, const char* kind, const std::string& domain, const std::string& text);
 
   // Accounting.
   /// Those behind `after`, the oldest first. A page may be short, even empty, and yet have a next one.

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "network_document.h"
 #include "ssn/hw/config.h"
@@ -40,6 +41,36 @@ Result<Policy> load_first(const std::string& path) {
   return document.problems.empty() ? Result<Policy>(std::move(document.policy)) : document.problems.front();
 }
 
+// Of a domain: what stands in alarms, and what others must say to mean it.
+std::string domain_of(const ConfigTable& table) {
+  const std::string domain = table.text("domain", {label_max, false});
+  if (!domain.empty() && !is_good_label(domain)) {
+    table.fail("domain", "has spaces, or characters that are none", "choose another name");
+  }
+  return domain;
+}
+
+ExchangeSettings read_exchange(const ConfigTable& root) {
+  ExchangeSettings settings;
+  if (!root.has("exchange")) return settings;
+  const ConfigTable exchange = root.table("exchange");
+  settings.domain = domain_of(exchange);
+  settings.listen = exchange.text("listen");
+  std::set<std::string> known{settings.domain};
+  for (const ConfigTable& each : exchange.tables("with", domains_max)) {
+    ExchangeSettings::With with{domain_of(each), each.path("ca"), each.path("crl", "")};
+    if (!with.domain.empty() && !known.insert(with.domain).second) {
+      each.fail("domain", fmt::format("says {}, which is ourselves or there already", with.domain),
+                "say it once");
+    }
+    settings.with.push_back(std::move(with));
+  }
+  if (settings.with.empty()) {
+    exchange.fail("with", "names no other domain", "add [[exchange.with]], or leave out [exchange]");
+  }
+  return settings;
+}
+
 }  // namespace
 
 Result<Configuration> load_configuration(const std::string& path) {
@@ -58,6 +89,7 @@ Result<Configuration> load_configuration(const std::string& path) {
   server.ca = controller.path("ca");
   server.crl = controller.path("crl", "");
   configuration.database = controller.path("database");
+  configuration.exchange = read_exchange(file.value().root());
   const std::string first = controller.path("initial_configuration", "");
   configuration.audit = audit::read_settings(file.value().root().table("audit"));
   if (Outcome finished = file.value().finish(); !finished.ok()) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "audit_log.h"
+#include "exchange_link.h"
 #include "request.h"
 #include "server.h"
 
@@ -13,6 +14,7 @@ namespace ssn::controller {
 
 struct Configuration {
   ServerSettings server;
+  ExchangeSettings exchange;
   std::string database;
   audit::AuditSettings audit;
   Policy first;  ///< version 1 of the network's configuration, for a database without one

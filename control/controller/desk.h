@@ -26,6 +26,7 @@ struct Desk {
   const std::uint64_t started_ms;
   const std::shared_ptr<pki::LiveIdentity> live;
   audit::AuditLog* const audit;  // null: nothing is logged
+  DomainBook* const domains;  // null: as with none
 
   Result<pki::Caller> admit(const grpc::ServerContext& context, Call call) const {
     pki::Caller caller = pki::caller_of(*context.auth_context(), live.get());
@@ -75,5 +76,6 @@ grpc::Status answer(const Result<T>& result, Message& message) {
 std::unique_ptr<grpc::Service> make_reshare_service(const Desk& desk);
 std::unique_ptr<grpc::Service> make_configuration_service(const Desk& desk);
 std::unique_ptr<grpc::Service> make_accounting_service(const Desk& desk);
+std::unique_ptr<grpc::Service> make_domain_service(const Desk& desk);
 
 }  // namespace ssn::controller

@@ -7,10 +7,12 @@
 #include <chrono>
 #include <cstdlib>
 #include <memory>
+#include <set>
 
 #include "agent_nodes.h"
 #include "audit_log.h"
 #include "configuration.h"
+#include "exchange_link.h"
 #include "live_identity.h"
 #include "ssn/hw/daemon.h"
 
@@ -52,7 +54,8 @@ void random_bytes(std::uint8_t* out, std::size_t bytes) {
 // Ticks once a second, and drives re-sharing, until a signal comes. What cannot be done is tried again; said
 // once while it lasts.
 int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager& reshares,
-                 const pki::LiveIdentity& live, const audit::AuditLog* audit, const sigset_t& ending) {
+                 DomainBook& domains, const pki::LiveIdentity& live, const audit::AuditLog* audit,
+                 const sigset_t& ending) {
   bool troubled = false;
   for (std::uint64_t next_ms = 0;;) {
     const timespec moment{0, reshares.is_busy() ? 20'000'000 : 100'000'000};
@@ -67,6 +70,7 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
       const pki::LiveIdentity::State identity = live.state(static_cast<std::int64_t>(time.wall_ms / 1000));
       catalogue.tell_certificate(time, identity.healthy ? "" : identity.condition);
       catalogue.tell_audit(time, audit == nullptr ? "" : audit->trouble());
+      step_domains(catalogue, domains, time);
       const Outcome ticked = catalogue.tick(time);
       outcome = outcome.ok() ? ticked : outcome;
     }
@@ -80,6 +84,27 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
 // What nodes and those who follow the log ask all the time.
 std::vector<std::string> routine_calls() {
   return {"Nodes.Report", "Nodes.GetHoldings", "Nodes.CompareHoldings", "Administration.ListDecisions"};
+}
+
+DomainBook book_of(const ExchangeSettings& settings) {
+  std::set<std::string> trusted;
+  for (const ExchangeSettings::With& with : settings.with) trusted.insert(with.domain);
+  return {settings.domain, std::move(trusted)};
+}
+
+// Null: nothing is said of other domains.
+Result<std::unique_ptr<ExchangeLink>> start_exchange(const Configuration& configuration, Catalogue& catalogue,
+                                                     DomainBook& book) {
+  step_domains(catalogue, book, now());
+  if (configuration.exchange.domain.empty()) return std::unique_ptr<ExchangeLink>();
+  Bytes16 instance{};
+  random_bytes(instance.data(), instance.size());
+  return ExchangeLink::start(configuration.server, configuration.exchange, catalogue, book, instance, now);
+}
+
+std::string ready_text(const Server& server, const ExchangeLink* exchange) {
+  return fmt::format("{{\"schema\": \"ssn.controller.ready/1\", \"listen\": \"{}\"{}}}\n", server.listening(),
+                     exchange == nullptr ? "" : fmt::format(", \"exchange\": \"{}\"", exchange->listening()));
 }
 
 int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
@@ -118,15 +143,20 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   if (!reshares.ok()) {
     return daemon.fail(reshares.error());
   }
+  DomainBook domains = book_of(configuration.exchange);
   Result<std::unique_ptr<Server>> server =
       Server::start(configuration.server, live.value(), *catalogue.value(), reshares.value().get(), now,
-                    audit.value().get());
+                    audit.value().get(), &domains);
   if (!server.ok()) {
     return daemon.fail(server.error());
   }
-  const auto ready = hw::ReadyFile::write(
-      arguments.ready_file, fmt::format("{{\"schema\": \"ssn.controller.ready/1\", \"listen\": \"{}\"}}\n",
-                                        server.value()->listening()));
+  const Result<std::unique_ptr<ExchangeLink>> exchange =
+      start_exchange(configuration, *catalogue.value(), domains);
+  if (!exchange.ok()) {
+    return daemon.fail(exchange.error());
+  }
+  const auto ready =
+      hw::ReadyFile::write(arguments.ready_file, ready_text(*server.value(), exchange.value().get()));
   if (!ready.ok()) {
     return daemon.fail(ready.error());
   }
@@ -135,7 +165,8 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
                          configuration.server.name, server.value()->listening(),
                          versions.ok() && !versions.value().empty() ? versions.value().front().number : 0));
   const int number =
-      wait_for_end(daemon, *catalogue.value(), *reshares.value(), *live.value(), audit.value().get(), ending);
+      wait_for_end(daemon, *catalogue.value(), *reshares.value(), domains, *live.value(), audit.value().get(),
+                   ending);
   daemon.log(fmt::format("ending after signal {}", number));
   server.value().reset();
   return 0;

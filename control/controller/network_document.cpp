@@ -52,6 +52,21 @@ class ReadTable final : public SettingTable {
       table_.fail(key, "has spaces, or characters that are none", "choose another name");
     }
   }
+  void text(const char* key, std::string& value, std::size_t longest) override {
+    value = table_.text(key, {longest, false});
+    check_printable(key, value);
+  }
+  void names(const char* key, std::vector<std::string>& value, std::size_t most,
+             std::size_t longest) override {
+    value = table_.texts(key, most, {longest, false});
+    std::set<std::string> known;
+    for (const std::string& each : value) {
+      check_printable(key, each);
+      if (!known.insert(each).second) {
+        table_.fail(key, fmt::format("says {} twice", each), "say it once");
+      }
+    }
+  }
   void word(const char* key, std::size_t& value, const std::string_view* words, std::size_t count) override {
     const std::span all(words, count);
     const std::string read = table_.choice(key, all, std::string(words[value]));
@@ -63,6 +78,12 @@ class ReadTable final : public SettingTable {
   }
 
  private:
+  void check_printable(const char* key, const std::string& text) {
+    if (!std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7F; })) {
+      table_.fail(key, "has spaces, or characters that are none", "choose another one");
+    }
+  }
+
   const ConfigTable table_;
 };
 
@@ -147,6 +168,19 @@ void read_deployment(const ConfigTable& root, Deployment& deployment) {
   }
 }
 
+void read_domains(const ConfigTable& root, Policy& policy) {
+  std::set<std::string> known;
+  for (const ConfigTable& each : root.tables("domain", domains_max)) {
+    const std::string name = name_of(each, "the domain", label_max, known);
+    DomainAgreement agreement;
+    ReadTable table(each);
+    domain_settings(table, agreement);
+    if (!name.empty()) {
+      policy.agreements.emplace(name, std::move(agreement));
+    }
+  }
+}
+
 template <typename Read>
 void read_table(const ConfigTable& root, const char* key, Policy& policy, const Read& read) {
   ReadTable table(root.table(key));
@@ -164,6 +198,7 @@ void read_all(const ConfigTable& root, NetworkDocument& document) {
   read_classes(root, policy);
   read_owners(root, policy);
   read_deployment(root, policy.deployment);
+  read_domains(root, policy);
 }
 
 // ---- Writing
@@ -217,12 +252,23 @@ class WriteTable final : public SettingTable {
   void label(const char* key, std::string& value) override {
     if (!value.empty()) add(key, quoted(escaped(value)));
   }
+  void text(const char* key, std::string& value, std::size_t) override { add(key, quoted(escaped(value))); }
+  void names(const char* key, std::vector<std::string>& value, std::size_t, std::size_t) override {
+    if (!value.empty()) add(key, list_of(value));
+  }
   void word(const char* key, std::size_t& value, const std::string_view* words, std::size_t) override {
     add(key, quoted(words[value]));
   }
   void fail(const char*, std::string, std::string) override {}
 
   void add(const char* key, std::string value) { out_.push_back({table_, name_, key, std::move(value)}); }
+  static std::string list_of(const std::vector<std::string>& texts) {
+    std::string list;
+    for (const std::string& each : texts) {
+      list.append(list.empty() ? "" : ", ").append(quoted(escaped(each)));
+    }
+    return fmt::format("[{}]", list);
+  }
   // Labels are printable, so only these two mean something.
   static std::string escaped(std::string_view text) {
     std::string out;
@@ -243,13 +289,7 @@ void write_owner(std::vector<Setting>& out, const std::string& name, OwnerPolicy
   WriteTable table(out, "owner", name);
   owner_settings(table, owner.limits);
   table.label("class", owner.default_class);
-  if (owner.classes) {
-    std::string list;
-    for (const std::string& each : *owner.classes) {
-      list.append(list.empty() ? "" : ", ").append(quoted(WriteTable::escaped(each)));
-    }
-    table.add("classes", fmt::format("[{}]", list));
-  }
+  if (owner.classes) table.add("classes", WriteTable::list_of(*owner.classes));
 }
 
 void write_node(std::vector<Setting>& out, const std::string& name, const Deployment& deployment) {
@@ -284,6 +324,11 @@ std::vector<Setting> settings_of(Policy policy) {
   for (const std::string& name : nodes) write_node(out, name, policy.deployment);
   for (const std::string& name : policy.deployment.delivered_once) {
     WriteTable(out, "key_manager", name).add("delivers_once", "true");
+  }
+  for (const auto& [name, agreement] : policy.agreements) {
+    WriteTable table(out, "domain", name);
+    DomainAgreement its = agreement;
+    domain_settings(table, its);
   }
   return out;
 }

@@ -112,4 +112,22 @@ void node_settings(SettingTable& table, Labels& labels, ServiceState& service) {
                           ServiceState::out_of_service});
 }
 
+void domain_settings(SettingTable& table, DomainAgreement& agreement) {
+  table.text("controller", agreement.controller, address_max);
+  if (!is_good_address(agreement.controller)) {
+    table.fail("controller", "is no address with a port",
+               "write it like 192.0.2.1:7101 or [2001:db8::1]:7101");
+  }
+  table.text("identity", agreement.identity, pki::common_name_max);
+  table.names("lends", agreement.lends, lent_nodes_max, pki::common_name_max);
+  table.names("lends_sites", agreement.lends_sites, lent_nodes_max, label_max);
+  table.bytes("lends_bytes", agreement.lends_bytes, {0, std::uint64_t{1} << 60});
+  table.flag("uses", agreement.uses);
+  const bool lends = !agreement.lends.empty() || !agreement.lends_sites.empty();
+  if (lends && agreement.lends_bytes == 0) {
+    table.fail("lends_bytes", "shareholders are lent, and no room on them",
+               "say how many bytes, or lend none");
+  }
+}
+
 }  // namespace ssn::controller

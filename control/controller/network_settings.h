@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "request.h"
 #include "ssn/hw/config.h"
@@ -23,6 +24,11 @@ class SettingTable {
   virtual void flag(const char* key, bool& value) = 0;
   /// Without spaces; empty: not said.
   virtual void label(const char* key, std::string& value) = 0;
+  /// Without spaces, of up to `longest` bytes; reading: it must be there.
+  virtual void text(const char* key, std::string& value, std::size_t longest) = 0;
+  /// Names without spaces; none: not said.
+  virtual void names(const char* key, std::vector<std::string>& value, std::size_t most,
+                     std::size_t longest) = 0;
   virtual void word(const char* key, std::size_t& value, const std::string_view* words,
                     std::size_t count) = 0;
   /// Reading: the value of `key` does not fit the others.
@@ -67,5 +73,6 @@ void limit_settings(SettingTable& table, Policy& policy);
 void owner_settings(SettingTable& table, OwnerLimits& limits);
 void accounting_settings(SettingTable& table, Policy& policy);
 void node_settings(SettingTable& table, Labels& labels, ServiceState& service);
+void domain_settings(SettingTable& table, DomainAgreement& agreement);
 
 }  // namespace ssn::controller

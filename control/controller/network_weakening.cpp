@@ -55,6 +55,25 @@ void compare_labels(const Policy& before, const Policy& after, std::vector<std::
   }
 }
 
+// Who may speak for another domain, and what of ours is open to it.
+void compare_domains(const Policy& before, const Policy& after, std::vector<std::string>& out) {
+  for (const auto& [domain, is] : after.agreements) {
+    const auto found = before.agreements.find(domain);
+    const DomainAgreement was = found == before.agreements.end() ? DomainAgreement() : found->second;
+    if (!was.identity.empty() && was.identity != is.identity) {
+      out.push_back(
+          fmt::format("domain {}: {} speaks for it instead of {}", domain, is.identity, was.identity));
+    }
+    for (const auto& [now, then] : {std::pair{&is.lends, &was.lends}, {&is.lends_sites, &was.lends_sites}}) {
+      for (const std::string& each : *now) {
+        if (std::find(then->begin(), then->end(), each) == then->end()) {
+          out.push_back(fmt::format("domain {}: {} is lent to it", domain, each));
+        }
+      }
+    }
+  }
+}
+
 void compare_owners(const Policy& before, const Policy& after, std::vector<std::string>& out) {
   for (const auto& [owner, was] : before.owners) {
     if (!was.classes) continue;
@@ -82,6 +101,7 @@ std::vector<std::string> weakened_by(const Policy& before, const Policy& after) 
   }
   compare_labels(before, after, out);
   compare_owners(before, after, out);
+  compare_domains(before, after, out);
   for (const std::string& manager : after.deployment.delivered_once) {
     if (!before.deployment.delivered_once.contains(manager)) {
       out.push_back(

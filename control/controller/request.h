@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "domain_types.h"
 #include "reshare.h"
 #include "ssn/hw/result.h"
 #include "types.h"
@@ -70,6 +71,7 @@ struct Policy : ClassPolicy {
   std::uint64_t accounts_keep_ms = 90ULL * 24 * 3'600'000;
   std::uint64_t accounts_max = 100'000;  ///< records of accounting that are kept
   Deployment deployment;
+  std::map<std::string, DomainAgreement> agreements;  ///< others, each with its controller
   ReshareTiming reshare;
   std::uint32_t reshare_jobs = 4;      ///< that run at a time; others wait for their turn
   std::uint64_t reshare_after_ms = 0;  ///< a holder that is down for so long is replaced; 0: never by itself

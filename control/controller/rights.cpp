@@ -50,6 +50,7 @@ constexpr Right rights[] = {
     {Call::apply_configuration, "Configuration.Apply", {Role::operators}},
     {Call::list_accounts, "Accounting.ListRecords", {Role::owner, Role::operators}},
     {Call::list_usage, "Accounting.ListUsage", {Role::owner, Role::operators}},
+    {Call::list_domains, "Domains.List", {Role::operators}},
 };
 static_assert(sizeof rights / sizeof rights[0] == calls_count);
 

@@ -44,6 +44,7 @@ enum class Call : std::uint8_t {
   apply_configuration,
   list_accounts,
   list_usage,
+  list_domains,
 };
 inline constexpr std::size_t calls_count = 34;
 

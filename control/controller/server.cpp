@@ -306,11 +306,14 @@ void tell(const std::string& line) { fmt::print(stderr, "ssn-controller: {}\n", 
 class Running final : public Server {
  public:
   Running(const ServerSettings& settings, std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
-          ReshareManager* reshares, const std::function<Now()>& clock, audit::AuditLog* audit)
-      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms, std::move(live), audit},
+          ReshareManager* reshares, const std::function<Now()>& clock, audit::AuditLog* audit,
+          DomainBook* domains)
+      : desk_{settings,        catalogue, reshares, clock, clock().monotonic_ms,
+              std::move(live), audit,     domains},
         reshares_(make_reshare_service(desk_)),
         configuration_(make_configuration_service(desk_)),
-        accounting_(make_accounting_service(desk_)) {}
+        accounting_(make_accounting_service(desk_)),
+        domains_(make_domain_service(desk_)) {}
   ~Running() override {
     if (server_ != nullptr) {
       server_->Shutdown(std::chrono::system_clock::now() + ending);
@@ -329,6 +332,7 @@ class Running final : public Server {
   const std::unique_ptr<grpc::Service> reshares_;
   const std::unique_ptr<grpc::Service> configuration_;
   const std::unique_ptr<grpc::Service> accounting_;
+  const std::unique_ptr<grpc::Service> domains_;
   std::shared_ptr<grpc::ServerCredentials> credentials_;  // which the server asks while it lives
   std::unique_ptr<grpc::Server> server_;
   std::string listening_;
@@ -348,6 +352,7 @@ Outcome Running::start() {
   builder.RegisterService(reshares_.get());
   builder.RegisterService(configuration_.get());
   builder.RegisterService(accounting_.get());
+  builder.RegisterService(domains_.get());
   pki::set_limits(builder,
                   {"ssn-controller", threads_max, memory_max, request_bytes_max, streams_per_connection});
   audit::note_calls(builder, desk_.audit);
@@ -387,9 +392,10 @@ Result<std::shared_ptr<pki::LiveIdentity>> open_identity(const ServerSettings& s
 Result<std::unique_ptr<Server>> Server::start(const ServerSettings& settings,
                                               std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
                                               ReshareManager* reshares, std::function<Now()> clock,
-                                              audit::AuditLog* audit) {
+                                              audit::AuditLog* audit, DomainBook* domains) {
   pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
-  auto server = std::make_unique<Running>(settings, std::move(live), catalogue, reshares, clock, audit);
+  auto server =
+      std::make_unique<Running>(settings, std::move(live), catalogue, reshares, clock, audit, domains);
   if (Outcome started = server->start(); !started.ok()) {
     return started.error();
   }

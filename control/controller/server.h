@@ -33,14 +33,15 @@ Result<std::shared_ptr<pki::LiveIdentity>> open_identity(const ServerSettings& s
 
 class Server {
  public:
-  /// Listens and answers out of the catalogue and, where it is given, the manager; both must outlive it.
-  /// Every decision goes to `audit`, which outlives it, too; null: nowhere.
+  /// Listens and answers out of the catalogue and, where they are given, the manager and the book. Every
+  /// decision goes to `audit`; null: nowhere. All must outlive it.
   /// Looks at the files of `live` from now on. Sets GRPC_SSL_CIPHER_SUITES in the environment, so no other
   /// thread may read that meanwhile.
   static Result<std::unique_ptr<Server>> start(const ServerSettings& settings,
                                                std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
                                                ReshareManager* reshares, std::function<Now()> clock,
-                                               audit::AuditLog* audit = nullptr);
+                                               audit::AuditLog* audit = nullptr,
+                                               DomainBook* domains = nullptr);
   /// Ends calls that take longer than half a second.
   virtual ~Server() = default;
   /// With the real port.

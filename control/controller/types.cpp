@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "domain_types.h"
+
 namespace ssn::controller {
 namespace {
 
@@ -48,6 +50,11 @@ bool is_missing(const Holder& holder) noexcept {
 std::string_view name(Protection protection) noexcept {
   static constexpr std::string_view names[] = {"unknown", "none", "computational", "information-theoretic"};
   return pick(names, protection);
+}
+
+std::string_view name(DomainCondition condition) noexcept {
+  static constexpr std::string_view names[] = {"waiting", "good", "mismatch", "unreachable"};
+  return pick(names, condition);
 }
 
 std::string_view name(PadShares pads) noexcept {

@@ -118,6 +118,8 @@ bool lets_in_more(ControllerClient& client, Call call) {
       std::string next;
       return in(client.usage("", "", 1, next));
     }
+    case Call::list_domains:
+      return in(client.domains());
     default:
       return false;
   }
@@ -214,6 +216,7 @@ const std::map<Call, std::string> table = {
     {Call::apply_configuration, "p"},
     {Call::list_accounts, "op"},
     {Call::list_usage, "op"},
+    {Call::list_domains, "p"},
 };
 
 TEST(Rights, AreThoseOfTheTable) {

@@ -109,6 +109,7 @@ class Client final : public client::ControllerClient {
   Result<controller::ConfigurationChange> configure(const controller::ConfigurationRequest&) override {
     return away;
   }
+  Result<controller::DomainPage> domains() override { return away; }
   Result<controller::AccountPage> accounts(const controller::AccountFilter&, std::uint64_t,
                                            std::uint32_t) override {
     return away;

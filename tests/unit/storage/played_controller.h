@@ -50,6 +50,7 @@ class SilentController : public client::ControllerClient {
   Result<controller::ConfigurationChange> configure(const controller::ConfigurationRequest&) override {
     return nobody;
   }
+  Result<controller::DomainPage> domains() override { return nobody; }
   Result<controller::AccountPage> accounts(const controller::AccountFilter&, std::uint64_t,
                                            std::uint32_t) override {
     return nobody;
