@@ -38,8 +38,8 @@ const Heading headings[] = {
     {"Files", {"split", "combine", "inspect", "seal", "open"}},
     {"Stored objects", {"put", "get", "verify", "ls", "stat", "rm", "explain"}},
     {"The storage network",
-     {"status", "nodes", "alarms", "events", "audit", "accounting", "config", "node", "reshare",
-      "shareholder", "membership", "pki", "demo"}},
+     {"status", "nodes", "alarms", "events", "audit", "accounting", "config", "node", "domain",
+      "reshare", "shareholder", "membership", "pki", "demo"}},
     {"Machines and processes", {"doctor", "topology", "version", "dataplane", "offload", "kme"}},
 };
 
@@ -63,6 +63,9 @@ std::vector<CommandGroup> make_groups() {
        "  ssn config rollback 7            as it was in version 7\n"},
       {"node", "Operators: what nodes are for",
        "  ssn node set sae-h6 standby   takes over when another one fails, and gets nothing before\n"},
+      {"domain", "Operators: other domains, and what both lend each other",
+       "  ssn domain list        with whom something is agreed, and whether they are heard\n"
+       "  ssn domain show west   its shareholders, their room, alarms about them\n"},
       {"reshare", "Make shares anew: repair, refresh, other k and n",
        "  ssn reshare start photos/cat.raw --refresh   new shares for the same holders\n"
        "  ssn reshare list                             jobs, and how far they are\n"},
@@ -115,9 +118,9 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_version_command());
   commands.push_back(make_offload_list_command());
   commands.push_back(make_offload_test_command());
-  for (auto make_group :
-       {make_config_commands, make_node_commands, make_reshare_commands, make_dataplane_commands,
-        make_kme_commands, make_pki_commands, make_membership_commands, make_demo_commands}) {
+  for (auto make_group : {make_config_commands, make_node_commands, make_domain_commands,
+                          make_reshare_commands, make_dataplane_commands, make_kme_commands,
+                          make_pki_commands, make_membership_commands, make_demo_commands}) {
     for (std::unique_ptr<Command>& command : make_group()) {
       commands.push_back(std::move(command));
     }

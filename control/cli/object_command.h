@@ -56,6 +56,7 @@ std::unique_ptr<Command> make_accounting_command();
 std::unique_ptr<Command> make_audit_command();
 std::vector<std::unique_ptr<Command>> make_transfer_commands();  // put, get, verify
 std::vector<std::unique_ptr<Command>> make_node_commands();      // the group node
+std::vector<std::unique_ptr<Command>> make_domain_commands();    // the group domain
 std::vector<std::unique_ptr<Command>> make_config_commands();    // the group config
 std::vector<std::unique_ptr<Command>> make_reshare_commands();   // the groups reshare and shareholder
 

@@ -26,6 +26,7 @@ struct Seen {
   std::vector<Node> nodes;
   std::vector<Alarm> alarms;  // the worst first
   std::vector<ReshareView> jobs;
+  std::vector<controller::DomainView> domains;  // others
 };
 
 // The worst that is raised about the node.
@@ -57,6 +58,21 @@ class StatusCommand final : public CatalogueCommand {
   bool check_ = false;
 };
 
+// Other domains, by condition.
+std::string domain_counts(const Seen& seen) {
+  using controller::DomainCondition;
+  std::string text;
+  for (const DomainCondition condition : {DomainCondition::good, DomainCondition::waiting,
+                                          DomainCondition::mismatch, DomainCondition::unreachable}) {
+    const auto count = std::count_if(seen.domains.begin(), seen.domains.end(),
+                                     [&](const auto& domain) { return domain.condition == condition; });
+    if (count != 0) {
+      text.append(fmt::format("{}{} {}", text.empty() ? "" : ", ", count, controller::name(condition)));
+    }
+  }
+  return text;
+}
+
 void print_head(const Seen& seen) {
   const controller::Status& status = seen.status;
   print_text(
@@ -67,6 +83,9 @@ void print_head(const Seen& seen) {
   print_text(fmt::format("objects     {} stored, {} being written, {} shares to be erased\n", status.objects,
                          status.writes, status.removals));
   print_text(fmt::format("re-sharing  {} jobs, {} nodes being replaced\n", status.jobs, status.replacements));
+  if (!seen.domains.empty()) {
+    print_text(fmt::format("domains     {}\n", domain_counts(seen)));
+  }
   std::string counts;
   for (const Severity severity : severities) {
     const std::uint64_t count = status.alarms[static_cast<std::size_t>(severity)];
@@ -144,6 +163,11 @@ void StatusCommand::print_json(const Seen& seen) const {
     json.member("key_stock_bytes", node.key_stock.bytes);
     json.member("worst_alarm", alarms::name(worst_of(seen.alarms, node.name))).end_object();
   }
+  json.end_array().key("domains").begin_array();
+  for (const controller::DomainView& domain : seen.domains) {
+    json.begin_object().member("name", domain.name);
+    json.member("condition", controller::name(domain.condition)).end_object();
+  }
   json.end_array().end_object();
   print_text(json.text());
 }
@@ -155,10 +179,13 @@ Result<Exit> StatusCommand::ask(client::ControllerClient& client, const OutputOp
   if (!nodes.ok()) return nodes.error();
   Result<std::vector<Alarm>> alarms = all_alarms(client, {}, nullptr);
   if (!alarms.ok()) return alarms.error();
-  Seen seen{std::move(status.value()), std::move(nodes.value()), std::move(alarms.value()), {}};
+  Seen seen{std::move(status.value()), std::move(nodes.value()), std::move(alarms.value()), {}, {}};
   Result<controller::ReshareViewPage> jobs = client.reshares(0, 1000, true);
   if (!jobs.ok()) return jobs.error();
   seen.jobs = std::move(jobs.value().jobs);
+  Result<controller::DomainPage> domains = client.domains();
+  if (!domains.ok()) return domains.error();
+  seen.domains = std::move(domains.value().domains);
   if (output.json) {
     print_json(seen);
   } else {

@@ -11,6 +11,7 @@ _ssn() {
   case $command in
     config) group_words='show check diff apply history rollback' ;;
     node) group_words='set remove' ;;
+    domain) group_words='list show' ;;
     reshare) group_words='list watch start cancel' ;;
     shareholder) group_words='replace' ;;
     offload) group_words='list test' ;;
@@ -29,7 +30,7 @@ _ssn() {
   fi
   COMPREPLY=()
   if ((COMP_CWORD == 1)); then
-    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events audit accounting status doctor topology version config node reshare shareholder offload dataplane kme pki membership demo'
+    local first='split combine inspect seal open put get verify ls stat rm explain nodes alarms events audit accounting status doctor topology version config node domain reshare shareholder offload dataplane kme pki membership demo'
     mapfile -t COMPREPLY < <(compgen -W "$first --help --version" -- "$word")
     return
   fi
@@ -92,6 +93,8 @@ _ssn() {
     'config '*) options+=" $place" ;;
     'node set') options+=" $place" ;;
     'node remove') options+=" --destroyed --yes $place" ;;
+    'domain list') options+=" --check $place" ;;
+    'domain show') options+=" $place" ;;
     'reshare list') options+=" --all $place" ;;
     'reshare watch') options+=" $place" ;;
     'reshare start') options+=" --refresh --k --n --from --to --exchange --dry-run --owner $place" ;;
