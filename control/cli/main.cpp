@@ -38,8 +38,8 @@ const Heading headings[] = {
     {"Files", {"split", "combine", "inspect", "seal", "open"}},
     {"Stored objects", {"put", "get", "verify", "ls", "stat", "rm", "explain"}},
     {"The storage network",
-     {"status", "nodes", "alarms", "events", "audit", "accounting", "config", "node", "domain",
-      "reshare", "shareholder", "membership", "pki", "demo"}},
+     {"status", "nodes", "alarms", "events", "audit", "accounting", "config", "node", "domain", "reshare",
+      "shareholder", "membership", "pki", "demo"}},
     {"Machines and processes", {"doctor", "topology", "version", "dataplane", "offload", "kme"}},
 };
 

@@ -26,7 +26,7 @@ struct Desk {
   const std::uint64_t started_ms;
   const std::shared_ptr<pki::LiveIdentity> live;
   audit::AuditLog* const audit;  // null: nothing is logged
-  DomainBook* const domains;  // null: as with none
+  DomainBook* const domains;     // null: as with none
 
   Result<pki::Caller> admit(const grpc::ServerContext& context, Call call) const {
     pki::Caller caller = pki::caller_of(*context.auth_context(), live.get());

@@ -164,9 +164,8 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
   daemon.log(fmt::format("ready; {} listens at {}, and follows version {} of the network's configuration",
                          configuration.server.name, server.value()->listening(),
                          versions.ok() && !versions.value().empty() ? versions.value().front().number : 0));
-  const int number =
-      wait_for_end(daemon, *catalogue.value(), *reshares.value(), domains, *live.value(), audit.value().get(),
-                   ending);
+  const int number = wait_for_end(daemon, *catalogue.value(), *reshares.value(), domains, *live.value(),
+                                  audit.value().get(), ending);
   daemon.log(fmt::format("ending after signal {}", number));
   server.value().reset();
   return 0;

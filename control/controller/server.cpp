@@ -308,8 +308,7 @@ class Running final : public Server {
   Running(const ServerSettings& settings, std::shared_ptr<pki::LiveIdentity> live, Catalogue& catalogue,
           ReshareManager* reshares, const std::function<Now()>& clock, audit::AuditLog* audit,
           DomainBook* domains)
-      : desk_{settings,        catalogue, reshares, clock, clock().monotonic_ms,
-              std::move(live), audit,     domains},
+      : desk_{settings, catalogue, reshares, clock, clock().monotonic_ms, std::move(live), audit, domains},
         reshares_(make_reshare_service(desk_)),
         configuration_(make_configuration_service(desk_)),
         accounting_(make_accounting_service(desk_)),
