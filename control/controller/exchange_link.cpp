@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "call_audit.h"
 #include "call_error.h"
 #include "caller.h"
 #include "credentials.h"
@@ -61,7 +62,7 @@ class Link final : public ExchangeLink, v1::Exchange::Service {
     }
   }
 
-  Outcome start(const ServerSettings& own, const ExchangeSettings& settings);
+  Outcome start(const ServerSettings& own, const ExchangeSettings& settings, audit::AuditLog* audit);
   const std::string& listening() const override { return listening_; }
 
  private:
@@ -104,7 +105,7 @@ class Link final : public ExchangeLink, v1::Exchange::Service {
   std::unique_ptr<pki::IdentityWatch> watch_;
 };
 
-Outcome Link::start(const ServerSettings& own, const ExchangeSettings& settings) {
+Outcome Link::start(const ServerSettings& own, const ExchangeSettings& settings, audit::AuditLog* audit) {
   if (pki::target_of(settings.listen).empty()) {
     return Error{Exit::usage, what_start, "this is no address with a port", settings.listen,
                  "write it like 192.0.2.10:7101 or [2001:db8::10]:7101"};
@@ -125,6 +126,7 @@ Outcome Link::start(const ServerSettings& own, const ExchangeSettings& settings)
   builder.RegisterService(this);
   pki::set_limits(builder,
                   {"ssn-exchange", threads_max, memory_max, statement_bytes_max, streams_per_connection});
+  audit::note_calls(builder, audit);
   int port = 0;
   credentials_ = pki::server_credentials({lives.begin(), lives.end()});
   builder.AddListeningPort(settings.listen, credentials_, &port);
@@ -273,11 +275,11 @@ void Link::work(Peer& peer) {
 Result<std::unique_ptr<ExchangeLink>> ExchangeLink::start(const ServerSettings& own,
                                                           const ExchangeSettings& settings,
                                                           Catalogue& catalogue, DomainBook& book,
-                                                          const Bytes16& instance,
-                                                          std::function<Now()> clock) {
+                                                          const Bytes16& instance, std::function<Now()> clock,
+                                                          audit::AuditLog* audit) {
   pki::prepare_grpc(pki::GrpcLog::limited, "ssn-controller");
   auto link = std::make_unique<Link>(catalogue, book, instance, std::move(clock));
-  if (Outcome started = link->start(own, settings); !started.ok()) return started.error();
+  if (Outcome started = link->start(own, settings, audit); !started.ok()) return started.error();
   return std::unique_ptr<ExchangeLink>(std::move(link));
 }
 

@@ -13,6 +13,10 @@
 #include "server.h"
 #include "ssn/hw/result.h"
 
+namespace ssn::audit {
+class AuditLog;
+}
+
 namespace ssn::controller {
 
 struct ExchangeSettings {
@@ -31,11 +35,13 @@ class ExchangeLink {
  public:
   /// Listens, and asks each domain that an agreement of `book` names. Believes in the name of a domain who
   /// shows the agreed name under that domain's authority and is a controller; judges it on every call. `own`:
-  /// name, certificate and key that it shows. Both of catalogue and book must outlive it. `instance`: random.
+  /// name, certificate and key that it shows. Catalogue, book and `audit`, where every decision goes (null:
+  /// nowhere), must outlive it. `instance`: random.
   static Result<std::unique_ptr<ExchangeLink>> start(const ServerSettings& own,
                                                      const ExchangeSettings& settings, Catalogue& catalogue,
                                                      DomainBook& book, const Bytes16& instance,
-                                                     std::function<Now()> clock);
+                                                     std::function<Now()> clock,
+                                                     audit::AuditLog* audit = nullptr);
   /// Ends when calls that run are over: within three seconds.
   virtual ~ExchangeLink() = default;
   /// With the real port.

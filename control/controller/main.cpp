@@ -83,7 +83,8 @@ int wait_for_end(const hw::Daemon& daemon, Catalogue& catalogue, ReshareManager&
 
 // What nodes and those who follow the log ask all the time.
 std::vector<std::string> routine_calls() {
-  return {"Nodes.Report", "Nodes.GetHoldings", "Nodes.CompareHoldings", "Administration.ListDecisions"};
+  return {"Nodes.Report", "Nodes.GetHoldings", "Nodes.CompareHoldings", "Administration.ListDecisions",
+          "Exchange.Tell"};
 }
 
 DomainBook book_of(const ExchangeSettings& settings) {
@@ -94,12 +95,13 @@ DomainBook book_of(const ExchangeSettings& settings) {
 
 // Null: nothing is said of other domains.
 Result<std::unique_ptr<ExchangeLink>> start_exchange(const Configuration& configuration, Catalogue& catalogue,
-                                                     DomainBook& book) {
+                                                     DomainBook& book, audit::AuditLog* audit) {
   step_domains(catalogue, book, now());
   if (configuration.exchange.domain.empty()) return std::unique_ptr<ExchangeLink>();
   Bytes16 instance{};
   random_bytes(instance.data(), instance.size());
-  return ExchangeLink::start(configuration.server, configuration.exchange, catalogue, book, instance, now);
+  return ExchangeLink::start(configuration.server, configuration.exchange, catalogue, book, instance, now,
+                             audit);
 }
 
 std::string ready_text(const Server& server, const ExchangeLink* exchange) {
@@ -151,7 +153,7 @@ int run(const hw::Daemon& daemon, const hw::Daemon::Arguments& arguments) {
     return daemon.fail(server.error());
   }
   const Result<std::unique_ptr<ExchangeLink>> exchange =
-      start_exchange(configuration, *catalogue.value(), domains);
+      start_exchange(configuration, *catalogue.value(), domains, audit.value().get());
   if (!exchange.ok()) {
     return daemon.fail(exchange.error());
   }

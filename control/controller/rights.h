@@ -46,7 +46,7 @@ enum class Call : std::uint8_t {
   list_usage,
   list_domains,
 };
-inline constexpr std::size_t calls_count = 34;
+inline constexpr std::size_t calls_count = 35;
 
 /// "Objects.BeginWrite", as in control/api/controller.proto.
 std::string_view name(Call call) noexcept;
