@@ -84,7 +84,7 @@ class Catalogue {
   Result<RegisterAnswer> register_node(Now now, const std::string& node, pki::Roles roles,
                                        const Registration& registration);
   Result<ReportAnswer> report(Now now, const std::string& node, const Report& report);
-  /// For its SSA and its holders.
+  /// For its SSA and its holders; once it is committed, for every SSA: reads go on where that one is down.
   Result<Object> object_for(Now now, const std::string& node, const ObjectKey& key);
   Result<SealedAnswer> sealed(Now now, const std::string& node, const SealedReport& report);
   Result<HoldingPage> holdings(const std::string& node, std::uint64_t after, std::size_t limit);

@@ -257,8 +257,15 @@ Result<Object> Catalogue::object_for(Now now, const std::string& node, const Obj
   if (!record.ok()) {
     return record.error();
   }
+  // What is committed is read by any SSA that is up when the one that wrote it is not.
+  const auto concerns = [&](const Object& object) {
+    const auto known = nodes_.find(node);
+    return object.ssa == node || holder_of(object, node) != nullptr ||
+           (object.state == ObjectState::committed && known != nodes_.end() &&
+            known->second.record.registration.roles.has(pki::Role::ssa));
+  };
   if (!record.value() || record.value()->object.generation != key.generation ||
-      (record.value()->object.ssa != node && holder_of(record.value()->object, node) == nullptr)) {
+      !concerns(record.value()->object)) {
     return Error{Exit::not_found, what, "this node has nothing to do with such an object", shown(key.object),
                  "see that the owner named the right SSA"};
   }

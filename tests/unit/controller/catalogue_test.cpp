@@ -57,42 +57,6 @@ class CatalogueTest : public testing::Test {
   World world_;
 };
 
-// However its writes end; also those that a restart finds open.
-TEST(Catalogue, TheSsaWithTheFewestOpenWritesGetsTheNext) {
-  const auto database = make_memory_database();
-  World world(*database, seed());
-  world.start_nodes();
-  world.start("s2", pki::Role::ssa);
-  const auto next = [&](const char* name) {
-    const auto ticket = world->begin_write(world.now, "alice", world.request(name));
-    EXPECT_OK(ticket);
-    return ticket.value().object;
-  };
-  const auto report_all = [&] {
-    ASSERT_NO_FATAL_FAILURE(world.report_all());
-    ASSERT_OK(world.report("s2"));
-  };
-  const Object first = next("a");
-  const Object second = next("b");
-  EXPECT_NE(first.ssa, second.ssa);
-  EXPECT_OK(world->abort(world.now, "alice", first.key()));
-  EXPECT_EQ(next("c").ssa, first.ssa);
-  EXPECT_OK(world->sealed(world.now, second.ssa, World::seal(second, 5)));
-  EXPECT_OK(world->commit(world.now, "alice", second.key(), false));
-  EXPECT_EQ(next("d").ssa, second.ssa);
-  const Object fifth = next("e");
-  EXPECT_NE(next("f").ssa, fifth.ssa);
-  EXPECT_OK(world->abort(world.now, "alice", fifth.key()));
-  world.restart();
-  ASSERT_NO_FATAL_FAILURE(report_all());
-  EXPECT_EQ(next("g").ssa, fifth.ssa);
-  world.pass(Policy().lease_ms);
-  ASSERT_NO_FATAL_FAILURE(report_all());
-  ASSERT_OK(world->tick(world.now));
-  EXPECT_EQ(world->status().value().writes, 0U);
-  EXPECT_NE(next("h").ssa, next("i").ssa);
-}
-
 TEST_F(CatalogueTest, NothingIsVisibleBeforeTheCommit) {
   const Object object = begin("alice", "a");
   EXPECT_EQ(object.state, ObjectState::writing);
