@@ -221,7 +221,7 @@ TEST_F(KmnicTest, ReportsARefusedOpening) {
 
 TEST_F(KmnicTest, ClosesAStreamThatTheDeviceDoesNotLetGo) {
   start_model();
-  hw::KeyDevice alice = device("alice", {{"timeout_ms", "100"}});
+  hw::KeyDevice alice = device("alice", {{"timeout_ms", "2000"}});
   hw::KeyStream sender = stream(alice);
   hw::KeyStream other = stream(alice);
   ASSERT_TRUE(consume_until(sender, 300'000));
