@@ -6,7 +6,8 @@ import random
 
 from support import *
 
-OK, NOT_FOUND, REFUSED, INTEGRITY, KEY_MATERIAL = 0, 4, 6, 7, 9
+OK, NOT_FOUND, TEMPORARY, REFUSED, INTEGRITY, KEY_MATERIAL = 0, 4, 5, 6, 7, 9
+FOUND_SECONDS = 60
 # What the model can do to a stream that the driver mends by itself.
 MENDED = ["corrupt_block", "corrupt_descriptor", "wrong_sequence", "wrong_offset", "wrong_ksid",
           "wrong_length", "repeat_block", "drop_block"]
@@ -35,6 +36,15 @@ class Sealing(unittest.TestCase):
     def seal(self, net, *more, code=OK):
         return self.run_ssn(net, "seal", "--config", "sae-a.toml", "--to", "sae-b", "--force", "-o", "sealed",
                             "file", *more, code=code)
+
+    def wait_until_found(self, net):
+        """A key manager may be asked before it has found the one of the other site, and says so."""
+        self.make(net, 1000)
+        give_up = time.monotonic() + FOUND_SECONDS
+        command = [SSN, "seal", "--config", "sae-a.toml", "--to", "sae-b", "--force", "-o", "sealed", "file"]
+        while subprocess.run(command, cwd=net.dir, capture_output=True, check=False).returncode == TEMPORARY:
+            self.assertLess(time.monotonic(), give_up, "the key managers do not find each other")
+            time.sleep(0.2)
 
     def open(self, net, *more, code=OK):
         return self.run_ssn(net, "open", "--config", "sae-b.toml", "--force", "-o", "opened", "sealed", *more,
@@ -84,6 +94,7 @@ class Sealing(unittest.TestCase):
         second = net.start("kme-b", wait=False)
         net.wait_ready(first)
         net.wait_ready(second)
+        self.wait_until_found(net)
         self.crosses(net, self.make(net, 500000))
 
     def test_shortage(self):
