@@ -142,7 +142,7 @@ TEST_P(RevivalTest, FailsStreamsAndOpensNewOnes) {
   EXPECT_TRUE(fails(sender));
   EXPECT_TRUE(right(sender, sender.released(), sender.end() - sender.released()));
   EXPECT_TRUE(fails(other));
-  hw::KeyStream fresh = stream(alice);
+  hw::KeyStream fresh = stream_again(alice);
   EXPECT_TRUE(consume_until(fresh, 1 << 20));
   sender.close();
   other.close();

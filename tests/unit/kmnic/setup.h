@@ -85,6 +85,19 @@ class KmnicTest : public testing::Test {
     return stream.ok() ? std::move(stream.value()) : hw::KeyStream();
   }
 
+  /// Of a device that was lost: until the driver has found out, its calls fail on the way.
+  hw::KeyStream stream_again(hw::KeyDevice& device) {
+    const Clock::time_point limit = Clock::now() + std::chrono::seconds(30);
+    for (;;) {
+      Result<hw::KeyStream> stream = device.open_stream(SSN_KEY_SENDER, fresh_ksid(), "bob", ring_bytes);
+      if (stream.ok() || stream.error().code != Exit::temporary || Clock::now() > limit) {
+        EXPECT_TRUE(stream.ok()) << (stream.ok() ? "" : stream.error().what + ": " + stream.error().why);
+        return stream.ok() ? std::move(stream.value()) : hw::KeyStream();
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+
   /// Consumes until `end`, in ranges of `step`, and checks every byte. False when the stream fails before.
   static bool consume_until(hw::KeyStream& stream, std::uint64_t end, std::uint64_t step = 1344) {
     const Clock::time_point limit = Clock::now() + std::chrono::seconds(30);
