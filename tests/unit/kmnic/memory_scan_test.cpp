@@ -51,7 +51,7 @@ TEST_F(KmnicTest, LeavesNoPadInMemory) {
 TEST_F(KmnicTest, LeavesNoPadInMemoryWhenTheDeviceHasLeft) {
   SKIP_WHERE_INSTRUMENTED();
   start_model();
-  hw::KeyDevice alice = device("alice", {{"timeout_ms", "100"}});
+  hw::KeyDevice alice = device("alice", {{"timeout_ms", "2000"}});
   hw::KeyStream sender = stream(alice);
   ASSERT_TRUE(eventually([&] {
     (void)sender.poll();

@@ -128,7 +128,7 @@ class PciFunction {
 
 Result<hw::KeyDevice> open_bar(const std::string& path) {
   return hw::KeyDevice::open(
-      {.driver = "kmnic", .local_name = "alice", .settings = {{"bar", path}, {"timeout_ms", "200"}}});
+      {.driver = "kmnic", .local_name = "alice", .settings = {{"bar", path}, {"timeout_ms", "1000"}}});
 }
 
 // Writes block 0 as a device would, by the addresses in its registers. False where one of them is not known.

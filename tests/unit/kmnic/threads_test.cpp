@@ -33,7 +33,7 @@ TEST_F(KmnicTest, ServesSeveralThreadsAtATime) {
 
 TEST_F(KmnicTest, StopsWhileStreamsAreInUse) {
   start_model();
-  hw::KeyDevice alice = device("alice", {{"timeout_ms", "500"}});
+  hw::KeyDevice alice = device("alice", {{"timeout_ms", "1000"}});
   std::vector<std::thread> threads;
   for (int i = 0; i < 2; ++i) {
     hw::KeyStream mine = stream(alice);
