@@ -490,7 +490,10 @@ void Run::clean_up() {
     holders_[i]->stopped();
     world_.disconnect(i);
     world_.kill(i);
-    if (world_.holders[i]->pool.out() != 0) violated("packets of a holder are lost");
+  }
+  peers_.disconnect();  // what came last may wait there
+  for (const auto& holder : world_.holders) {
+    if (holder->pool.out() != 0) violated("packets of a holder are lost");
   }
   if (!world_.wrong().empty()) violated(world_.wrong());
   if (world_.pool.out() != 0 && report_.violations.empty()) violated("packets of the SSA are lost");

@@ -22,6 +22,8 @@ class HolderPeers final : public test::HolderGuests {
   roles::Resharer* at(std::size_t holder) { return nodes_[holder]->resharer.get(); }
   /// All its connections carry nothing.
   void cut(std::size_t holder, bool cut);
+  /// At the end, when all have stopped: lets go of all connections, with what has arrived and nobody took.
+  void disconnect() { lines_.clear(); }
 
   void started(std::size_t holder) override;
   void stopping(std::size_t holder) override;
