@@ -24,6 +24,9 @@ Result<std::unique_ptr<Catalogue>> Catalogue::open(Database& database, const Pol
   if (Outcome loaded = catalogue->load(now, first); !loaded.ok()) {
     return loaded.error();
   }
+  if (Outcome durable = database.sync(database.commits()); !durable.ok()) {
+    return durable.error();
+  }
   return catalogue;
 }
 

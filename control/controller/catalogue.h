@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // What the controller knows and decides: objects, who holds them, nodes, associations, events. Each call that
-// changes something is one transaction of the database, durable when the call returns. What it promises:
-// docs/controller.md.
+// changes something is one transaction of the database; what it did and saw is durable when it returns. What
+// it promises: docs/controller.md.
 //
 // Callers are trusted to be who they say: service.cpp has seen their certificates. Time and randomness are
 // arguments, so tests and the simulator decide about them.
@@ -11,7 +11,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
@@ -26,6 +25,7 @@
 #include "request.h"
 #include "reshare.h"
 #include "transaction.h"
+#include "turns.h"
 #include "types.h"
 #include "watched_database.h"
 
@@ -377,7 +377,7 @@ class Catalogue {
   std::vector<Account> reads_;          // not written down yet
   std::uint64_t reads_lost_ = 0;        // that nobody could write down
   const Random random_;
-  std::mutex mutex_;
+  Turns mutex_{database_};  // behind database_
   Bytes16 catalogue_id_{};
   std::map<std::string, NodeState> nodes_;
   std::map<std::uint64_t, OpenWrite> open_;

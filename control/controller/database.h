@@ -3,6 +3,7 @@
 // enough that SQLite, memory and, one day, etcd pass the same tests.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,9 +35,14 @@ class Database {
   virtual Result<std::optional<std::string>> get(std::string_view key) = 0;
   /// Rows with from <= key < to in the order of their bytes; an empty `to` has no end. At most `limit`.
   virtual Result<std::vector<Row>> scan(std::string_view from, std::string_view to, std::size_t limit) = 0;
-  /// All of it or nothing; durable when it returns. After an error nothing of it is seen; only where the
-  /// error was in writing it may be there, whole, after the next start.
+  /// All of it or nothing, seen at once by all; durable when sync() says so. After an error nothing of it is
+  /// seen; only where the error was in writing it may be there, whole, after the next start.
   virtual Outcome commit(const Changes& changes) = 0;
+  /// How many there were; durable or not.
+  virtual std::uint64_t commits() const = 0;
+  /// Returns when so many are durable: one write to the disk serves all who wait at the same time. After an
+  /// error nobody knows what is, and all later changes are refused.
+  virtual Outcome sync(std::uint64_t commits) = 0;
   /// From now on programs that are too old for what is written will refuse it. Once all of it was found good:
   /// before, nothing of it is changed.
   virtual Outcome adopt() = 0;

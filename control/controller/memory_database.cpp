@@ -33,14 +33,21 @@ class MemoryDatabase final : public Database {
         rows_.erase(key);
       }
     }
+    ++commits_;
     return done;
   }
 
+  std::uint64_t commits() const override {
+    const std::lock_guard lock(mutex_);
+    return commits_;
+  }
+  Outcome sync(std::uint64_t) override { return done; }
   Outcome adopt() override { return done; }
   std::string trouble() const override { return ""; }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
+  std::uint64_t commits_ = 0;
   std::map<std::string, std::string, std::less<>> rows_;
 };
 

@@ -33,6 +33,8 @@ class WatchedDatabase final : public Database {
     if (outcome.ok()) note_event(changes);
     return outcome;
   }
+  std::uint64_t commits() const override { return below_.commits(); }
+  Outcome sync(std::uint64_t commits) override { return below_.sync(commits); }
   Outcome adopt() override { return below_.adopt(); }
   std::string trouble() const override { return below_.trouble(); }
 

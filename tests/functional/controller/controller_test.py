@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ssn-controller as a process: start and end, the commands that ask it, TLS as OpenSSL's own client sees it,
-and SIGKILL at random moments.
+SIGKILL at random moments, and a disk that fails to sync.
 
-controller_test.py SSN_CONTROLLER SSN FAKE_NETWORK"""
+controller_test.py SSN_CONTROLLER SSN FAKE_NETWORK [FAILING_DISK]"""
 
 import hashlib
 import json
+import mmap
 import os
 import random
 import shutil
@@ -18,7 +19,8 @@ import time
 import unittest
 
 CONTROLLER, SSN, FAKE_NETWORK = (os.path.realpath(p) for p in (sys.argv[1:4] + ["", "", ""])[:3])
-USAGE, DEGRADED, NOT_FOUND, TEMPORARY, REFUSED, INTEGRITY = 2, 3, 4, 5, 6, 7
+FAILING_DISK = os.path.realpath(sys.argv[4]) if len(sys.argv) > 4 else None
+FAILED, USAGE, DEGRADED, NOT_FOUND, TEMPORARY, REFUSED, INTEGRITY = 1, 2, 3, 4, 5, 6, 7
 KILLS = int(os.environ.get("SSN_TEST_KILLS", "12"))
 
 CONFIGURATION = """
@@ -82,14 +84,14 @@ class Case(unittest.TestCase):
         with open(self.path(name), "w", encoding="ascii") as file:
             file.write(text)
 
-    def start(self, *arguments, code=None):
+    def start(self, *arguments, code=None, environment=None):
         """Runs until it is ready, or, with a code, until it has failed with that."""
         ready = self.path("ready.json")
         if os.path.exists(ready):
             os.unlink(ready)
         command = [CONTROLLER, "--config", self.path("controller.toml"), "--ready-file", ready, *arguments]
         with open(self.path("log"), "w", encoding="utf-8") as log:
-            process = subprocess.Popen(command, stderr=log)
+            process = subprocess.Popen(command, stderr=log, env={**os.environ, **(environment or {})})
         end = time.monotonic() + 60
         while not os.path.exists(ready) and process.poll() is None:
             self.assertLess(time.monotonic(), end, "not ready")
@@ -456,6 +458,50 @@ class Tls(Case):
             self.ssn("ls", who="made%d" % i, code=code)
 
 
+def after(lines, found):
+    """Of the changes that `fake_network` tells: what must be there, what may be, and how many are done."""
+    expected, pending, done = found, dict(found), 0
+    for line in lines:
+        kind, *rest = line.split()
+        if kind == "+":
+            pending = {**expected, rest[0]: rest[1]}
+        elif kind == "-":
+            pending = {k: v for k, v in expected.items() if k != rest[0]}
+        elif kind == ".":
+            expected, done = pending, done + 1
+    return expected, pending, done
+
+
+class FailingDisk(Case):
+    def test_sync_fails(self):
+        """what was not synced is not answered: it says so and ends; a new start goes on with what there is"""
+        if FAILING_DISK is None:
+            self.skipTest("programs with sanitizers cannot have another library loaded before theirs")
+        orders = self.path("orders")
+        with open(orders, "wb") as file:
+            file.write(bytes(4096))
+        environment = {"LD_PRELOAD": FAILING_DISK, "FAILING_DISK_FOLDER": self.dir,
+                       "FAILING_DISK_ORDERS": orders}
+        self.start(environment=environment)
+        network = self.network()
+        network.process.stdin.write("churn 1\n")
+        network.process.stdin.flush()
+        lines = []
+        while sum(line == ".\n" for line in lines) < 3:
+            lines.append(network.process.stdout.readline())
+            self.assertNotEqual(lines[-1], "", self.log())
+        with open(orders, "r+b") as file, mmap.mmap(file.fileno(), 4096) as order:
+            order[2] = 1
+        process, self.process = self.process, None
+        self.assertEqual(process.wait(60), FAILED, self.log())
+        self.assertIn("cannot write the database: syncing its log failed: Input/output error", self.log())
+        self.assertIn("fix:", self.log())
+        lines += network.end().splitlines()
+        expected, pending, _ = after(lines, {})
+        self.start()
+        self.assertIn({o["name"]: o["id"] for o in self.json("ls")["objects"]}, (expected, pending))
+
+
 class Kill(Case):
     def test_sigkill(self):
         """killed at random moments: what was answered is there, the rest as a whole or not at all"""
@@ -479,15 +525,8 @@ class Kill(Case):
             time.sleep(chance.uniform(0, 0.01))
             self.kill()
             lines += network.end().splitlines()
-            expected, pending = found, dict(found)
-            for line in lines:
-                kind, *rest = line.split()
-                if kind == "+":
-                    pending = {**expected, rest[0]: rest[1]}
-                elif kind == "-":
-                    pending = {k: v for k, v in expected.items() if k != rest[0]}
-                elif kind == ".":
-                    expected, changes = pending, changes + 1
+            expected, pending, done = after(lines, found)
+            changes += done
         self.start()
         self.assertIn({o["name"]: o["id"] for o in self.json("ls")["objects"]}, (expected, pending))
         self.assertGreater(changes, KILLS)

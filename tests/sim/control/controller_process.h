@@ -27,6 +27,8 @@ class MortalDatabase final : public controller::Database {
   Result<std::vector<controller::Row>> scan(std::string_view from, std::string_view to,
                                             std::size_t limit) override;
   Outcome commit(const controller::Changes& changes) override;
+  std::uint64_t commits() const override { return below_.commits(); }
+  Outcome sync(std::uint64_t commits) override { return below_.sync(commits); }
   Outcome adopt() override { return below_.adopt(); }
   std::string trouble() const override { return below_.trouble(); }
 

@@ -226,6 +226,8 @@ class SqliteFile final : public Database {
     return below_->scan(from, to, limit);
   }
   Outcome commit(const Changes& changes) override { return below_->commit(changes); }
+  std::uint64_t commits() const override { return below_->commits(); }
+  Outcome sync(std::uint64_t commits) override { return below_->sync(commits); }
   Outcome adopt() override { return below_->adopt(); }
   std::string trouble() const override { return below_->trouble(); }
 

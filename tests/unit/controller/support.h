@@ -94,6 +94,8 @@ class FaultyDatabase final : public Database {
     }
     return below_.commit(changes);
   }
+  std::uint64_t commits() const override { return below_.commits(); }
+  Outcome sync(std::uint64_t commits) override { return below_.sync(commits); }
   Outcome adopt() override { return below_.adopt(); }
   std::string trouble() const override { return below_.trouble(); }
 
