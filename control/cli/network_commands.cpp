@@ -214,7 +214,17 @@ void ExplainCommand::print_json(const controller::Explanation& explanation) cons
     json.begin_object().member("node", choice.node).member("site", choice.site);
     json.member("holds", choice.holds).member("share", choice.share);
     json.member("rule", controller::name(choice.rule)).member("subject", choice.subject);
-    json.member("free_bytes", choice.free_bytes).end_object();
+    json.member("free_bytes", choice.free_bytes).member("weight", choice.weight);
+    json.key("path");
+    if (choice.path.peer.empty()) {
+      json.null();
+    } else {
+      json.begin_object().member("connected", choice.path.connected);
+      json.member("pad_bytes", choice.path.pad_bytes);
+      json.member("pad_bytes_per_second", choice.path.pad_bytes_per_second);
+      json.member("round_trip_us", choice.path.round_trip_us).end_object();
+    }
+    json.end_object();
   }
   json.end_array().end_object();
   print_text(json.text());
@@ -238,6 +248,10 @@ std::string why(const NodeChoice& choice) {
   return "";
 }
 
+std::string pads_of(const controller::PeerReport& path) {
+  return path.peer.empty() ? "-" : path.connected ? format_bytes(path.pad_bytes) : "no link";
+}
+
 void ExplainCommand::print_all(const controller::Explanation& explanation) const {
   const controller::Layout& layout = explanation.layout;
   print_text(fmt::format("{}, any {} of {} shares, SSA {}\n", controller::name(layout.scheme), layout.k,
@@ -253,10 +267,12 @@ void ExplainCommand::print_all(const controller::Explanation& explanation) const
     print_text(fmt::format("{}: {}\n", dry_run_ ? "it would be refused" : "it could not be placed now",
                            shown_name(explanation.refused)));
   }
-  TextTable table({"NODE", "SITE", "FREE>", "HOLDS>", "RULE", "NOW"});
+  TextTable table({"NODE", "SITE", "FREE>", "PADS>", "TRIP>", "WEIGHT>", "HOLDS>", "RULE", "NOW"});
   for (const NodeChoice& choice : explanation.choices) {
     table.add({shown_name(choice.node), choice.site.empty() ? "-" : shown_name(choice.site),
-               choice.free_bytes == 0 ? "-" : format_bytes(choice.free_bytes),
+               choice.free_bytes == 0 ? "-" : format_bytes(choice.free_bytes), pads_of(choice.path),
+               choice.path.round_trip_us == 0 ? "-" : fmt::format("{} us", choice.path.round_trip_us),
+               choice.weight == 0 ? "-" : fmt::format("{:.3f}", choice.weight / 1000.0),
                choice.holds == 0 ? "-" : fmt::format("{}", choice.holds),
                std::string(controller::name(choice.rule)), why(choice)});
   }

@@ -202,6 +202,7 @@ class Catalogue {
     KeyStock key_stock;
     KeySettings key_settings;
     std::set<std::string> slowed;  // owners whose sessions waited for their rates
+    std::map<std::string, PeerReport> peers;
   };
   struct NodeState {
     NodeRecord record;
@@ -253,6 +254,7 @@ class Catalogue {
   bool delivers_once(const std::string& key_manager) const;
   std::string contradiction(const std::string& node, const Labels& claimed) const;
   std::string key_manager_of(const std::string& node) const;
+  PeerReport path_between(const std::string& ssa, const std::string& node, Now now) const;
   PadHolder pad_holder(const std::string& ssa, const std::string& node) const;
   std::vector<Candidate> candidates(Now now, const std::string& ssa, Purpose purpose,
                                     const KeyDemand& keys) const;
@@ -264,6 +266,7 @@ class Catalogue {
   Result<std::string> choose_ssa(Now now, const std::string& wanted, const KeyDemand& keys = {}) const;
   NodeAddress address_of(const std::string& node) const;
   void fill_in(Object& object, Now now) const;
+  static Health health_of(const Report& report, Now now);
   Node describe(const std::string& name, const NodeState& state, Now now) const;
   bool may_note(const std::string& about, Now now);
 

@@ -185,6 +185,21 @@ Outcome Catalogue::take_associations(Transaction& changes, const std::string& no
   return done;
 }
 
+Catalogue::Health Catalogue::health_of(const Report& report, Now now) {
+  Health health;
+  health.reported = true;
+  health.monotonic_ms = now.monotonic_ms;
+  health.wall_ms = now.wall_ms;
+  health.capacity_bytes = report.capacity_bytes;
+  health.used_bytes = report.used_bytes;
+  health.objects = report.objects;
+  health.read_only = report.read_only;
+  health.key_stock = report.key_stock;
+  health.key_settings = report.key_settings;
+  for (const PeerReport& peer : report.peers) health.peers[peer.peer] = peer;
+  return health;
+}
+
 Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const Report& report) {
   constexpr const char* what = "cannot take the report";
   if (Outcome checked = check(report); !checked.ok()) {
@@ -221,9 +236,7 @@ Result<ReportAnswer> Catalogue::report(Now now, const std::string& node, const R
     return committed.error();
   }
   counts_.removals -= confirmed;
-  known->second.health = {
-      true,           now.monotonic_ms, now.wall_ms,      report.capacity_bytes, report.used_bytes,
-      report.objects, report.read_only, report.key_stock, report.key_settings,   {}};
+  known->second.health = health_of(report, now);
   ReportAnswer answer{policy_.report_ms, {}, {}, {}};
   for (const RateUse& use : report.rates) {
     answer.rates.push_back(rate_of(policy_, use));

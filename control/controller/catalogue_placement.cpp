@@ -88,6 +88,15 @@ PadHolder Catalogue::pad_holder(const std::string& ssa, const std::string& node)
   return holder;
 }
 
+// As the SSA said last; one that it does not know it cannot reach. An SSA that says nothing of its peers, or
+// nothing any more, leaves all the same.
+PeerReport Catalogue::path_between(const std::string& ssa, const std::string& node, Now now) const {
+  const auto found = nodes_.find(ssa);
+  if (found == nodes_.end() || found->second.health.peers.empty() || !is_up(found->second, now)) return {};
+  const auto path = found->second.health.peers.find(node);
+  return path != found->second.health.peers.end() ? path->second : PeerReport{node, false, 0, 0, 0};
+}
+
 // Purpose pads: those only whose pads may become shares, with what these cross as domains.
 std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Purpose purpose,
                                              const KeyDemand& keys) const {
@@ -104,6 +113,7 @@ std::vector<Candidate> Catalogue::candidates(Now now, const std::string& ssa, Pu
                         either(said, claimed.labels, Label::site),
                         {},
                         health.capacity_bytes - std::min(health.capacity_bytes, health.used_bytes),
+                        path_between(ssa, node, now),
                         why_not(node, state, now, purpose)};
     for (const Label label : {Label::operated_by, Label::power, Label::key_manager}) {
       if (const std::string& value = either(said, claimed.labels, label); !value.empty()) {

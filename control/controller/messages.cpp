@@ -359,6 +359,8 @@ void write(const Explanation& from, v1::Explanation& to) {
     out.set_holds(choice.holds);
     out.set_site(choice.site);
     out.set_free_bytes(choice.free_bytes);
+    if (!choice.path.peer.empty()) write(choice.path, *out.mutable_path());
+    out.set_weight(choice.weight);
   }
   to.set_refused(from.refused);
   to.set_refused_rule(from.refused_rule);
@@ -375,6 +377,8 @@ Explanation read(const v1::Explanation& from) {
     choice.holds = in.holds();
     choice.site = in.site();
     choice.free_bytes = in.free_bytes();
+    if (in.has_path()) choice.path = read(in.path());
+    choice.weight = in.weight();
   }
   return to;
 }

@@ -31,6 +31,7 @@ class RegisterRequest;
 class ReplaceAnswer;
 class Replacement;
 class ReportAnswer;
+class PeerReport;
 class ReportRequest;
 class Reshare;
 class StartReshareRequest;
@@ -91,6 +92,8 @@ void write(const RateLimit& from, v1::RateLimit& to);
 RateLimit read(const v1::RateLimit& from);
 void write(const SessionRules& from, v1::SessionRules& to);
 SessionRules read(const v1::SessionRules& from);
+void write(const PeerReport& from, v1::PeerReport& to);
+PeerReport read(const v1::PeerReport& from);
 void write_rates(const Report& from, v1::ReportRequest& to);
 void read_rates(const v1::ReportRequest& from, Report& to);
 // messages_reshare.cpp

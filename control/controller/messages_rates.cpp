@@ -37,6 +37,18 @@ SessionRules read(const v1::SessionRules& from) {
           {any_of<RandomDemand>(from.random()), any_of<ShortageDemand>(from.shortage())}};
 }
 
+void write(const PeerReport& from, v1::PeerReport& to) {
+  to.set_peer(from.peer);
+  to.set_connected(from.connected);
+  to.set_pad_bytes(from.pad_bytes);
+  to.set_pad_bytes_per_second(from.pad_bytes_per_second);
+  to.set_round_trip_us(from.round_trip_us);
+}
+
+PeerReport read(const v1::PeerReport& from) {
+  return {from.peer(), from.connected(), from.pad_bytes(), from.pad_bytes_per_second(), from.round_trip_us()};
+}
+
 void write_rates(const Report& from, v1::ReportRequest& to) {
   for (const RateUse& use : from.rates) {
     v1::RateUse& out = *to.add_rates();
@@ -46,6 +58,7 @@ void write_rates(const Report& from, v1::ReportRequest& to) {
   }
   to.set_random(static_cast<v1::RandomSource>(from.key_settings.random));
   to.set_shortage(static_cast<v1::KeyShortage>(from.key_settings.shortage));
+  for (const PeerReport& peer : from.peers) write(peer, *to.add_peers());
 }
 
 void read_rates(const v1::ReportRequest& from, Report& to) {
@@ -53,6 +66,7 @@ void read_rates(const v1::ReportRequest& from, Report& to) {
     to.rates.push_back({use.of_class(), use.name(), use.slowed()});
   }
   to.key_settings = {any_of<RandomSource>(from.random()), any_of<KeyShortage>(from.shortage())};
+  for (const v1::PeerReport& peer : from.peers()) to.peers.push_back(read(peer));
 }
 
 void write(const ReportAnswer& from, v1::ReportAnswer& to) {

@@ -30,11 +30,56 @@ double draw(std::uint64_t object, const std::string& node) {
   return (static_cast<double>(hash >> 11U) + 0.5) / 9007199254740992.0;
 }
 
-// Weighted rendezvous hashing: a node gets objects in proportion to its free room, and one more node moves
-// few.
-double score(std::uint64_t object, const Candidate& candidate) {
+// Keys and distance leave a node at least that part of its weight.
+constexpr double least_part = 1.0 / 16;
+// Keys that come within that time count like those that are there.
+constexpr double supply_seconds = 10;
+// Differences below that are noise.
+constexpr double trip_noise_us = 1000;
+
+double supply(const PeerReport& path) {
+  return static_cast<double>(path.pad_bytes) +
+         supply_seconds * static_cast<double>(path.pad_bytes_per_second);
+}
+
+// Nothing can be sent to it now; or nothing under pads.
+bool is_last_resort(const PeerReport& path) {
+  return !path.peer.empty() && (!path.connected || supply(path) <= 0);
+}
+
+// What the paths of all candidates are compared with.
+struct BestPath {
+  double supply = 0;
+  double trip_us = 0;  // 0: none is known
+
+  explicit BestPath(std::span<const Candidate> candidates) {
+    for (const Candidate& each : candidates) {
+      if (each.path.peer.empty() || !each.path.connected || !each.excluded.empty()) continue;
+      supply = std::max(supply, controller::supply(each.path));
+      const auto trip = static_cast<double>(each.path.round_trip_us);
+      if (trip > 0 && (trip_us <= 0 || trip < trip_us)) trip_us = trip;
+    }
+  }
+  // In (0, 1]: of its free room.
+  double weight(const PeerReport& path) const {
+    double part = 1;
+    if (!path.peer.empty() && supply > 0) {
+      part *= std::clamp(controller::supply(path) / supply, least_part, 1.0);
+    }
+    if (path.round_trip_us != 0 && trip_us > 0) {
+      part *=
+          std::clamp((trip_us + trip_noise_us) / (static_cast<double>(path.round_trip_us) + trip_noise_us),
+                     least_part, 1.0);
+    }
+    return part;
+  }
+};
+
+// Weighted rendezvous hashing: a node gets objects in proportion to its free room times its weight, and one
+// more node moves few.
+double score(std::uint64_t object, const Candidate& candidate, double weight) {
   return -std::log(draw(object, candidate.node)) /
-         static_cast<double>(std::max<std::uint64_t>(candidate.free_bytes, 1));
+         (static_cast<double>(std::max<std::uint64_t>(candidate.free_bytes, 1)) * weight);
 }
 
 // "a is down, b is full"; a few of them.
@@ -96,6 +141,7 @@ class Placer {
   const Layout& layout_;
   const PlacementQuestion& question_;
   const std::span<const Candidate> candidates_;
+  const BestPath best_path_;
   const std::uint32_t most_;  // shares in a domain
   std::map<Domain, std::uint32_t> sites_, groups_;
   std::vector<std::uint32_t> site_counts_, group_counts_;  // shares that are there
@@ -110,6 +156,7 @@ Placer::Placer(const Layout& layout, const PlacementQuestion& question, std::spa
     : layout_(layout),
       question_(question),
       candidates_(candidates),
+      best_path_(candidates),
       most_(layout.scheme != Scheme::rs ? secrecy_threshold(layout) : layout.n) {
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const Candidate& candidate = candidates[i];
@@ -125,7 +172,7 @@ Placer::Placer(const Layout& layout, const PlacementQuestion& question, std::spa
     }
     items_.push_back(std::move(item));
     whose_.push_back(i);
-    scores_.push_back(score(question.object, candidate));
+    scores_.push_back(score(question.object, candidate, best_path_.weight(candidate.path)));
   }
 }
 
@@ -142,11 +189,11 @@ void Placer::count(const MatchingItem& item, std::uint32_t by) {
   }
 }
 
-// Of those for whom there is room: in the site with the fewest shares, then in other domains with the fewest,
-// then by score.
+// Of those for whom there is room: who can be reached, then in the site with the fewest shares, then in other
+// domains with the fewest, then by score.
 std::size_t Placer::best() const {
   std::size_t found = items_.size();
-  std::tuple<std::uint32_t, std::uint32_t, double> least;
+  std::tuple<bool, std::uint32_t, std::uint32_t, double> least;
   for (std::size_t i = 0; i < items_.size(); ++i) {
     const MatchingItem& item = items_[i];
     if (item.state != State::open || !has_room(item)) {
@@ -156,7 +203,8 @@ std::size_t Placer::best() const {
     for (const std::uint32_t group : item.groups) {
       others += group_counts_[group];
     }
-    const std::tuple its{site_counts_[item.site], others, scores_[i]};
+    const std::tuple its{is_last_resort(candidates_[whose_[i]].path), site_counts_[item.site], others,
+                         scores_[i]};
     if (found == items_.size() || its < least ||
         (its == least && candidates_[whose_[i]].node < candidates_[whose_[found]].node)) {
       found = i;
@@ -226,6 +274,8 @@ std::vector<NodeChoice> Placer::choices() const {
     choice.subject = candidate.excluded;
     choice.site = candidate.site;
     choice.free_bytes = candidate.free_bytes;
+    choice.path = candidate.path;
+    choice.weight = static_cast<std::uint32_t>(std::lround(1000 * best_path_.weight(candidate.path)));
   }
   for (std::size_t i = 0; i < items_.size(); ++i) {
     NodeChoice& choice = all[whose_[i]];
@@ -278,9 +328,10 @@ Result<Placement> Placer::run() {
     holder.domain = candidates_[whose_[item]].site;
     placement.holders.push_back(std::move(holder));
   }
-  placement.reason = fmt::format(
-      "{} of {} nodes, at most {} in each of {} sites, by free room; {}", layout_.n, candidates_.size(),
-      *std::max_element(site_counts_.begin(), site_counts_.end()), sites_.size(), left_out());
+  placement.reason =
+      fmt::format("{} of {} nodes, at most {} in each of {} sites, by free room, keys and distance; {}",
+                  layout_.n, candidates_.size(), *std::max_element(site_counts_.begin(), site_counts_.end()),
+                  sites_.size(), left_out());
   placement.reason.resize(std::min(placement.reason.size(), text_max));
   return placement;
 }

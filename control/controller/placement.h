@@ -23,6 +23,7 @@ struct Candidate {
   std::string site;             ///< empty: one of its own
   std::vector<Domain> domains;  ///< others that it lies in
   std::uint64_t free_bytes = 0;
+  PeerReport path;       ///< of the SSA to it; no peer: nothing is known
   std::string excluded;  ///< why not: "down", "out", ...; empty: it may
 };
 

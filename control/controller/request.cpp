@@ -332,6 +332,13 @@ Outcome check(const Report& report) {
   if (!printable(report.key_stock.peer, pki::common_name_max)) {
     return wrong(what, "the stock of keys has no good peer", "key_stock", "leave it out");
   }
+  if (report.peers.size() > peers_max ||
+      !std::all_of(report.peers.begin(), report.peers.end(), [](const PeerReport& each) {
+        return !each.peer.empty() && printable(each.peer, pki::common_name_max);
+      })) {
+    return wrong(what, fmt::format("more than {} peers are told of, or one without a good name", peers_max),
+                 "peers", "leave some out");
+  }
   if (report.rates.size() > rates_max ||
       !std::all_of(report.rates.begin(), report.rates.end(), [](const RateUse& each) {
         return !each.name.empty() && printable(each.name, pki::common_name_max);

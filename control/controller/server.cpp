@@ -111,6 +111,8 @@ class ObjectsService final : public v1::Objects::Service {
     if (explained.ok() && !caller.value().roles.has(pki::Role::operators)) {
       for (NodeChoice& choice : explained.value().choices) {
         choice.free_bytes = 0;
+        choice.path = {};
+        choice.weight = 0;
       }
     }
     return answer(explained, *out);

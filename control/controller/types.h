@@ -293,6 +293,17 @@ struct ReadTicket {
   NodeAddress ssa;
 };
 
+/// How a node reaches a peer.
+struct PeerReport {
+  std::string peer;
+  bool connected = false;                  ///< it can send to it
+  std::uint64_t pad_bytes = 0;             ///< to send under: here, and with the key manager
+  std::uint64_t pad_bytes_per_second = 0;  ///< that its keys bring, as of late
+  std::uint64_t round_trip_us = 0;         ///< smoothed; 0: not measured
+  bool operator==(const PeerReport&) const = default;
+};
+inline constexpr std::size_t peers_max = 1024;  ///< in one report
+
 /// What placement says of a shareholder.
 struct NodeChoice {
   std::string node;
@@ -302,6 +313,8 @@ struct NodeChoice {
   std::uint32_t holds = 0;  ///< the share of the object that it has; 0: none
   std::string site;
   std::uint64_t free_bytes = 0;
+  PeerReport path;           ///< of the SSA to it; no peer: nothing is known
+  std::uint32_t weight = 0;  ///< of its free room, in thousandths: what keys and distance leave of it
 };
 
 struct Explanation {
@@ -378,6 +391,7 @@ struct Report {
   std::vector<DamagedShare> damaged;
   std::vector<RateUse> rates;
   KeySettings key_settings;
+  std::vector<PeerReport> peers;  ///< of an SSA: all that its configuration names
 };
 
 struct ReportAnswer {

@@ -16,6 +16,12 @@ bool is_short_of_pads(const ConnectionReport& connection) {
   return connection.sending && pads.health != SSN_KEY_HEALTH_OK && pads.available < stock_low_bytes;
 }
 
+bool can_send(const PeerKeyReport& peer) {
+  return peer.state == protocol::Association::State::established &&
+         std::any_of(peer.connections.begin(), peer.connections.end(),
+                     [](const ConnectionReport& connection) { return connection.sending; });
+}
+
 std::string text_of(const Error& error) { return error.what + ": " + error.why; }
 
 }  // namespace
@@ -70,9 +76,7 @@ void AlarmWatch::look_at_peer(const PeerKeyReport& peer, bool self_quarantine, s
                : peer.quarantine == protocol::Quarantine::rolled_back ? "the peer was rolled back"
                                                                       : "the peer was cloned",
                now_ms);
-  const bool sends = std::any_of(peer.connections.begin(), peer.connections.end(),
-                                 [](const ConnectionReport& connection) { return connection.sending; });
-  const bool down = peer.state != protocol::Association::State::established || !sends;
+  const bool down = !can_send(peer);
   monitor_.set("association_down", node_, peer.name, down && !quarantined,
                !peer.connected                 ? "its agent does not answer"
                : !peer.last_error.what.empty() ? text_of(peer.last_error)
@@ -101,6 +105,28 @@ std::vector<alarms::ActiveAlarm> AlarmWatch::look(const KeyReport& keys, const s
     monitor_.set("store_full", node_, "", store->full && !store->read_only, why, now_ms);
   }
   return monitor_.active(now_ms);
+}
+
+std::vector<controller::PeerReport> peer_reports(const KeyReport& keys,
+                                                 const std::map<std::string, ChannelState>& channels) {
+  std::vector<controller::PeerReport> reports;
+  for (const PeerKeyReport& peer : keys.peers) {
+    if (reports.size() == controller::peers_max) break;
+    controller::PeerReport& report = reports.emplace_back();
+    report.peer = peer.name;
+    report.connected =
+        can_send(peer) && !keys.self_quarantine && peer.quarantine == protocol::Quarantine::none;
+    for (const ConnectionReport& connection : peer.connections) {
+      const StreamReport& pads = connection.numbers.streams[pads_out];
+      report.pad_bytes += pads.available + (pads.statistics.level == UINT64_MAX ? 0 : pads.statistics.level);
+      report.pad_bytes_per_second += pads.statistics.bytes_per_second;
+    }
+    const auto channel = channels.find(peer.name);
+    if (channel == channels.end()) continue;
+    report.round_trip_us = channel->second.round_trip_us;
+    report.connected = report.connected && channel->second.answers;
+  }
+  return reports;
 }
 
 controller::KeyStock key_stock(const KeyReport& keys) {

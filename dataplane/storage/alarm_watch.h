@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -44,5 +45,13 @@ class AlarmWatch {
 
 /// Of pads to send under, towards the peer for which fewest are ready.
 controller::KeyStock key_stock(const KeyReport& keys);
+/// What the channels with a peer show.
+struct ChannelState {
+  std::uint64_t round_trip_us = 0;  ///< smoothed; 0: not measured
+  bool answers = true;              ///< it does what it is asked
+};
+/// How all peers are reached, for placement; `channels`: by peer.
+std::vector<controller::PeerReport> peer_reports(const KeyReport& keys,
+                                                 const std::map<std::string, ChannelState>& channels);
 
 }  // namespace ssn::dataplane

@@ -335,6 +335,19 @@ void StorageMode::reap() {
   });
 }
 
+// By peer; where several workers speak with it, as the one does that fares worst.
+std::map<std::string, ChannelState> StorageMode::channel_states() {
+  std::map<std::string, ChannelState> states;
+  const std::lock_guard lock(mutex_);
+  for (const std::unique_ptr<StorageChannel>& each : channels_) {
+    if (each->connection == nullptr || each->is_over.load(std::memory_order_acquire)) continue;
+    ChannelState& state = states[setup_.configuration->peers[each->number].name];
+    state.round_trip_us = std::max(state.round_trip_us, each->round_trip_us.load(std::memory_order_relaxed));
+    state.answers = state.answers && each->answers.load(std::memory_order_relaxed);
+  }
+  return states;
+}
+
 // ---- The controller.
 Outcome StorageMode::make_controller_link() {
   const Configuration& configuration = *setup_.configuration;
@@ -369,6 +382,7 @@ Outcome StorageMode::make_controller_link() {
     report.key_settings = key_settings(*setup_.configuration);
     const KeyReport keys = setup_.keys();
     report.key_stock = key_stock(keys);
+    if (setup_.configuration->ssa.present) report.peers = peer_reports(keys, channel_states());
     alarms_->look_at_membership(guard_ != nullptr ? guard_->trouble() : "", clock_ms());
     alarms_->look_at_audit(setup_.audit_trouble(), clock_ms());
     alarms_->look_at_certificates(setup_.certificate_trouble(), clock_ms());

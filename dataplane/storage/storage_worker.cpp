@@ -61,12 +61,14 @@ void StorageWorker::detach(StorageChannel& channel, std::uint64_t now_ns) noexce
 
 void StorageWorker::publish() noexcept {
   peers = finished;
-  for (const StorageChannel* const each : channels) {
+  for (StorageChannel* const each : channels) {
     if (each->connection == nullptr) continue;
     PeerNumbers& numbers = peers[each->number];
     add(each->channel->sender().counters(), numbers);
     numbers.connected = each->joined && !each->suspect ? 1 : 0;
     numbers.round_trip_us = each->channel->sender().round_trip().smoothed() / 1000;
+    each->round_trip_us.store(numbers.round_trip_us, std::memory_order_relaxed);
+    each->answers.store(!each->suspect, std::memory_order_relaxed);
   }
   mirror.publish();
 }

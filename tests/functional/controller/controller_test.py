@@ -382,7 +382,8 @@ class Commands(Case):
         self.assertRegex(self.ssn("explain", "photos/cat").stdout, r"chosen +share \d")
         seen = self.json("explain", "photos/cat", "--owner", "owner", who="operator")["nodes"]
         self.assertTrue(all(each["free_bytes"] > 0 for each in seen))
-        self.assertEqual([each | {"free_bytes": 0} for each in seen], document["nodes"])
+        hidden = {"free_bytes": 0, "weight": 0, "path": None}
+        self.assertEqual([each | hidden for each in seen], document["nodes"])
         self.ssn("explain", "gone", code=NOT_FOUND)
         would = self.json("explain", "--dry-run", "--k", "2", "--n", "3")
         self.assertEqual((would["k"], would["n"], would["refused"]), (2, 3, ""))

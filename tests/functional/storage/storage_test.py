@@ -203,6 +203,29 @@ class Storage(StorageTest):
         self.assertEqual(done.returncode, 5, done.stderr)
         self.assertIn('not known to wait when keys run short', done.stderr)
 
+    def test_placement_knows_the_paths(self):
+        """of each holder it is known whether the SSA reaches it, its pads and its round trip; of one that was
+        killed that it does not answer"""
+        path, name = self.stored(200_000)
+
+        def paths():
+            shown = json.loads(self.operator('explain', '--dry-run', '-k', '2', '-n', '3', '--json'))
+            return {each['node']: each for each in shown['nodes']}
+
+        def known():
+            seen = paths().values()
+            return all(each['path'] and each['path']['connected'] and each['path']['pad_bytes'] > 0
+                       and each['path']['round_trip_us'] > 0 for each in seen) and all(
+                           62 <= each['weight'] <= 1000 for each in seen)
+        wait_for(known, lambda: f'all paths to be known; {paths()}')
+        away = self.random.choice(self.network.holders)
+        away.kill()
+        self.check(path, name)
+        wait_for(lambda: not paths()[away.name]['path']['connected'],
+                 lambda: f'the path to {away.name} to be down; {paths()}')
+        self.start_again(away)
+        wait_for(known, lambda: f'all paths to be known again; {paths()}')
+
     def test_too_many_owners(self):
         """[ssa] owners = 4: the fifth session is told to wait, and comes in when another is over"""
         _, name = self.stored(8_000_000)

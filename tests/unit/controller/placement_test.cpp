@@ -25,7 +25,7 @@ Layout shamir(std::uint32_t k, std::uint32_t n) {
 
 Candidate at(const std::string& node, const std::string& site, const std::string& operated_by,
              const std::string& power = "") {
-  Candidate candidate{node, site, {}, 1'000'000, ""};
+  Candidate candidate{node, site, {}, 1'000'000, {}, ""};
   if (!operated_by.empty()) {
     candidate.domains.push_back({"operator", operated_by});
   }
@@ -164,6 +164,63 @@ TEST(Placement, UsesAsManySitesAsThePolicyWants) {
   const auto refused = place(shamir(3, 4), {1, 0, 3}, nodes);
   ASSERT_TRUE(fails(refused, Exit::temporary));
   EXPECT_NE(refused.error().why.find("3 sites"), std::string::npos) << refused.error().why;
+}
+
+// How often each of the nodes is chosen of `objects`.
+std::map<std::string, int> shares_of(std::span<const Candidate> nodes, const Layout& layout,
+                                     std::uint64_t objects) {
+  std::map<std::string, int> counts;
+  const std::uint64_t first = seed();
+  for (std::uint64_t object = 0; object < objects; ++object) {
+    const auto placed = place(layout, {first + object, 1, 0}, nodes);
+    EXPECT_OK(placed);
+    for (const Holder& holder : placed.value().holders) ++counts[holder.node];
+  }
+  return counts;
+}
+
+// Of two nodes one gets 1/(1+w) of the objects where its weight is the w-th part of the other's.
+TEST(Placement, WeighsKeysAndDistance) {
+  Layout one = shamir(1, 1);
+  one.scheme = Scheme::rs;
+  std::vector<Candidate> nodes{at("h0", "", ""), at("h1", "", "")};
+  const auto part = [&] { return shares_of(nodes, one, 4000)["h1"] / 4000.0; };
+  nodes[0].path = {"h0", true, 80'000'000, 0, 500};
+  nodes[1].path = nodes[0].path;
+  EXPECT_NEAR(part(), 0.5, 0.05);
+  nodes[1].path.pad_bytes = 20'000'000;
+  EXPECT_NEAR(part(), 0.2, 0.04) << "a quarter of the keys";
+  nodes[1].path.pad_bytes_per_second = 6'000'000;
+  EXPECT_NEAR(part(), 0.5, 0.05) << "but more come";
+  nodes[1].path = nodes[0].path;
+  nodes[1].path.round_trip_us = 3500;
+  EXPECT_NEAR(part(), 0.25, 0.04) << "three times as far, with a millisecond for noise";
+  nodes[1].path.round_trip_us = 3'500'000;
+  EXPECT_NEAR(part(), 1 / 17.0, 0.03) << "the least that it is left with";
+  nodes[1].path.peer.clear();
+  nodes[1].path.round_trip_us = 0;
+  EXPECT_NEAR(part(), 0.5, 0.05) << "nothing is known of it";
+  std::vector<NodeChoice> choices;
+  nodes[1].path = {"h1", true, 40'000'000, 0, 500};
+  ASSERT_OK(place(one, {1, 1, 0}, nodes, &choices));
+  EXPECT_EQ(choices[0].weight, 1000U);
+  EXPECT_EQ(choices[1].weight, 500U);
+  EXPECT_EQ(choices[1].path, nodes[1].path);
+}
+
+TEST(Placement, WhoCannotBeReachedComesLast) {
+  std::vector<Candidate> nodes{at("h0", "a", ""), at("h1", "a", ""), at("h2", "b", ""), at("h3", "c", "")};
+  for (Candidate& each : nodes) each.path = {each.node, true, 1000, 0, 100};
+  nodes[2].path.connected = false;
+  nodes[3].path.pad_bytes = 0;
+  auto counts = shares_of(nodes, shamir(3, 2), 100);
+  EXPECT_EQ(counts["h0"] + counts["h1"], 200) << "one site, but both can be reached";
+  counts = shares_of(nodes, shamir(3, 3), 100);
+  EXPECT_EQ(counts["h0"] + counts["h1"], 200);
+  EXPECT_EQ(counts["h2"] + counts["h3"], 100) << "better than to refuse";
+  const auto apart = place(shamir(3, 3), {1, 1, 3}, nodes);
+  ASSERT_OK(apart);
+  EXPECT_EQ(std::popcount(set_of(nodes, apart.value()) & 0b1100U), 2) << "three sites are asked for";
 }
 
 // As large as a network may be, with domains that force the search to branch: it ends.

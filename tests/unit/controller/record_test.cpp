@@ -288,7 +288,7 @@ TEST(Request, CellsCoverTheSize) {
 std::vector<Candidate> candidates(const std::vector<std::string>& domains) {
   std::vector<Candidate> all;
   for (std::size_t i = 0; i < domains.size(); ++i) {
-    all.push_back({numbered("h", i), domains[i], {}, 1'000'000, ""});
+    all.push_back({numbered("h", i), domains[i], {}, 1'000'000, {}, ""});
   }
   return all;
 }

@@ -2,6 +2,8 @@
 // Which SSA writes an object, and which may read it.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support.h"
 
 namespace ssn::controller::test {
@@ -41,6 +43,41 @@ TEST(Ssas, TheSsaWithTheFewestOpenWritesGetsTheNext) {
   ASSERT_OK(world->tick(world.now));
   EXPECT_EQ(world->status().value().writes, 0U);
   EXPECT_NE(next("h").ssa, next("i").ssa);
+}
+
+// What the SSA says of its peers decides for its writes only, and for no longer than it says something.
+TEST(Ssas, WritesGoWhereTheirSsaReaches) {
+  const auto database = make_memory_database();
+  World world(*database, seed());
+  world.start_nodes();
+  world.start("s2", pki::Role::ssa);
+  Report report = World::report_of("s");
+  for (int i = 1; i <= 5; ++i) report.peers.push_back({numbered("h", i), true, 1'000'000, 0, 100});
+  report.peers.push_back({"h6", false, 0, 0, 0});  // and of h7 it does not know
+  ASSERT_OK(world.report("s", report));
+  ASSERT_OK(world.report("s2"));
+  const auto holds = [&](const char* ssa) {
+    WriteRequest request = world.request("a");
+    request.ssa = ssa;
+    const auto explained = world->explain_write(world.now, request);
+    EXPECT_OK(explained);
+    std::set<std::string> nodes;
+    for (const NodeChoice& each : explained.value().choices) {
+      if (each.share != 0) nodes.insert(each.node);
+      EXPECT_EQ(each.path.peer, std::string(ssa) == "s" ? each.node : "");
+    }
+    return nodes;
+  };
+  const std::set<std::string> reached{"h1", "h2", "h3", "h4", "h5"};
+  std::set<std::string> others;
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(holds("s"), reached);
+    others.merge(holds("s2"));
+    world.put("bob", numbered("o", i));  // the next one has another id
+  }
+  EXPECT_EQ(others.size(), 7U);
+  report.peers.push_back({"", true, 0, 0, 0});
+  EXPECT_TRUE(fails(world.report("s", report), Exit::usage)) << "a peer has a name";
 }
 
 TEST(Ssas, AnySsaServesReadsWhereTheWriterIsDown) {

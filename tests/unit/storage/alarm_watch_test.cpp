@@ -50,6 +50,25 @@ TEST_F(AlarmWatchTest, ASoundNodeRaisesNothing) {
   EXPECT_EQ(look(1'000'000), Names{});
 }
 
+// What placement is told.
+TEST_F(AlarmWatchTest, HowPeersAreReached) {
+  StreamReport& pads = keys_.peers[0].connections[0].numbers.streams[pads_out];
+  pads.available = 1000;
+  pads.statistics.level = 5000;
+  pads.statistics.bytes_per_second = 70;
+  keys_.peers[0].connections.push_back(keys_.peers[0].connections[0]);
+  keys_.peers[0].connections[1].numbers.streams[pads_out].statistics.level = UINT64_MAX;  // not known
+  keys_.peers[1].connections[0].sending = false;
+  const std::vector<controller::PeerReport> wanted{{"h1", true, 7000, 140, 250}, {"h2", false, 0, 0, 0}};
+  EXPECT_EQ(peer_reports(keys_, {{"h1", {250, true}}, {"h9", {1, true}}}), wanted);
+  EXPECT_FALSE(peer_reports(keys_, {{"h1", {250, false}}})[0].connected);
+  keys_.peers[0].quarantine = protocol::Quarantine::cloned;
+  EXPECT_FALSE(peer_reports(keys_, {})[0].connected);
+  keys_.peers[0].quarantine = protocol::Quarantine::none;
+  keys_.self_quarantine = true;
+  EXPECT_FALSE(peer_reports(keys_, {})[0].connected);
+}
+
 TEST_F(AlarmWatchTest, APeerWithoutKeys) {
   keys_.peers[0].state = protocol::Association::State::offered;
   EXPECT_EQ(look(0), Names{});

@@ -13,6 +13,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -46,6 +47,7 @@ class StoreThread;
 namespace ssn::dataplane {
 
 class AlarmWatch;
+struct ChannelState;
 class ControllerLink;
 class Errands;
 class MembershipGuard;
@@ -132,6 +134,7 @@ class StorageMode final : public ConnectionSink {
   Outcome make_guard();
   Result<std::unique_ptr<StorageChannel>> make_channel(Connection& connection);
   void reap();
+  std::map<std::string, ChannelState> channel_states();
   void take_removals();
   void end_removal(const controller::ObjectKey& key, const std::string& trouble);
   void take_events();

@@ -46,6 +46,9 @@ struct StorageChannel {
   roles::PeerId peer;   ///< at a shareholder
   bool suspect = false;
   std::atomic<std::uint64_t> heard_ns{0};  ///< when an authentic packet came last
+  // As last published.
+  std::atomic<std::uint64_t> round_trip_us{0};  ///< smoothed; 0: not measured
+  std::atomic<bool> answers{true};              ///< it does what it is asked
   /// The worker is done with it: control threads may destroy it.
   std::atomic<bool> is_over{false};
 
