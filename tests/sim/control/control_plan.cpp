@@ -96,11 +96,13 @@ ControlTrouble trouble(const ControlPlan& plan, test::TestRandom& random) {
                             Kind::reshare,
                             Kind::reshare,
                             Kind::reshare,
-                            Kind::cancel};
+                            Kind::cancel,
+                            Kind::lie};
   ControlTrouble out;
   out.kind = kinds[random.below(std::size(kinds))];
   out.at_ns = random.below(troubled_ns);
   out.lasts_ns = one_ms + random.below(random.coin() ? 100 * one_ms : 1500 * one_ms);
+  if (out.kind == Kind::lie) out.lasts_ns += 2000 * one_ms;  // as long as a job takes
   out.holder = out.kind == Kind::rot ? plan.rotten : random.below(plan.world.holders);
   out.chance = random.next();
   return out;
@@ -122,7 +124,8 @@ const char* name(Kind kind) {
                                    "SSA restarts",
                                    "read",
                                    "re-sharing begins",
-                                   "re-sharing cancelled"};
+                                   "re-sharing cancelled",
+                                   "lies"};
   return names[static_cast<std::size_t>(kind)];
 }
 

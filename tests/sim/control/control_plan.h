@@ -28,6 +28,7 @@ struct ControlTrouble {
     read,     ///< an owner reads an object
     reshare,  ///< an operator has an object's shares made anew
     cancel,   ///< an operator has that undone
+    lie,      ///< what a holder gives when shares are made anew is wrong
   };
   Kind kind = Kind::kill;
   std::uint64_t at_ns = 0;  ///< after the beginning
@@ -36,6 +37,19 @@ struct ControlTrouble {
   std::uint64_t chance = 0;  ///< whatever else has to be drawn
 };
 const char* name(ControlTrouble::Kind kind);
+
+/// A promise that is broken on purpose, somewhere in the simulated world.
+enum class ControlFault : std::uint8_t {
+  none,
+  commits_early,     ///< nodes say that they are done, and have stored nothing
+  skips_check,       ///< a masked check that failed is told as passed
+  erases_early,      ///< those that have old shares erase them with the check, before the commit
+  takes_old_terms,   ///< nodes do what a controller says that has been replaced
+  forgets_jobs,      ///< a controller that starts does not see the jobs that run
+  loses_commit,      ///< one commit of the database is not there, though it was told as durable
+  endless_leases,    ///< a write that nobody goes on with stays open
+  forgets_removals,  ///< orders to erase what is over are not written
+};
 
 struct ControlObject {
   std::uint64_t at_ns = 0;
@@ -53,6 +67,7 @@ struct ControlPlan {
   std::vector<ControlObject> objects;
   std::vector<ControlTrouble> troubles;
   std::size_t rotten = 0;  ///< the one holder whose records rot
+  ControlFault fault = ControlFault::none;
 
   std::string text() const;
 };

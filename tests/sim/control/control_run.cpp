@@ -19,8 +19,10 @@ using State = OwnedObject::State;
 
 namespace {
 
-// Rounds that come to nothing are given up after a minute each, and a job after a dozen of them.
-constexpr std::uint64_t patience_ns = 900 * one_s;
+// Rounds that come to nothing are given up after a minute each, and a job after a dozen of them. What is
+// known to be broken does not get better for waiting.
+constexpr std::uint64_t most_patience_ns = 900 * one_s;
+constexpr std::uint64_t faulty_patience_ns = 200 * one_s;
 constexpr std::uint64_t look_ns = 40 * one_ms;  // at all disks, whatever happens
 
 class Run {
@@ -68,6 +70,7 @@ class Run {
   }
 
   const ControlPlan plan_;
+  const std::uint64_t patience_ns_;
   std::function<void(const std::string&)> trace_;
   test::SsaWorld world_;
   test::TestRandom random_;
@@ -80,27 +83,30 @@ class Run {
   std::vector<std::unique_ptr<Shareholder>> holders_;
   std::vector<std::unique_ptr<OwnedObject>> objects_;
   std::vector<std::unique_ptr<ObjectReading>> readings_;
-  std::vector<State> shown_;  // of objects, as it was told last
+  std::map<std::string, std::uint64_t> terms_;  // the newest that each node was asked with
+  std::set<std::uint64_t> told_;                // jobs that operators know of
+  std::vector<State> shown_;                    // of objects, as it was told last
   std::uint64_t start_ns_ = 0;
   std::uint64_t look_at_ns_ = 0;
 };
 
 Run::Run(const ControlPlan& plan, const std::function<void(const std::string&)>& trace)
     : plan_(plan),
+      patience_ns_(plan.fault == ControlFault::none ? most_patience_ns : faulty_patience_ns),
       trace_(trace),
       world_(plan.world, plan.seed),
       random_(plan.seed + 99),
       peers_(world_, plan.resharer),
       net_(world_, plan.loss, plan.seed + 5),
       controller_(
-          world_, net_, plan.policy,
+          world_, net_, plan.policy, plan.fault,
           [this](const auto& question, auto& reply) { return ask_node(question, reply); },
           [this](const std::string& what) { say(what); }),
       ssa_(world_, net_, controller_),
       shares_(world_) {
   report_.seed = plan.seed;
   for (std::size_t i = 0; i < world_.holders.size(); ++i) {
-    holders_.push_back(std::make_unique<Shareholder>(world_, net_, controller_, peers_, i));
+    holders_.push_back(std::make_unique<Shareholder>(world_, net_, controller_, peers_, i, plan.fault));
   }
   shown_.resize(plan.objects.size(), State::waiting);
   // Nobody is placed anywhere before nodes have reported.
@@ -247,7 +253,14 @@ void Run::read_one(std::uint64_t chance) {
 }
 
 bool Run::ask_node(const controller::NodeQuestion& question, controller::NodeReply& reply) {
-  return holders_[holder_number(question.node)]->answer(question, reply);
+  if (!holders_[holder_number(question.node)]->answer(question, reply)) return false;
+  if (question.call == controller::NodeCall::list) return true;
+  std::uint64_t& newest = terms_[question.node];
+  if (question.term < newest && reply.answer != controller::ReshareAnswer::old_term) {
+    violated(question.node + " did what a controller said that has been replaced");
+  }
+  newest = std::max(newest, question.term);
+  return true;
 }
 
 void Run::reshare(std::uint64_t chance) {
@@ -268,6 +281,7 @@ void Run::reshare(std::uint64_t chance) {
   (void)controller_.manage([&](controller::ReshareManager& manager, controller::Now now) {
     const auto job = manager.start(now, request);
     mark(job.ok() ? "jobs of operators" : "jobs refused");
+    if (job.ok()) told_.insert(job.value().id);
     say(job.ok() ? "job begins: " + std::string(controller::name(request.operation)) + " of " + request.name
                  : "no job: " + job.error().why);
   });
@@ -281,6 +295,12 @@ void Run::cancel() {
 }
 
 void Run::violated_by_running(const std::string& what) {
+  if (!controller_.alive()) return violated(what + ": no controller: " + controller_.wrong());
+  const auto status = controller_.catalogue()->status();
+  std::string left;
+  if (status.ok() && status.value().writes != 0) left += ", writes are left";
+  if (status.ok() && status.value().removals != 0) left += ", removals are left";
+  if (status.ok() && status.value().jobs != 0) left += ", jobs are left";
   const auto jobs = controller_.catalogue()->running_reshares();
   for (std::size_t i = 0; jobs.ok() && i < jobs.value().size(); ++i) {
     const controller::ReshareJob& job = jobs.value()[i];
@@ -288,7 +308,7 @@ void Run::violated_by_running(const std::string& what) {
         std::string(controller::name(job.step)) + ", round " + std::to_string(job.round) + ": " +
         job.trouble);
   }
-  violated(what);
+  violated(what + left);
 }
 
 // How they ended, for the marks.
@@ -302,7 +322,9 @@ void Run::judge_jobs() {
     mark(done ? operation + " done" : operation + " undone");
     if (job.round > 3) mark("jobs of many rounds");
     if (!done) say(operation + " of " + job.name + " was undone: " + job.trouble);
+    told_.erase(job.id);
   }
+  if (!told_.empty()) violated("a job that an operator was told of is forgotten");
 }
 
 void Run::begin(const ControlTrouble& what) {
@@ -348,6 +370,7 @@ void Run::begin(const ControlTrouble& what) {
     case Kind::rot:
       return rot(at, what.chance);
     case Kind::clock_jumps:
+      told_.clear();  // by more than jobs that are over are remembered
       return controller_.jump(static_cast<std::int64_t>(what.chance % 200'000'000) - 100'000'000);
     case Kind::ssa_restart:
       return restart_ssa();
@@ -357,6 +380,10 @@ void Run::begin(const ControlTrouble& what) {
       return reshare(what.chance);
     case Kind::cancel:
       return cancel();
+    case Kind::lie:
+      peers_.lie(at, true);
+      reshare(what.chance);
+      return later(what.lasts_ns, [this, at] { peers_.lie(at, false); });
   }
 }
 
@@ -393,11 +420,11 @@ void Run::heal() {
   }
   controller_.kill();  // and with it the death in a commit that never came
   controller_.start();
-  if (!pass(patience_ns, [this] { return is_settled(); }) && report_.violations.empty()) {
+  if (!pass(patience_ns_, [this] { return is_settled(); }) && report_.violations.empty()) {
     violated_by_running("a write, a read, a removal or a job does not come to an end");
   }
   (void)pass(3 * one_s, [] { return false; });  // all have compared what they have
-  if (!pass(patience_ns, [this] { return is_settled(); }) && report_.violations.empty()) {
+  if (!pass(patience_ns_, [this] { return is_settled(); }) && report_.violations.empty()) {
     violated_by_running("a repair does not come to an end");
   }
 }
@@ -446,7 +473,7 @@ void Run::judge_object(const OwnedObject& each) {
   if (!known.ok()) return;
   if (std::string bad = shares_.judge(known.value(), each.content()); !bad.empty()) violated(bad);
   ObjectReading reading({world_, net_, controller_, ssa_}, each.name());
-  if (!pass(patience_ns, [&] { return reading.step(); }) && report_.violations.empty()) {
+  if (!pass(patience_ns_, [&] { return reading.step(); }) && report_.violations.empty()) {
     violated("a read does not come to an end");
   }
   check(reading, true);
@@ -479,6 +506,7 @@ void Run::judge_end() {
 
 void Run::clean_up() {
   mark("calls lost", net_.lost());
+  mark("lies told", peers_.lies());
   mark("starts of controllers", controller_.starts());
   if (!controller_.wrong().empty()) violated(controller_.wrong());
   readings_.clear();
@@ -513,6 +541,14 @@ StorageReport Run::run() {
 
 StorageReport run_control_seed(std::uint64_t seed, const std::function<void(const std::string&)>& trace) {
   return Run(make_control_plan(seed), trace).run();
+}
+
+StorageReport run_control_fault(std::uint64_t seed, ControlFault fault,
+                                const std::function<void(const std::string&)>& trace) {
+  ControlPlan plan = make_control_plan(seed);
+  plan.fault = fault;
+  if (fault == ControlFault::endless_leases) plan.policy.lease_ms = 20 * 3600 * 1000;
+  return Run(plan, trace).run();
 }
 
 }  // namespace ssn::sim

@@ -12,5 +12,8 @@ namespace ssn::sim {
 
 /// `trace` gets a line for each thing that happens.
 StorageReport run_control_seed(std::uint64_t seed, const std::function<void(const std::string&)>& trace = {});
+/// The same seed with a promise broken.
+StorageReport run_control_fault(std::uint64_t seed, ControlFault fault,
+                                const std::function<void(const std::string&)>& trace = {});
 
 }  // namespace ssn::sim

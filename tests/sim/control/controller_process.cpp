@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "controller_process.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "keys.h"
 
 namespace ssn::sim {
 
@@ -14,6 +17,8 @@ namespace {
 constexpr std::uint64_t step_ns = 20 * one_ms;
 constexpr std::uint64_t tick_ns = 1000 * one_ms;
 constexpr std::uint64_t wall_ms = 1'700'000'000'000;
+// Which commit is lost, of those that change what objects there are: each is an answer to an owner.
+constexpr unsigned lost_commit_most = 3;
 
 }  // namespace
 
@@ -29,11 +34,19 @@ Result<std::optional<std::string>> MortalDatabase::get(std::string_view key) {
 Result<std::vector<controller::Row>> MortalDatabase::scan(std::string_view from, std::string_view to,
                                                           std::size_t limit) {
   if (dead_) return power_failure();
+  if (!hidden_.empty() && from.starts_with(hidden_)) return std::vector<controller::Row>();
   return below_.scan(from, to, limit);
 }
 
 Outcome MortalDatabase::commit(const controller::Changes& changes) {
   if (dead_) return power_failure();
+  const auto names = [](const auto& each) { return each.first.starts_with(controller::keys::all_names); };
+  if (lost_in_ != 0 && std::any_of(changes.begin(), changes.end(), names) && --lost_in_ == 0) return done;
+  if (!dropped_.empty()) {
+    controller::Changes kept = changes;
+    std::erase_if(kept, [this](const auto& each) { return each.first.starts_with(dropped_); });
+    return below_.commit(kept);
+  }
   if (countdown_ == 0 || --countdown_ != 0) return below_.commit(changes);
   dead_ = true;
   if (applied_) {
@@ -46,9 +59,12 @@ Outcome MortalDatabase::commit(const controller::Changes& changes) {
 class ControllerProcess::Nodes final : public controller::ReshareNodes,
                                        public std::enable_shared_from_this<ControllerProcess::Nodes> {
  public:
-  Nodes(ControlNet& net, const Answer& answer) : net_(net), answer_(answer) {}
+  using Term = std::function<void(std::uint64_t)>;
+  Nodes(ControlNet& net, const Answer& answer, Term term)
+      : net_(net), answer_(answer), term_(std::move(term)) {}
 
   void ask(NodeQuestion question) override {
+    term_(question.term);
     const auto reply = std::make_shared<NodeReply>();
     reply->call = question.call;
     reply->node = question.node;
@@ -70,18 +86,23 @@ class ControllerProcess::Nodes final : public controller::ReshareNodes,
  private:
   ControlNet& net_;
   const Answer answer_;
+  const Term term_;
   std::vector<NodeReply> replies_;
 };
 
 ControllerProcess::ControllerProcess(test::SsaWorld& world, ControlNet& net, controller::Policy policy,
-                                     Answer answer, Say say)
+                                     ControlFault fault, Answer answer, Say say)
     : world_(world),
       net_(net),
       policy_(std::move(policy)),
+      fault_(fault),
       answer_(std::move(answer)),
       say_(std::move(say)),
       disk_(controller::make_memory_database()),
       random_(world.seed * 31 + 7) {
+  if (fault == ControlFault::loses_commit) {
+    lose_in_ = static_cast<unsigned>(test::TestRandom(world.seed * 53 + 1).between(1, lost_commit_most));
+  }
   start();
 }
 
@@ -93,12 +114,22 @@ controller::Now ControllerProcess::now() const {
           (world_.now_ns - started_ns_) / one_ms + 5000 * std::uint64_t{starts_}};
 }
 
+// The fault that lies in what the controller keeps, if any.
+void ControllerProcess::plant() {
+  if (lose_in_ != 0) database_->lose_in(lose_in_ - 1);
+  if (fault_ == ControlFault::forgets_removals) database_->drop(controller::keys::all_removals);
+}
+
 void ControllerProcess::start() {
   if (alive()) return;
   ++starts_;
   started_ns_ = world_.now_ns;
   database_ = std::make_unique<MortalDatabase>(*disk_);
-  nodes_ = std::make_shared<Nodes>(net_, answer_);
+  plant();
+  nodes_ = std::make_shared<Nodes>(net_, answer_, [this](std::uint64_t term) {
+    if (terms_.try_emplace(term, starts_).first->second != starts_)
+      wrong_.assign("two controllers have one term");
+  });
   auto opened = controller::Catalogue::open(
       *database_, policy_, [this](std::uint8_t* out, std::size_t bytes) { random_.fill(out, bytes); }, now());
   if (!opened.ok()) {
@@ -106,7 +137,9 @@ void ControllerProcess::start() {
     return;
   }
   catalogue_ = std::move(opened.value());
+  if (fault_ == ControlFault::forgets_jobs) database_->hide(controller::keys::all_running);
   auto manager = controller::ReshareManager::open(*catalogue_, *nodes_, now());
+  database_->hide({});
   if (!manager.ok()) {
     wrong_ = "no jobs of the database are taken over: " + manager.error().why;
     kill();
@@ -119,6 +152,7 @@ void ControllerProcess::start() {
 
 void ControllerProcess::kill() {
   if (alive()) say_("the controller is killed");
+  if (database_ != nullptr) lose_in_ = database_->lost_in();
   manager_.reset();
   nodes_.reset();
   catalogue_.reset();

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
-#include "control_net.h"
+#include "control_plan.h"
 #include "reshare_manager.h"
 
 namespace ssn::sim {
@@ -22,6 +24,13 @@ class MortalDatabase final : public controller::Database {
     applied_ = applied;
   }
   bool is_dead() const noexcept { return dead_; }
+  /// The commit after so many others that change which objects there are: it is told as durable, and not
+  /// there.
+  void lose_in(unsigned commits) { lost_in_ = commits + 1; }
+  unsigned lost_in() const noexcept { return lost_in_; }
+  /// Records with this prefix are not written; rows of it are not seen as long as it is hidden.
+  void drop(std::string_view prefix) { dropped_ = prefix; }
+  void hide(std::string_view prefix) { hidden_ = prefix; }
 
   Result<std::optional<std::string>> get(std::string_view key) override;
   Result<std::vector<controller::Row>> scan(std::string_view from, std::string_view to,
@@ -37,8 +46,10 @@ class MortalDatabase final : public controller::Database {
 
   controller::Database& below_;
   unsigned countdown_ = 0;
+  unsigned lost_in_ = 0;
   bool applied_ = false;
   bool dead_ = false;
+  std::string_view dropped_, hidden_;  // of all time; empty: nothing
 };
 
 class ControllerProcess {
@@ -48,8 +59,8 @@ class ControllerProcess {
   using Say = std::function<void(const std::string&)>;
 
   /// `net` and `world` outlive it. Begins at once.
-  ControllerProcess(test::SsaWorld& world, ControlNet& net, controller::Policy policy, Answer answer,
-                    Say say);
+  ControllerProcess(test::SsaWorld& world, ControlNet& net, controller::Policy policy, ControlFault fault,
+                    Answer answer, Say say);
   ~ControllerProcess();
   ControllerProcess(const ControllerProcess&) = delete;
   ControllerProcess& operator=(const ControllerProcess&) = delete;
@@ -85,10 +96,12 @@ class ControllerProcess {
 
  private:
   class Nodes;
+  void plant();
 
   test::SsaWorld& world_;
   ControlNet& net_;
   const controller::Policy policy_;
+  const ControlFault fault_;
   const Answer answer_;
   const Say say_;
   std::unique_ptr<controller::Database> disk_;
@@ -102,6 +115,8 @@ class ControllerProcess {
   std::uint64_t next_step_ns_ = 0;
   std::uint64_t next_tick_ns_ = 0;
   unsigned starts_ = 0;
+  unsigned lose_in_ = 0;                     // commits, of whichever start
+  std::map<std::uint64_t, unsigned> terms_;  // by which start
   std::string wrong_;
 };
 

@@ -117,20 +117,28 @@ void HolderPeers::stopped(std::size_t holder) {
   nodes_[holder]->resharer.reset();
 }
 
+// To one of its ends; what a liar gives is changed where it arrives, since it keeps to its own story.
+void HolderPeers::deliver(Line& line, bool low) {
+  Node& to = *nodes_[low ? line.low : line.high];
+  const Node& from = *nodes_[low ? line.high : line.low];
+  test::ChannelEnd& end = low ? line.tie.at_ssa : line.tie.at_holder;
+  end.deliver(world_.now_ns, [&](std::span<protocol::Cell* const> cells) {
+    for (protocol::Cell* const cell : cells) {
+      if (!from.lies || cell->open_result != protocol::OpenResult::contributed) continue;
+      std::uint8_t* const bytes = cell->target != nullptr ? cell->target : cell->data;
+      bytes[cell->header.placement.cell % 64] ^= 0x20;
+      ++lies_;
+    }
+    to.resharer->delivered(low ? line.at_low : line.at_high, cells, world_.now_ns);
+  });
+}
+
 void HolderPeers::work() {
   const std::uint64_t now = world_.now_ns;
   for (const auto& each : lines_) {
     each->tie.poll();
-    if (each->low_here) {
-      each->tie.at_ssa.deliver(now, [&](std::span<protocol::Cell* const> cells) {
-        nodes_[each->low]->resharer->delivered(each->at_low, cells, now);
-      });
-    }
-    if (each->high_here) {
-      each->tie.at_holder.deliver(now, [&](std::span<protocol::Cell* const> cells) {
-        nodes_[each->high]->resharer->delivered(each->at_high, cells, now);
-      });
-    }
+    if (each->low_here) deliver(*each, true);
+    if (each->high_here) deliver(*each, false);
   }
   for (const auto& each : nodes_) {
     if (each->resharer != nullptr) each->resharer->step(now);

@@ -24,6 +24,9 @@ class HolderPeers final : public test::HolderGuests {
   void cut(std::size_t holder, bool cut);
   /// At the end, when all have stopped: lets go of all connections, with what has arrived and nobody took.
   void disconnect() { lines_.clear(); }
+  /// What it gives to others is changed in one byte, now and then.
+  void lie(std::size_t holder, bool lies) { nodes_[holder]->lies = lies; }
+  std::uint64_t lies() const noexcept { return lies_; }
 
   void started(std::size_t holder) override;
   void stopping(std::size_t holder) override;
@@ -42,6 +45,7 @@ class HolderPeers final : public test::HolderGuests {
     hw::SecretBuffer memory;
     std::unique_ptr<roles::Resharer> resharer;
     bool cut = false;
+    bool lies = false;
   };
   struct Line {
     Line(test::SsaWorld& world, std::size_t lower, std::size_t higher, unsigned name);
@@ -53,6 +57,7 @@ class HolderPeers final : public test::HolderGuests {
   };
   void connect(std::size_t low, std::size_t high);
   void leave(Line& line, bool low);
+  void deliver(Line& line, bool low);
   void cut_lines();
 
   test::SsaWorld& world_;
@@ -60,6 +65,7 @@ class HolderPeers final : public test::HolderGuests {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Line>> lines_;
   unsigned names_ = 0;
+  std::uint64_t lies_ = 0;
   std::string wrong_;
 };
 

@@ -92,6 +92,19 @@ controller::ReshareStatus status_of(const roles::ReshareStatus& from, std::size_
 
 }  // namespace
 
+// What it is ordered, unless this promise is the one to be broken.
+roles::ReshareAnswer Shareholder::carry_out(const controller::ReshareOrder& order) {
+  if (fault_ == ControlFault::commits_early) {
+    claimed_[order.job] = order.round;
+    return roles::ReshareAnswer::taken;
+  }
+  const bool checks = order.operation == controller::ReshareOperation::check;
+  if (fault_ == ControlFault::erases_early && checks && order.source.generation != order.target.generation) {
+    order_removal(*life_, {order.object, order.source.generation});
+  }
+  return peers_.at(at_)->order(order_of(order), world_.now_ns);
+}
+
 bool Shareholder::answer(const controller::NodeQuestion& question, controller::NodeReply& reply) {
   roles::Resharer* const resharer = peers_.at(at_);
   if (life_ == nullptr || resharer == nullptr) return false;
@@ -100,29 +113,38 @@ bool Shareholder::answer(const controller::NodeQuestion& question, controller::N
     const std::size_t count = resharer->list(jobs);
     for (std::size_t i = 0; i < count; ++i) {
       reply.jobs.push_back(status_of(jobs[i], world_.holders.size()));
+      controller::CheckVerdict& verdict = reply.jobs.back().verdict;
+      const bool skips = fault_ == ControlFault::skips_check && verdict == controller::CheckVerdict::failed;
+      if (skips) verdict = controller::CheckVerdict::passed;
+    }
+    for (const auto& [job, round] : claimed_) {
+      using State = controller::ReshareState;
+      using Verdict = controller::CheckVerdict;
+      reply.jobs.push_back({job, round, State::done, {}, Verdict::passed, {}, 0, false});
     }
     return true;
   }
-  const bool old = question.term < term_;
+  const bool old = question.term < term_ && fault_ != ControlFault::takes_old_terms;
   reply.term = term_ = std::max(term_, question.term);
   if (old) {
     reply.answer = controller::ReshareAnswer::old_term;
   } else if (question.call == controller::NodeCall::cancel) {
     (void)resharer->cancel(question.job);
   } else {
-    const roles::ReshareAnswer said = resharer->order(order_of(question.order), world_.now_ns);
+    const roles::ReshareAnswer said = carry_out(question.order);
     reply.answer = static_cast<controller::ReshareAnswer>(static_cast<int>(said) + 1);
   }
   return true;
 }
 
 Shareholder::Shareholder(test::SsaWorld& world, ControlNet& net, ControllerProcess& controller,
-                         HolderPeers& peers, std::size_t at)
+                         HolderPeers& peers, std::size_t at, ControlFault fault)
     : world_(world),
       net_(net),
       controller_(controller),
       peers_(peers),
       at_(at),
+      fault_(fault),
       name_(name_of(at)),
       random_(world.seed * 131 + at) {
   started();

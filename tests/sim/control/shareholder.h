@@ -18,7 +18,7 @@ class Shareholder {
  public:
   /// All of it outlives the object. `at`: which of the world's holders.
   Shareholder(test::SsaWorld& world, ControlNet& net, ControllerProcess& controller, HolderPeers& peers,
-              std::size_t at);
+              std::size_t at, ControlFault fault);
 
   static std::string name_of(std::size_t at) { return std::string("h").append(std::to_string(at + 1)); }
   const std::string& name() const noexcept { return name_; }
@@ -54,16 +54,19 @@ class Shareholder {
   void check_holdings();
   void order_removal(Life& life, const controller::ObjectKey& key);
   void take_outcomes();
+  roles::ReshareAnswer carry_out(const controller::ReshareOrder& order);
 
   test::SsaWorld& world_;
   ControlNet& net_;
   ControllerProcess& controller_;
   HolderPeers& peers_;
   const std::size_t at_;
+  const ControlFault fault_;
   const std::string name_;
   test::TestRandom random_;
   std::shared_ptr<Life> life_;
-  std::uint64_t term_ = 0;  // the highest that it saw: on its disk
+  std::map<std::uint64_t, std::uint32_t> claimed_;  // rounds that it did nothing for, by job
+  std::uint64_t term_ = 0;                          // the highest that it saw: on its disk
   std::uint64_t tokens_ = 0;
   std::uint64_t erased_count_ = 0;
 };
