@@ -239,13 +239,23 @@ void ReshareMachine::judge(std::uint64_t now_ms, const std::string& node, const 
       undo(now_ms, why);
       return;
     }
-    if (status.trouble == ReshareTrouble::not_there) {
-      for (const std::uint32_t share : job_.from) {
-        if (job_.source.holders[share - 1].node == node && !has(job_.bad, share)) job_.bad.push_back(share);
-      }
-    }
+    if (status.trouble == ReshareTrouble::not_there) lost(now_ms, node, why);
     fail(now_ms, about, why);
   }
+}
+
+// A share is not there any more, and will not be: one that it gives is not asked for again. A refresh
+// adds to what each taker had, so it needs them all. In a check a node that gives nothing has lost its new
+// one.
+void ReshareMachine::lost(std::uint64_t now_ms, const std::string& node, const std::string& why) {
+  bool gives = false;
+  for (const std::uint32_t share : job_.from) {
+    if (job_.source.holders[share - 1].node != node) continue;
+    gives = true;
+    if (!has(job_.bad, share)) job_.bad.push_back(share);
+  }
+  const bool adds = job_.step == ReshareStep::transfer && job_.operation == ReshareOperation::refresh;
+  if (adds || (!gives && job_.step == ReshareStep::check)) undo(now_ms, why);
 }
 
 // Those that can give, least suspected first.
@@ -268,15 +278,11 @@ std::vector<std::uint32_t> ReshareMachine::givers(const IsUp& is_up) const {
   return shares;
 }
 
-// Who takes part in the next round. False: too few are up.
-bool ReshareMachine::choose(const IsUp& is_up) {
-  job_.to.clear();
-  for (std::uint32_t share = 1; share <= job_.target.n; ++share) {
-    if (job_.concerns(share)) job_.to.push_back(share);
-  }
-  job_.from.clear();
-  if (job_.step == ReshareStep::seal) return true;
-  std::vector<std::uint32_t> shares = givers(is_up);
+// Shares of the source that take part in the next round, if enough are up.
+std::optional<std::vector<std::uint32_t>> ReshareMachine::chosen(const IsUp& is_up) const {
+  std::vector<std::uint32_t> shares;
+  if (job_.step == ReshareStep::seal) return shares;
+  shares = givers(is_up);
   std::size_t needed = job_.source.k;
   std::size_t most = needed;
   if (job_.step == ReshareStep::check) {
@@ -289,11 +295,21 @@ bool ReshareMachine::choose(const IsUp& is_up) {
     std::erase_if(shares, [&](std::uint32_t share) { return share != job_.share; });
     needed = most = 1;
   }
-  if (shares.size() < needed || most < needed) return false;
+  if (shares.size() < needed || most < needed) return std::nullopt;
   shares.resize(std::min(shares.size(), most));
   std::sort(shares.begin(), shares.end());
-  job_.from = std::move(shares);
-  return true;
+  return shares;
+}
+
+// Who takes part in the next round. False: too few are up.
+bool ReshareMachine::choose(const IsUp& is_up) {
+  job_.to.clear();
+  for (std::uint32_t share = 1; share <= job_.target.n; ++share) {
+    if (job_.concerns(share)) job_.to.push_back(share);
+  }
+  std::optional<std::vector<std::uint32_t>> shares = chosen(is_up);
+  job_.from = shares ? std::move(*shares) : std::vector<std::uint32_t>();
+  return shares.has_value();
 }
 
 // Counts the round up in any case: what nodes know of the present one must not be taken for the next.
@@ -305,7 +321,13 @@ bool ReshareMachine::next_round(std::uint64_t now_ms, const IsUp& is_up) {
   const bool enough = choose(is_up);
   set_parts(now_ms);
   if (!enough) {
-    fail(now_ms, "", "too few of those that have shares are up");
+    const bool ever = chosen([](const std::string&) { return true; }).has_value();
+    if (ever) {
+      fail(now_ms, "", "too few of those that have shares are up");
+    } else {
+      undo(now_ms, fmt::format("too few shares are left to make others from{}{}",
+                               job_.trouble.empty() ? "" : "; the last round: ", job_.trouble));
+    }
     return false;
   }
   if (job_.step == ReshareStep::transfer && !job_.same_generation()) {

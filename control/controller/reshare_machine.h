@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -96,6 +97,8 @@ class ReshareMachine {
   bool resumed(std::uint64_t now_ms);
   bool next_round(std::uint64_t now_ms, const IsUp& is_up);
   bool choose(const IsUp& is_up);
+  std::optional<std::vector<std::uint32_t>> chosen(const IsUp& is_up) const;
+  void lost(std::uint64_t now_ms, const std::string& node, const std::string& why);
   std::vector<std::uint32_t> givers(const IsUp& is_up) const;
   std::uint64_t least_through() const noexcept;
   bool is_round_done() const;

@@ -98,5 +98,86 @@ TEST(ReshareMachine, GoesOnWhereAllKnowThatTheRoundFailed) {
   }
 }
 
+// What a node says of the round that the machine is in.
+void tell(ReshareMachine& machine, std::uint64_t now_ms, const char* node, ReshareState state,
+          ReshareTrouble trouble = ReshareTrouble::none) {
+  ReshareStatus status = status_of(machine.job(), state);
+  status.trouble = trouble;
+  machine.told(now_ms, node, &status);
+}
+
+// A share that a giver has lost does not come back: where the others are too few nothing is waited for.
+TEST(ReshareMachine, UndoesAtOnceWhatTooFewSharesAreLeftFor) {
+  ReshareJob job = ordered_job();
+  job.operation = ReshareOperation::redistribute;
+  job.round = 0;
+  ReshareMachine machine(job, {}, 1'000);
+  std::uint64_t now_ms = 1'000;
+  EXPECT_TRUE(goes_on(machine, 0, now_ms));
+  tell(machine, now_ms, "h1", ReshareState::failed, ReshareTrouble::not_there);
+  now_ms += 60'000;
+  EXPECT_TRUE(goes_on(machine, 1, now_ms)) << "h2 and h3 are enough";
+  EXPECT_EQ(machine.job().from, (std::vector<std::uint32_t>{2, 3}));
+  tell(machine, now_ms, "h3", ReshareState::failed, ReshareTrouble::not_there);
+  now_ms += 60'000;
+  (void)goes_on(machine, 2, now_ms);
+  EXPECT_EQ(machine.job().step, ReshareStep::undo);
+  EXPECT_NE(machine.job().trouble.find("too few shares are left"), std::string::npos)
+      << machine.job().trouble;
+  EXPECT_NE(machine.job().trouble.find("h3: not-there"), std::string::npos) << machine.job().trouble;
+}
+
+// Nodes that are only down come back: those are waited for.
+TEST(ReshareMachine, WaitsForNodesThatAreDown) {
+  ReshareJob job = ordered_job();
+  job.round = 0;
+  ReshareMachine machine(job, {}, 1'000);
+  const auto one_up = [](const std::string& node) { return node == "h1"; };
+  EXPECT_EQ(machine.decide(1'000, one_up), ReshareWish::save);
+  machine.saved();
+  EXPECT_EQ(machine.job().step, ReshareStep::transfer);
+  EXPECT_TRUE(goes_on(machine, 1, 60'000));
+  EXPECT_EQ(machine.job().from, (std::vector<std::uint32_t>{1, 2}));
+}
+
+// A refresh adds to the old share of each node: nobody can do without.
+TEST(ReshareMachine, UndoesARefreshAtOnceWhereAnOldShareIsLost) {
+  for (const char* const node : {"h1", "h3"}) {  // gives and takes, only takes
+    ReshareJob job = ordered_job();
+    job.round = 0;
+    ReshareMachine machine(job, {}, 1'000);
+    EXPECT_TRUE(goes_on(machine, 0, 1'000));
+    tell(machine, 1'100, node, ReshareState::failed, ReshareTrouble::not_there);
+    EXPECT_EQ(machine.job().step, ReshareStep::undo) << node;
+  }
+}
+
+// A new share that is lost before it was checked fails every check to come.
+TEST(ReshareMachine, UndoesAtOnceWhereATakerLostItsShare) {
+  ReshareJob job = ordered_job();
+  job.step = ReshareStep::check;
+  job.from = {1, 2};  // h3 only takes
+  ReshareMachine machine(job, {}, 1'000);
+  tell(machine, 1'100, "h3", ReshareState::failed, ReshareTrouble::not_there);
+  EXPECT_EQ(machine.job().step, ReshareStep::undo);
+  EXPECT_EQ(machine.job().trouble, "h3: not-there");
+}
+
+// Of one that gives and takes nobody knows which of the two it lost: it gives no more, and is asked once
+// more.
+TEST(ReshareMachine, AsksATakerAgainThatGaveToo) {
+  ReshareJob job = ordered_job();
+  job.step = ReshareStep::check;
+  job.from = {1, 2, 3};
+  ReshareMachine machine(job, {}, 1'000);
+  for (const char* const node : {"h1", "h2"}) tell(machine, 1'050, node, ReshareState::running);
+  tell(machine, 1'100, "h3", ReshareState::failed, ReshareTrouble::not_there);
+  EXPECT_TRUE(goes_on(machine, 1, 60'000));
+  EXPECT_EQ(machine.job().step, ReshareStep::check);
+  EXPECT_EQ(machine.job().from, (std::vector<std::uint32_t>{1, 2}));
+  tell(machine, 60'100, "h3", ReshareState::failed, ReshareTrouble::not_there);
+  EXPECT_EQ(machine.job().step, ReshareStep::undo);
+}
+
 }  // namespace
 }  // namespace ssn::controller
