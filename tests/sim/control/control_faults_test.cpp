@@ -40,9 +40,9 @@ TEST_P(ControlFaults, IsNoticed) {
 INSTANTIATE_TEST_SUITE_P(
     ControlSimulator, ControlFaults,
     testing::Values(Case{ControlFault::commits_early, "CommitsEarly", "of its shares are whole", 10},
-                    Case{ControlFault::skips_check, "SkipsCheck", "contradict each other", 20},
+                    Case{ControlFault::skips_check, "SkipsCheck", "contradict each other", 40},
                     Case{ControlFault::erases_early, "ErasesEarly", "of its shares are whole", 10},
-                    Case{ControlFault::takes_old_terms, "TakesOldTerms", "has been replaced", 60},
+                    Case{ControlFault::takes_old_terms, "TakesOldTerms", "has been replaced", 40},
                     Case{ControlFault::forgets_jobs, "ForgetsJobs", "jobs are left", 20},
                     Case{ControlFault::loses_commit, "LosesCommit", "is forgotten", 20},
                     Case{ControlFault::endless_leases, "EndlessLeases", "writes are left", 10},

@@ -97,7 +97,8 @@ ControlTrouble trouble(const ControlPlan& plan, test::TestRandom& random) {
                             Kind::reshare,
                             Kind::reshare,
                             Kind::cancel,
-                            Kind::lie};
+                            Kind::lie,
+                            Kind::part};
   ControlTrouble out;
   out.kind = kinds[random.below(std::size(kinds))];
   out.at_ns = random.below(troubled_ns);
@@ -125,7 +126,8 @@ const char* name(Kind kind) {
                                    "read",
                                    "re-sharing begins",
                                    "re-sharing cancelled",
-                                   "lies"};
+                                   "lies",
+                                   "partition"};
   return names[static_cast<std::size_t>(kind)];
 }
 

@@ -28,7 +28,8 @@ struct ControlTrouble {
     read,     ///< an owner reads an object
     reshare,  ///< an operator has an object's shares made anew
     cancel,   ///< an operator has that undone
-    lie,      ///< what a holder gives when shares are made anew is wrong
+    lie,      ///< what a holder gives, takes or masks when shares are made anew is wrong
+    part,     ///< some holders hear neither the others, nor the SSA, nor the controller
   };
   Kind kind = Kind::kill;
   std::uint64_t at_ns = 0;  ///< after the beginning

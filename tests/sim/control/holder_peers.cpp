@@ -61,22 +61,36 @@ void HolderPeers::connect(std::size_t a, std::size_t b) {
   if (!line.low_here || !line.high_here) wrong_ = "a resharer has no place";
 }
 
+// Nobody waits for what was sent, nor looks at what came: of a process that ends no packet is left.
 void HolderPeers::leave(Line& line, bool low) {
   bool& here = low ? line.low_here : line.high_here;
   if (!here) return;
   here = false;
+  (low ? line.tie.at_ssa : line.tie.at_holder).drop();
   nodes_[low ? line.low : line.high]->resharer->remove_peer(low ? line.at_low : line.at_high, world_.now_ns);
+  protocol::Channel& channel = low ? line.tie.ssa_channel : line.tie.holder_channel;
+  channel.end(world_.now_ns);
+  std::array<protocol::Settled, 64> settled;
+  while (channel.take_settled(settled) != 0) {
+  }
 }
 
 void HolderPeers::cut_lines() {
   for (const auto& each : lines_) {
-    const bool cut = nodes_[each->low]->cut || nodes_[each->high]->cut;
+    const Node& low = *nodes_[each->low];
+    const Node& high = *nodes_[each->high];
+    const bool cut = low.cut || high.cut || low.other != high.other;
     each->there.options.cut = each->back.options.cut = cut;
   }
 }
 
 void HolderPeers::cut(std::size_t holder, bool cut) {
   nodes_[holder]->cut = cut;
+  cut_lines();
+}
+
+void HolderPeers::part(std::uint64_t others) {
+  for (std::size_t i = 0; i < nodes_.size(); ++i) nodes_[i]->other = (others >> i & 1) != 0;
   cut_lines();
 }
 
@@ -124,9 +138,13 @@ void HolderPeers::deliver(Line& line, bool low) {
   test::ChannelEnd& end = low ? line.tie.at_ssa : line.tie.at_holder;
   end.deliver(world_.now_ns, [&](std::span<protocol::Cell* const> cells) {
     for (protocol::Cell* const cell : cells) {
-      if (!from.lies || cell->open_result != protocol::OpenResult::contributed) continue;
+      const bool given = cell->open_result == protocol::OpenResult::contributed;
+      const bool mask = cell->open_result == protocol::OpenResult::masked;
+      const bool lies = (given && (from.lie == Lie::gives || to.lie == Lie::takes)) ||
+                        (mask && (from.lie == Lie::masks || to.lie == Lie::masks));
+      if (!lies) continue;
       std::uint8_t* const bytes = cell->target != nullptr ? cell->target : cell->data;
-      bytes[cell->header.placement.cell % 64] ^= 0x20;
+      bytes[lies_ % 64] ^= 0x20;
       ++lies_;
     }
     to.resharer->delivered(low ? line.at_low : line.at_high, cells, world_.now_ns);

@@ -22,11 +22,18 @@ class HolderPeers final : public test::HolderGuests {
   roles::Resharer* at(std::size_t holder) { return nodes_[holder]->resharer.get(); }
   /// All its connections carry nothing.
   void cut(std::size_t holder, bool cut);
+  /// Bit i: holder i is in the other of two groups, between which connections carry nothing.
+  void part(std::uint64_t others);
+  enum class Lie : std::uint8_t {
+    none,
+    gives,  ///< contributions of it are changed in one byte
+    takes,  ///< what it makes its share of is
+    masks,  ///< the masks are that it dealt with somebody
+  };
+  void lie(std::size_t holder, Lie lie) { nodes_[holder]->lie = lie; }
+  std::uint64_t lies() const noexcept { return lies_; }
   /// At the end, when all have stopped: lets go of all connections, with what has arrived and nobody took.
   void disconnect() { lines_.clear(); }
-  /// What it gives to others is changed in one byte, now and then.
-  void lie(std::size_t holder, bool lies) { nodes_[holder]->lies = lies; }
-  std::uint64_t lies() const noexcept { return lies_; }
 
   void started(std::size_t holder) override;
   void stopping(std::size_t holder) override;
@@ -45,7 +52,8 @@ class HolderPeers final : public test::HolderGuests {
     hw::SecretBuffer memory;
     std::unique_ptr<roles::Resharer> resharer;
     bool cut = false;
-    bool lies = false;
+    bool other = false;  // of the groups
+    Lie lie = Lie::none;
   };
   struct Line {
     Line(test::SsaWorld& world, std::size_t lower, std::size_t higher, unsigned name);

@@ -78,6 +78,11 @@ class ChannelEnd {
   using Take = std::function<void(std::span<protocol::Cell* const>)>;
   /// Opens what came, and hands over what is delivered.
   void deliver(std::uint64_t now_ns, const Take& take);
+  /// What came and was not looked at goes with its process.
+  void drop() {
+    pool_.give_back(inbox_);
+    inbox_.clear();
+  }
   void transmit(Link& link, unsigned to, std::uint64_t now_ns);
   protocol::Channel& channel() { return channel_; }
 
