@@ -45,6 +45,7 @@ test::SsaWorldOptions world_options(const Shape& shape, test::TestRandom& random
   options.store.requests = 16384;
   options.guests = true;
   options.pool_cells = 16000;
+  options.pad_ring_bytes = std::size_t{1} << 15;  // there are many connections, each for little
   options.ssa.sessions = 16;
   options.ssa.window = 64;
   options.ssa.cell_ns = 2000 * one_ms;

@@ -26,15 +26,13 @@ class Inside {
   Inside& operator=(const Inside&) = delete;
 };
 
-constexpr std::size_t pad_ring_bytes = std::size_t{1} << 18;
-
 constexpr std::uint16_t owner_number_of(const TestOwner& owner) {
   return static_cast<std::uint16_t>(owner.name);
 }
 
 ChannelOptions tie_channel(const SsaWorldOptions& world) {
   ChannelOptions options = world.channel;
-  options.sender.peer_pad_ring_bytes = pad_ring_bytes;
+  options.sender.peer_pad_ring_bytes = world.pad_ring_bytes;
   return options;
 }
 
@@ -43,7 +41,7 @@ EndsOptions tie_options(unsigned name, const SsaWorldOptions& world) {
   options.ksid = static_cast<std::uint8_t>(1 + name % 100);
   options.connection_id = 0x01020300 + name;
   options.window = 1024;
-  options.d_ring = pad_ring_bytes;
+  options.d_ring = world.pad_ring_bytes;
   options.a_ring = std::size_t{1} << 16;
   options.gcm = world.gcm;
   options.policy = world.gcm ? ShortagePolicy::aes_256_gcm : ShortagePolicy::refuse;

@@ -41,8 +41,10 @@ struct SsaWorldOptions {
   std::size_t pool_cells = 40000;
   bool gcm = false;  ///< between SSA and holders, where pads are short
   std::uint64_t pad_bytes = std::uint64_t{1} << 40;
-  std::uint16_t holders = 0;  ///< nodes; 0: one for each share of the layout
-  bool guests = false;        ///< at each holder somebody else uses the store, too
+  std::size_t pad_ring_bytes = std::size_t{1}
+                               << 18;  ///< of each direction of a tie: locked memory, and filled
+  std::uint16_t holders = 0;           ///< nodes; 0: one for each share of the layout
+  bool guests = false;                 ///< at each holder somebody else uses the store, too
 };
 
 /// Counts what is taken.
