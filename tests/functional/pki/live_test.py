@@ -28,6 +28,9 @@ ca = "ca.crt"
 crl = "ca.crl"
 database = "controller.db"
 initial_configuration = "network.toml"
+
+[audit]
+file = "audit.jsonl"
 """
 NETWORK_CONFIGURATION = """
 [policy]
@@ -233,6 +236,54 @@ class Controller(Process):
         self.check_strangers("operator", "operator")
         self.issue("sae-h", "shareholder")
         self.run_ssn(*self.question, *self.place("sae-h"), code=REFUSED)  # a role that may not
+
+    def fingerprint_of(self, file):
+        shown = self.openssl("x509", "-in", file + ".crt", "-noout", "-fingerprint", "-sha256")
+        return shown.strip().split("=")[1].replace(":", "").lower()
+
+    def refused(self, file):
+        """What the log of access decisions says of the holder of a certificate who was refused."""
+        print_of = self.fingerprint_of(file)
+        return [each for each in map(json.loads, self.read("audit.jsonl").splitlines())
+                if each["fingerprint"] == print_of and each["decision"] == "refused"]
+
+    def call(self, file):
+        """Objects.List with nothing in it, by curl, which looks at no certificate of its user's."""
+        with open(self.path("nothing"), "wb") as message:
+            message.write(bytes(5))  # not compressed, of no length
+        done = subprocess.run(["curl", "-sS", "--max-time", "20", "--http2", "--insecure",
+                               "--cert", file + ".crt", "--key", file + ".key",
+                               "-H", "content-type: application/grpc", "-H",
+                               "te: trailers", "--data-binary", "@nothing", "--dump-header", "-",
+                               "https://%s/ssn.controller.v1.Objects/List" % self.address],
+                              cwd=self.dir, capture_output=True, text=True, check=False, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stdout
+
+    @unittest.skipIf(shutil.which("curl") is None, "there is no curl")
+    def test_refused_are_logged(self):
+        """who is revoked, and whose certificate has no name or two, is in the log of decisions, and why"""
+        self.start()
+        self.run_ssn(*self.question, *self.place("operator"))
+        self.revoke("operator")
+        self.eventually(lambda: self.refuses("operator"), self.log)
+        self.subject("nameless", "/OU=operator")
+        self.subject("twofold", "/OU=operator/CN=operator/CN=second")
+        for file in ("nameless", "twofold"):
+            # Our command does not even ask.
+            said = self.run_ssn(*self.question, *self.place(file), code=REFUSED)
+            self.assertIn("exactly one common name", said)
+            self.assertIn("grpc-status: 7", self.call(file))
+        for file, caller, roles, why in (("operator", "operator", ["operator"], "revoked"),
+                                         ("nameless", "", [], "names nobody"),
+                                         ("twofold", "", [], "names nobody")):
+            self.eventually(lambda file=file: self.refused(file), lambda: self.read("audit.jsonl"))
+            told = self.refused(file)[0]
+            self.assertEqual((told["caller"], told["roles"], told["result"], told["method"]),
+                             (caller, roles, "refused", "Objects.List"))
+            self.assertIn(why, told["reason"])
+            self.assertTrue(told["address"].startswith("127.0.0.1:"), told)
+        self.run_ssn(*self.question, *self.place("second"))
 
     def test_revoked_while_connected(self):
         """the next call on an open connection is refused; others go on"""

@@ -92,6 +92,15 @@ class Case(unittest.TestCase):
                      file + ".crt")
         os.chmod(self.path(file + ".key"), 0o600)
 
+    def subject(self, file, subject):
+        """FILE.crt and .key with just this subject and no other name, by OpenSSL, under our authority."""
+        self.openssl("req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
+                     subject, "-keyout", file + ".key", "-out", file + ".csr")
+        self.write("usage.cnf", "extendedKeyUsage=serverAuth,clientAuth\n")
+        self.openssl("x509", "-req", "-in", file + ".csr", "-CA", "pki/ca.crt", "-CAkey", "pki/ca.key",
+                     "-days", "30", "-extfile", "usage.cnf", "-out", file + ".crt")
+        os.chmod(self.path(file + ".key"), 0o600)
+
     def self_signed(self, file, name, unit):
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-days", "30", "-subj", "/OU=%s/CN=%s" % (unit, name), "-addext",
