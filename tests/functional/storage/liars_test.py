@@ -178,7 +178,6 @@ class Liars(StorageTest):
         job = self.json('reshare', 'start', name, '--refresh')['job']['job']
         wait_for(lambda: self.job(job)['trouble'] == f'{liar}: not-there',
                  lambda: f'the liar to be named; {self.job(job)}')
-        self.network.ssn('reshare', 'cancel', job)
         wait_for(lambda: self.job(job)['step'] == 'undone', lambda: f'the job to be undone; {self.job(job)}')
         away = next(each for each in self.holders_of(name) if each != liar)
         stop(self.node(away).process)
