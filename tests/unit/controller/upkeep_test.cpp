@@ -299,6 +299,31 @@ TEST(Upkeep, NothingIsRenewedBesideARepairThatWaits) {
 }
 
 // While the controller runs its clock is no clock on the wall, whichever way that one jumps.
+// What ran when there was no room for the repair may have ended when there is for a renewal.
+TEST(Upkeep, ARepairWithoutRoomHoldsRenewalsUp) {
+  for (const bool lost : {false, true}) {
+    const auto database = make_memory_database();
+    UpkeepWorld world(*database, seed(), policy_of(20'000, 10 * minute_ms));
+    const Object object = world.put("a");
+    (void)world.put("b");
+    world.live(10 * minute_ms - 15'000);
+    if (lost) world.lose(object, 1);
+    world.live(10'000);
+    ASSERT_TRUE(world.jobs().empty());
+    EXPECT_EQ(world.upkeep().lost, lost ? 1U : 0U);
+    world.world.pass(20'000);  // both are due
+    world.report();
+    const auto started = world.world->step_upkeep(world.world.now, {0, 1});
+    ASSERT_OK(started);
+    ASSERT_EQ(started.value().size(), lost ? 0U : 1U);
+    if (!lost) continue;
+    const auto then = world.world->step_upkeep(world.world.now, {1, 1});
+    ASSERT_OK(then);
+    ASSERT_EQ(then.value().size(), 1U);
+    EXPECT_EQ(then.value()[0].operation, ReshareOperation::repair);
+  }
+}
+
 TEST(Upkeep, ClocksThatJumpRenewNothingTooEarlyAndNothingNever) {
   constexpr std::uint64_t year_ms = 365ULL * 24 * 3600 * 1000;
   for (const bool forward : {true, false}) {
