@@ -57,7 +57,7 @@ Result<Holder> Catalogue::choose_taker(Now now, const ObjectRecord& record, cons
     } else if (share == 0 && (wanted.empty() || wanted == candidate.node)) {
       const bool before =
           std::find(record.former.begin(), record.former.end(), candidate.node) != record.former.end();
-      if (before) candidate.excluded = "had a share of this generation";
+      if (before) candidate.excluded = "one that had a share of this generation";
       others.push_back(std::move(candidate));
     }
   }
