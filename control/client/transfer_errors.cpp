@@ -24,8 +24,14 @@ Error error_of(const protocol::Answer& answer, const char* what) {
   using enum protocol::AnswerCode;
   const bool read = answer.type == protocol::PacketType::read;
   switch (answer.code) {
-    case not_found:
     case quarantined:
+      if (read) {
+        return {Exit::integrity, what,
+                "shares of a part of it contradict each other, and too few are there to tell which are wrong",
+                "", "start more of its holders (`ssn stat`); `ssn alarms` names those that lied before"};
+      }
+      [[fallthrough]];
+    case not_found:
     case incomplete:
     case io_error:
       return read ? Error{Exit::unrecoverable, what, "too few holders have good shares of a part of it", "",

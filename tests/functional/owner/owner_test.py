@@ -238,11 +238,21 @@ class Refusals(Case):
         """too few good shares: exit 8, no file; standard output has no wrong byte"""
         data = self.make("f", 100_000)
         self.ssn("put", "f", "name")
+        self.ask("read_answer 2")
+        self.refuses(data, UNRECOVERABLE)
+
+    def test_contradiction(self):
+        """shares that contradict each other: exit 7, no file; standard output has no wrong byte"""
+        data = self.make("f", 100_000)
+        self.ssn("put", "f", "name")
         self.ask("read_answer 4")
-        self.ssn("get", "name", "g", code=UNRECOVERABLE)
-        out = self.ssn("get", "name", "-", code=UNRECOVERABLE).stdout
+        self.refuses(data, INTEGRITY)
+
+    def refuses(self, data, code):
+        self.ssn("get", "name", "g", code=code)
+        out = self.ssn("get", "name", "-", code=code).stdout
         self.assertEqual(out, data[:len(out)])
-        self.ssn("verify", "name", code=UNRECOVERABLE)
+        self.ssn("verify", "name", code=code)
         self.assertEqual(self.files(), ["f"])
 
     def test_without_a_network(self):

@@ -15,7 +15,7 @@ from support import BUILD, SEED, StorageTest, main, stop, wait_for
 LIAR = os.path.join(BUILD, 'tests', 'functional', 'lying-holder')
 LIES = ('reads', 'contributions', 'dealings', 'holdings')  # as lying_holder.cpp has them
 SIZE = 900_001
-TOO_FEW_SHARES = 8
+CONTRADICTION = 7
 
 
 class Liars(StorageTest):
@@ -101,7 +101,7 @@ class Liars(StorageTest):
         stop(away.process)
         self.wait_down(name, other)
         done = wait_for(lambda: self.refused(name), 'the liar to be asked')
-        self.assertEqual(done.returncode, TOO_FEW_SHARES, done.stderr)
+        self.assertEqual(done.returncode, CONTRADICTION, done.stderr)
         self.assertGreater(self.network.ssa.counters('ssa.')['ssa.cells_contradict'], 0)
         self.start_again(away)
         self.network.wait_for_connections(away.configuration['peer'], node=away)

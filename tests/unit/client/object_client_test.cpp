@@ -407,7 +407,7 @@ TEST_F(ObjectClientTest, WhatCannotBeReadIsSaid) {
   const Bytes bytes = random_.bytes(100'000);
   ASSERT_TRUE(put("bad", bytes).ok());
   for (const auto& [code, exit] : {std::pair{protocol::AnswerCode::not_found, Exit::unrecoverable},
-                                   std::pair{protocol::AnswerCode::quarantined, Exit::unrecoverable},
+                                   std::pair{protocol::AnswerCode::quarantined, Exit::integrity},
                                    std::pair{protocol::AnswerCode::refused, Exit::refused}}) {
     faults().read_answer = static_cast<int>(code);
     MemorySink sink;
